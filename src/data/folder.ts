@@ -1,0 +1,17 @@
+/** A place with named files, so that models and runs load from a disk, a page's storage or memory alike. */
+export interface Folder {
+  /** How a person would name the folder, for messages. */
+  readonly name: string;
+  exists(path: string): Promise<boolean>;
+  /** The whole file; throws a UserError that names the file when it is missing. */
+  read(path: string): Promise<Uint8Array>;
+  readText(path: string): Promise<string>;
+}
+
+export interface WritableFolder extends Folder {
+  /** Replaces the file in one step: a reader, or a run killed meanwhile, sees the old content or the new. */
+  write(path: string, content: Uint8Array | string): Promise<void>;
+  /** Adds to the end of a file, which is made when absent. */
+  append(path: string, content: string): Promise<void>;
+  remove(path: string): Promise<void>;
+}

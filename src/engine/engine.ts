@@ -1,0 +1,188 @@
+/**
+ * The operations a policy needs. The model is written against this interface alone, so that a second
+ * implementation runs it unchanged.
+ *
+ * Conventions
+ * - Tensors are dense, row-major, f32 or u32, and live on the engine's device.
+ * - An operation writes its first argument(s) and reads the rest. Outputs are overwritten unless the
+ *   description says "adds to". An output never shares memory with an input unless the description allows it.
+ * - Operations, `write` and `read` take effect in program order. Only `read` waits for the device.
+ * - A row of the result never depends on how many other rows the call holds, so batching does not change bits.
+ * - Shapes that do not fit throw `op: expected …, got …` before anything is recorded.
+ */
+export interface Tensor {
+  readonly shape: readonly number[];
+  readonly dtype: 'f32' | 'u32';
+}
+
+/** Identity of the device behind an engine, as recorded in a run's manifest. */
+export interface DeviceInfo {
+  readonly engine: string;
+  readonly vendor: string;
+  readonly device: string;
+  readonly description: string;
+}
+
+export interface MatmulOptions {
+  /** Use aᵀ: `a` is stored `[k, m]`. */
+  readonly transposeA?: boolean;
+  /** Use bᵀ: `b` is stored `[n, k]`, the layout of a linear layer's weight `[out, in]`. */
+  readonly transposeB?: boolean;
+  /** Factor on the product; 1 by default. */
+  readonly scale?: number;
+  /** Add to `out` in place of overwriting it. */
+  readonly accumulate?: boolean;
+}
+
+export interface SampleOptions {
+  /** 0 takes the most likely token (lowest id on a tie). */
+  readonly temperature: number;
+  /** Keep the k most likely tokens (all that tie with the k-th); 0 keeps all. */
+  readonly topK: number;
+  /** Keep the smallest set of most likely tokens whose probability reaches topP, after topK; 1 keeps all. */
+  readonly topP: number;
+  /** Two 32-bit words: the key of the counter-based generator (src/random.ts). */
+  readonly key: readonly [number, number];
+}
+
+export interface AdamWOptions {
+  readonly learningRate: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly weightDecay: number;
+  /** 1 − beta1ᵗ and 1 − beta2ᵗ at this step t = 1, 2, … */
+  readonly biasCorrection1: number;
+  readonly biasCorrection2: number;
+  /** Gradients are scaled by min(1, maxGradNorm / (norm + 1e-6)) as torch does; Infinity leaves them. */
+  readonly maxGradNorm: number;
+}
+
+export interface Engine {
+  readonly info: DeviceInfo;
+
+  // Memory
+
+  /** A new tensor of zeros. */
+  tensor(shape: readonly number[], dtype?: 'f32' | 'u32'): Tensor;
+  /** A new tensor with these values. */
+  upload(data: Float32Array | Uint32Array, shape: readonly number[]): Tensor;
+  /** Overwrites a tensor's values. */
+  write(tensor: Tensor, data: Float32Array | Uint32Array): void;
+  /** Copies `source` over `out` on the device; same dtype and number of elements. */
+  copy(out: Tensor, source: Tensor): void;
+  /** Sets all elements to zero. */
+  zero(out: Tensor): void;
+  /** A window on `tensor` that starts at element `offset`, a multiple of `VIEW_ALIGNMENT`; shares its memory. */
+  view(tensor: Tensor, offset: number, shape: readonly number[]): Tensor;
+  /** Returns tensors (not views) to the engine's pool. A freed tensor must not be used again. */
+  free(...tensors: Tensor[]): void;
+  read(tensor: Tensor): Promise<Float32Array>;
+  readU32(tensor: Tensor): Promise<Uint32Array>;
+  /** Submits what is recorded so far without waiting. */
+  flush(): void;
+  /** Releases the device. */
+  destroy(): void;
+
+  // Transformer
+
+  /** out `[n, d]` = table `[vocab, d]` at ids u32 `[n]`. */
+  embedding(out: Tensor, ids: Tensor, table: Tensor): void;
+  /** out `[b, d]` = x `[n, d]` at rows u32 `[b]`. */
+  gatherRows(out: Tensor, x: Tensor, rows: Tensor): void;
+  /** out `[n, d]` = x / sqrt(mean(x²) + epsilon) · weight `[d]`. */
+  rmsnorm(out: Tensor, x: Tensor, weight: Tensor, epsilon: number): void;
+  /** Adds to dinp `[n, d]` the gradient through rmsnorm of dout `[n, d]`. */
+  rmsnormBackward(dinp: Tensor, dout: Tensor, x: Tensor, weight: Tensor, epsilon: number): void;
+  /** out `[m, n]` = scale · a `[m, k]` · b `[k, n]`. */
+  matmul(out: Tensor, a: Tensor, b: Tensor, options?: MatmulOptions): void;
+  /**
+   * Rotary position embedding in place (RoFormer, the half-split layout of Hugging Face): x `[n, heads, head_dim]`,
+   * positions u32 `[n]`, cos and sin `[max_position, head_dim / 2]`. `inverse` rotates back: the backward pass.
+   */
+  rope(x: Tensor, cos: Tensor, sin: Tensor, positions: Tensor, inverse?: boolean): void;
+  /**
+   * Causal attention with grouped queries: out, q `[b, t, heads, head_dim]`, k, v `[b, t, kv_heads, head_dim]`,
+   * lse `[b, heads, t]` the log-sum-exp of each row of scale · q·k.
+   */
+  attention(out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: number): void;
+  /** Gradients dq, dk, dv of `attention`, given its inputs, out and lse. */
+  attentionBackward(
+    dq: Tensor,
+    dk: Tensor,
+    dv: Tensor,
+    dout: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    scale: number,
+  ): void;
+  /** cache `[b, max, kv_heads, head_dim]` at positions start[b] + 0 … t − 1 = x `[b, t, kv_heads, head_dim]`; start u32 `[b]`. */
+  cacheWrite(cache: Tensor, x: Tensor, start: Tensor): void;
+  /** Attention of one query per row, q and out `[b, heads, head_dim]`, over the first lengths[b] positions of the caches. */
+  attentionCached(out: Tensor, q: Tensor, kCache: Tensor, vCache: Tensor, lengths: Tensor, scale: number): void;
+  /** out = silu(gate) · up, all `[n, d]`. */
+  swiglu(out: Tensor, gate: Tensor, up: Tensor): void;
+  swigluBackward(dgate: Tensor, dup: Tensor, dout: Tensor, gate: Tensor, up: Tensor): void;
+  /** Adds x to out, same shape. */
+  add(out: Tensor, x: Tensor): void;
+
+  // Log-probabilities and losses
+
+  /** logps `[n]` = log softmax(logits `[n, vocab]`)[targets u32 `[n]`]; lse `[n]` the log-sum-exp of each row. */
+  tokenLogps(logps: Tensor, lse: Tensor, logits: Tensor, targets: Tensor): void;
+  /** dlogits `[n, vocab]` = dlogps `[n]` · (onehot(targets) − softmax(logits)). */
+  tokenLogpsBackward(dlogits: Tensor, dlogps: Tensor, logits: Tensor, lse: Tensor, targets: Tensor): void;
+  /** out `[b]` = Σ_t x `[b, t]` · mask `[b, t]`. */
+  maskedSum(out: Tensor, x: Tensor, mask: Tensor): void;
+  /** dinp `[b, t]` = dout `[b]` · mask `[b, t]`. */
+  maskedSumBackward(dinp: Tensor, dout: Tensor, mask: Tensor): void;
+  /**
+   * DPO (Rafailov et al. 2023, eq. 7) with soft labels. Rows 0 … p − 1 of logps and refLogps `[2p]` are chosen,
+   * p … 2p − 1 rejected. Δ = beta · ((logps_c − ref_c) − (logps_r − ref_r)); losses `[p]` = −q log σ(Δ) −
+   * (1 − q) log σ(−Δ) with q = labels `[p]`; dlogps `[2p]` = scale · d losses / d logps.
+   */
+  dpo(
+    losses: Tensor,
+    dlogps: Tensor,
+    logps: Tensor,
+    refLogps: Tensor,
+    labels: Tensor,
+    beta: number,
+    scale: number,
+  ): void;
+
+  // Optimizer
+
+  /** out `[1]` = Σ x². */
+  sumSquares(out: Tensor, x: Tensor): void;
+  /** AdamW (Loshchilov & Hutter 2019) in place on param, m and v; gradSquares `[1]` is Σ grad² over all parameters. */
+  adamw(param: Tensor, grad: Tensor, m: Tensor, v: Tensor, gradSquares: Tensor, options: AdamWOptions): void;
+
+  // Generation
+
+  /**
+   * next u32 `[b]`: one token per row of logits `[b, vocab]`. The uniform of row b is the first word of
+   * Philox4x32-10 at counter (streams[b, 0], streams[b, 1], lengths[b], 0); streams u32 `[b, 2]`, lengths u32 `[b]`.
+   */
+  sample(next: Tensor, logits: Tensor, streams: Tensor, lengths: Tensor, options: SampleOptions): void;
+  /**
+   * Appends next u32 `[b]` to tokens u32 `[b, max]` at lengths[b] for rows that are not finished, and counts it in
+   * lengths. A row is finished (1 in finished u32 `[b]`) after a token of eos u32 `[e]` or when it is full. Then
+   * current[b] is the row's last token and positions[b] its position: the inputs of the next decoding step.
+   */
+  advance(
+    tokens: Tensor,
+    lengths: Tensor,
+    finished: Tensor,
+    current: Tensor,
+    positions: Tensor,
+    next: Tensor,
+    eos: Tensor,
+  ): void;
+}
+
+/** Views start at multiples of this many elements: WebGPU binds storage at multiples of 256 bytes. */
+export const VIEW_ALIGNMENT = 64;

@@ -1,0 +1,86 @@
+/** Everything a report shows, as plain data: the run's artefacts put together by src/align. */
+
+/** A mean over prompts with its 95 % bootstrap interval. */
+export interface Estimate {
+  readonly mean: number;
+  readonly interval: readonly [number, number];
+}
+
+export interface Constraint {
+  /** What the user called the scorer: its folder or file name. */
+  readonly name: string;
+  /** True when the scorer measures cost: safety is its negative. */
+  readonly cost: boolean;
+  /** Lower bound on E[safety]. */
+  readonly threshold: number;
+  /** threshold − E_ref[safety]. */
+  readonly margin: number;
+}
+
+/** One λ on the trade-off curve, all from reference samples (m = 1). */
+export interface CurvePoint {
+  readonly lambda: number;
+  readonly dual: number;
+  readonly reward: number;
+  readonly safety: number;
+  readonly kl: number;
+  readonly essMedian: number;
+}
+
+export interface DualSummary {
+  readonly status: 'optimal' | 'nearly-infeasible' | 'infeasible';
+  readonly beta: number;
+  readonly prompts: number;
+  readonly responses: number;
+  readonly lambda: readonly number[];
+  readonly dual: number;
+  readonly reference: { readonly reward: number; readonly safety: readonly number[] };
+  readonly expected: { readonly reward: number; readonly safety: readonly number[] };
+  readonly kl: number;
+  readonly essMedian: number;
+  /** 95 % interval of each λ by the delta method, where defined. */
+  readonly lambdaIntervals: readonly (readonly [number, number])[];
+  readonly warnings: readonly string[];
+  /** Empty when m > 1. */
+  readonly curve: readonly CurvePoint[];
+}
+
+/** Scores of all responses of one policy on the evaluation prompts, flat. */
+export interface ScoredSamples {
+  readonly reward: readonly number[];
+  /** `[m][…]`, higher is safer. */
+  readonly safety: readonly (readonly number[])[];
+}
+
+export interface Evaluation {
+  readonly prompts: number;
+  readonly responses: number;
+  readonly reference: { readonly reward: Estimate; readonly safety: readonly Estimate[] };
+  readonly aligned: { readonly reward: Estimate; readonly safety: readonly Estimate[]; readonly kl: Estimate };
+  /** Aligned minus reference on the same prompts. */
+  readonly gain: { readonly reward: Estimate; readonly safety: readonly Estimate[] };
+  /** Per constraint: `met` when the whole interval is at or above the bound, `not met` when it is below, else `uncertain`. */
+  readonly verdicts: readonly ('met' | 'not met' | 'uncertain')[];
+}
+
+/** A line of metrics.jsonl, in TRL's names. */
+export type Metrics = Readonly<Record<string, number>>;
+
+export interface TextSample {
+  readonly prompt: string;
+  readonly reference: { readonly response: string; readonly reward: number; readonly safety: readonly number[] };
+  readonly aligned: { readonly response: string; readonly reward: number; readonly safety: readonly number[] };
+}
+
+export interface ReportData {
+  readonly title: string;
+  /** Name and value of what identifies the run: policy, scorers, beta, seeds, device, hashes. */
+  readonly settings: readonly (readonly [string, string])[];
+  readonly constraints: readonly Constraint[];
+  readonly rewardName: string;
+  readonly dual: DualSummary;
+  readonly training: readonly Metrics[];
+  readonly evaluation: Evaluation;
+  readonly scores: { readonly reference: ScoredSamples; readonly aligned: ScoredSamples };
+  readonly samples: readonly TextSample[];
+}
