@@ -1,0 +1,2 @@
+export { cos, exp, expAll, log, logAll, sin } from './math';
+export { allocate, mark, release } from './memory';
