@@ -1,0 +1,88 @@
+import { Tokenizer } from '@huggingface/tokenizers';
+import type { Folder } from '../data/folder.ts';
+import { messageOf, UserError } from '../errors.ts';
+
+/** Hugging Face writes 1e30 for "no limit". */
+const NO_LIMIT = 1e9;
+
+type Json = Record<string, unknown>;
+
+/** Turns text into a scorer's token ids, special tokens included. */
+export interface Encoder {
+  /** The most tokens that the model takes; Infinity when its files name no limit. */
+  readonly limit: number;
+  readonly padId: number;
+  encode(text: string): { ids: readonly number[]; truncated: boolean };
+}
+
+/**
+ * Reads tokenizer.json and tokenizer_config.json of a folder. The length limit is the smaller of `model_max_length`
+ * there and `max_position_embeddings` of `config`, the model's config.json. Longer text is cut on the side that
+ * `truncation_side` names; without it on the left, because what a scorer judges, the response, stands at the end.
+ * Special tokens are kept.
+ */
+export async function loadEncoder(folder: Folder, config: Json): Promise<Encoder> {
+  const settings = await readJson(folder, 'tokenizer_config.json', true);
+  const definition = await readJson(folder, 'tokenizer.json', false);
+  let tokenizer: Tokenizer;
+  try {
+    tokenizer = new Tokenizer(definition, settings);
+    tokenizer.encode('');
+  } catch (error) {
+    throw new UserError(
+      `${folder.name}/tokenizer.json: expected a Hugging Face fast tokenizer that this library knows (${messageOf(error)})`,
+    );
+  }
+  const limit = Math.min(lengthOf(settings.model_max_length), lengthOf(config.max_position_embeddings));
+  const keepStart = settings.truncation_side === 'right';
+
+  return {
+    limit,
+    padId: padIdOf(tokenizer, settings, config),
+    encode(text) {
+      const { ids } = tokenizer.encode(text);
+      if (ids.length <= limit) return { ids, truncated: false };
+      const bare = tokenizer.encode(text, { add_special_tokens: false }).ids;
+      const before = leadingSpecial(ids, bare);
+      const room = limit - (ids.length - bare.length);
+      if (room < 1) {
+        throw new UserError(
+          `${folder.name}: a context of ${limit} tokens leaves no room beside its special tokens`,
+        );
+      }
+      const kept = keepStart ? bare.slice(0, room) : bare.slice(bare.length - room);
+      return { ids: [...ids.slice(0, before), ...kept, ...ids.slice(before + bare.length)], truncated: true };
+    },
+  };
+}
+
+/** The object in a JSON file; an empty one for an optional file that is absent. */
+export async function readJson(folder: Folder, file: string, optional: boolean): Promise<Json> {
+  if (optional && !(await folder.exists(file))) return {};
+  const text = await folder.readText(file);
+  try {
+    return JSON.parse(text) as Json;
+  } catch (error) {
+    throw new UserError(`${folder.name}/${file}: expected JSON (${messageOf(error)})`);
+  }
+}
+
+/** Decoder models find a row's last token by its padding, so padding has to be the token they were made with. */
+function padIdOf(tokenizer: Tokenizer, settings: Json, config: Json): number {
+  if (typeof config.pad_token_id === 'number') return config.pad_token_id;
+  const token = settings.pad_token as string | { content?: string } | null | undefined;
+  const content = typeof token === 'string' ? token : token?.content;
+  return (content === undefined ? undefined : tokenizer.token_to_id(content)) ?? 0;
+}
+
+/** How many special tokens stand before the text's own. */
+function leadingSpecial(ids: readonly number[], bare: readonly number[]): number {
+  for (let start = 0; start < ids.length - bare.length; start++) {
+    if (bare.every((id, i) => ids[start + i] === id)) return start;
+  }
+  return ids.length - bare.length;
+}
+
+function lengthOf(value: unknown): number {
+  return typeof value === 'number' && value > 0 && value < NO_LIMIT ? value : Number.POSITIVE_INFINITY;
+}
