@@ -1,0 +1,104 @@
+import type { Folder, WritableFolder } from '../data/folder.ts';
+import { parseSafetensors, writeSafetensors } from '../data/safetensors.ts';
+import type { Engine } from '../engine/engine.ts';
+import { UserError } from '../errors.ts';
+import { type LlamaConfig, readJsonObject } from './config.ts';
+import { Adapter, type LoraConfig } from './lora.ts';
+
+/** Settings of PEFT's LoraConfig that change the computation, with the values that are supported. */
+const ACCEPTED: Readonly<Record<string, readonly unknown[]>> = {
+  bias: ['none'],
+  fan_in_fan_out: [false],
+  use_rslora: [false],
+  use_dora: [false],
+  use_qalora: [false],
+  lora_bias: [false],
+  modules_to_save: [],
+  layers_to_transform: [],
+  exclude_modules: [],
+  layer_replication: [],
+  rank_pattern: [],
+  alpha_pattern: [],
+  target_parameters: [],
+  trainable_token_indices: [],
+};
+
+/** Writes adapter_config.json and adapter_model.safetensors as PEFT reads them. */
+export async function saveAdapter(
+  adapter: Adapter,
+  folder: WritableFolder,
+  baseModel: string,
+): Promise<void> {
+  const flat = await adapter.read();
+  const tensors = [...adapter.entries()].map(({ key, shape, offset }) => {
+    const data = flat.subarray(offset, offset + shape[0] * shape[1]);
+    return [key, { shape, data }] as const;
+  });
+  const { r, lora_alpha, target_modules } = adapter.config;
+  const allLinear = target_modules.includes('all-linear');
+  const config = {
+    base_model_name_or_path: baseModel,
+    bias: 'none',
+    fan_in_fan_out: false,
+    inference_mode: true,
+    lora_alpha,
+    lora_dropout: 0,
+    modules_to_save: null,
+    peft_type: 'LORA',
+    r,
+    target_modules: allLinear ? 'all-linear' : [...target_modules],
+    task_type: 'CAUSAL_LM',
+    use_dora: false,
+    use_rslora: false,
+  };
+  await folder.write('adapter_model.safetensors', writeSafetensors(tensors, { format: 'pt' }));
+  await folder.write('adapter_config.json', `${JSON.stringify(config, null, 2)}\n`);
+}
+
+/** Loads a PEFT LoRA folder for a model; every factor must be there, and none that the model has no place for. */
+export async function loadAdapter(engine: Engine, model: LlamaConfig, folder: Folder): Promise<Adapter> {
+  const configName = `${folder.name}/adapter_config.json`;
+  const config = parseAdapterConfig(await readJsonObject(folder, 'adapter_config.json'), configName);
+  const name = `${folder.name}/adapter_model.safetensors`;
+  const { tensors } = parseSafetensors(await folder.read('adapter_model.safetensors'), name);
+  const adapter = new Adapter(engine, model, config, configName);
+  const values = new Map<string, Float32Array>();
+  for (const { key, shape } of adapter.entries()) {
+    const tensor = tensors.get(key);
+    if (tensor?.shape.join() !== shape.join()) {
+      throw new UserError(
+        `${name}: expected ${key} with shape [${shape}], got ${tensor ? `[${tensor.shape}]` : 'none'}`,
+      );
+    }
+    values.set(key, tensor.f32());
+  }
+  for (const key of tensors.keys()) {
+    if (!values.has(key))
+      throw new UserError(`${name}: ${key} has no place in the model with the target_modules given`);
+  }
+  adapter.assign(values);
+  return adapter;
+}
+
+function parseAdapterConfig(json: Record<string, unknown>, name: string): LoraConfig {
+  if (json.peft_type !== 'LORA') {
+    throw new UserError(`${name}: expected peft_type "LORA", got ${JSON.stringify(json.peft_type)}`);
+  }
+  for (const [field, accepted] of Object.entries(ACCEPTED)) {
+    const value = json[field] ?? null;
+    const empty = value === null || (typeof value === 'object' && Object.keys(value).length === 0);
+    if (!empty && !accepted.includes(value)) {
+      throw new UserError(
+        `${name}: ${field} ${JSON.stringify(value)} is not supported; expected ${JSON.stringify(accepted[0] ?? null)}`,
+      );
+    }
+  }
+  const { r, lora_alpha, target_modules: targets } = json;
+  const modules = typeof targets === 'string' ? [targets] : targets;
+  if (!Array.isArray(modules) || !modules.every((target) => typeof target === 'string')) {
+    throw new UserError(
+      `${name}: expected target_modules as names of layers, got ${JSON.stringify(targets)}`,
+    );
+  }
+  return { r: Number(r), lora_alpha: Number(lora_alpha), target_modules: modules };
+}

@@ -1,0 +1,89 @@
+import type { Folder } from '../data/folder.ts';
+import type { Engine } from '../engine/engine.ts';
+import { UserError } from '../errors.ts';
+import { loadWasm } from '../wasm.ts';
+import { loadEosIds, loadLlamaConfig } from './config.ts';
+import type { Llama } from './llama.ts';
+import { Adapter, type LoraConfig } from './lora.ts';
+import { loadAdapter } from './peft.ts';
+import { ropeTables } from './rope.ts';
+import { checkVocabulary, loadTokenizer, type Tokenizer } from './tokenizer.ts';
+import { loadWeights } from './weights.ts';
+import { Workspace } from './workspace.ts';
+
+/** A language model with its tokenizer; with its adapter switched off it is the reference policy. */
+export interface Policy extends Llama {
+  /** How a person would name the model, for messages. */
+  readonly name: string;
+  readonly tokenizer: Tokenizer;
+  /** Tokens that end a response; may be empty. */
+  readonly eosIds: readonly number[];
+  /** Longest sequence the policy takes, prompt and response together. */
+  readonly maxLength: number;
+  adapter: Adapter | undefined;
+}
+
+/** Positions to make tables for: a model may claim far more than anyone asks for. */
+const DEFAULT_MAX_LENGTH = 8192;
+
+export interface LoadPolicyOptions {
+  /** A PEFT folder. */
+  readonly adapter?: Folder;
+  /** Longest sequence to prepare for; the model's own limit or 8192, whichever is less, by default. */
+  readonly maxLength?: number;
+}
+
+/** Loads a Hugging Face folder: config.json, model.safetensors, tokenizer.json, and generation_config.json if there. */
+export async function loadPolicy(
+  engine: Engine,
+  folder: Folder,
+  options: LoadPolicyOptions = {},
+): Promise<Policy> {
+  const config = await loadLlamaConfig(folder);
+  const tokenizer = await loadTokenizer(folder);
+  checkVocabulary(tokenizer, config.vocabSize, folder.name);
+  const eosIds = await loadEosIds(folder);
+  const maxLength = options.maxLength ?? Math.min(config.maxPositions, DEFAULT_MAX_LENGTH);
+  if (maxLength > config.maxPositions) {
+    throw new UserError(
+      `${folder.name}: expected at most ${config.maxPositions} positions, got ${maxLength}`,
+    );
+  }
+  const policy: Policy = {
+    name: folder.name,
+    engine,
+    config,
+    weights: await loadWeights(engine, folder, config),
+    rope: ropeTables(engine, config, maxLength, await loadWasm()),
+    workspace: new Workspace(engine),
+    tokenizer,
+    eosIds,
+    maxLength,
+    adapter: undefined,
+  };
+  if (options.adapter) policy.adapter = await loadAdapter(engine, config, options.adapter);
+  return policy;
+}
+
+/** Gives the policy a new adapter that leaves it unchanged until trained; the old one is freed. */
+export function addAdapter(policy: Policy, config: LoraConfig, seed: number): Adapter {
+  const adapter = new Adapter(policy.engine, policy.config, config);
+  adapter.initialize(seed);
+  policy.adapter?.free();
+  policy.adapter = adapter;
+  return adapter;
+}
+
+/** Throws unless a sequence of prompt and response fits the policy. */
+export function checkSequence(policy: Policy, promptIds: readonly number[], responseLength: number): void {
+  if (promptIds.length === 0) {
+    throw new UserError(`${policy.name}: expected a prompt of at least one token, got none`);
+  }
+  const length = promptIds.length + responseLength;
+  if (length > policy.maxLength) {
+    throw new UserError(
+      `${policy.name}: expected at most ${policy.maxLength} tokens, ` +
+        `got a prompt of ${promptIds.length} and a response of ${responseLength}; shorten one of them`,
+    );
+  }
+}

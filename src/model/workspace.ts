@@ -1,0 +1,52 @@
+import type { Engine, Tensor } from '../engine/engine.ts';
+import { VIEW_ALIGNMENT } from '../engine/engine.ts';
+
+interface Buffer {
+  readonly whole: Tensor;
+  readonly capacity: number;
+  readonly views: Map<string, Tensor>;
+}
+
+/**
+ * Buffers that are used over and over, by name. Each grows to the largest shape asked of it, so that steps of like
+ * size allocate nothing. A name has one user at a time, and what it holds is undefined until written.
+ */
+export class Workspace {
+  #engine: Engine;
+  #buffers = new Map<string, Buffer>();
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  take(name: string, shape: readonly number[], dtype: 'f32' | 'u32' = 'f32'): Tensor {
+    const size = shape.reduce((product, length) => product * length, 1);
+    let buffer = this.#buffers.get(name);
+    if (!buffer || buffer.capacity < size) {
+      if (buffer) this.#engine.free(buffer.whole);
+      const capacity = Math.ceil(size / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
+      buffer = { whole: this.#engine.tensor([capacity], dtype), capacity, views: new Map() };
+      this.#buffers.set(name, buffer);
+    }
+    const key = shape.join();
+    let view = buffer.views.get(key);
+    if (!view) {
+      view = this.#engine.view(buffer.whole, 0, shape);
+      buffer.views.set(key, view);
+    }
+    return view;
+  }
+
+  /** A buffer with these values. */
+  put(name: string, data: Float32Array | Uint32Array, shape: readonly number[] = [data.length]): Tensor {
+    const tensor = this.take(name, shape, data instanceof Uint32Array ? 'u32' : 'f32');
+    this.#engine.write(tensor, data);
+    return tensor;
+  }
+
+  /** Returns all buffers to the engine. */
+  free(): void {
+    for (const { whole } of this.#buffers.values()) this.#engine.free(whole);
+    this.#buffers.clear();
+  }
+}
