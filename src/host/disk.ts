@@ -27,7 +27,9 @@ export class DiskFolder implements WritableFolder {
       return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     } catch (error) {
       const missing = (error as { code?: string }).code === 'ENOENT';
-      throw new UserError(missing ? `${file}: no such file` : `${file}: could not be read (${messageOf(error)})`);
+      throw new UserError(
+        missing ? `${file}: no such file` : `${file}: could not be read (${messageOf(error)})`,
+      );
     }
   }
 
@@ -37,7 +39,7 @@ export class DiskFolder implements WritableFolder {
 
   async write(path: string, content: Uint8Array | string): Promise<void> {
     const file = join(this.name, path);
-    const temporary = `${file}.partial`;
+    const temporary = `${file}.writing`;
     await mkdir(dirname(file), { recursive: true });
     const handle = await open(temporary, 'w');
     try {

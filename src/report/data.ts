@@ -56,9 +56,17 @@ export interface Evaluation {
   readonly prompts: number;
   readonly responses: number;
   readonly reference: { readonly reward: Estimate; readonly safety: readonly Estimate[] };
-  readonly aligned: { readonly reward: Estimate; readonly safety: readonly Estimate[]; readonly kl: Estimate };
+  readonly aligned: {
+    readonly reward: Estimate;
+    readonly safety: readonly Estimate[];
+    readonly kl: Estimate;
+  };
   /** Aligned minus reference on the same prompts. */
   readonly gain: { readonly reward: Estimate; readonly safety: readonly Estimate[] };
+  /** What λ* predicts for these prompts: their reference samples, weighted by exp((r + λᵀg)/β). */
+  readonly predicted: { readonly reward: number; readonly safety: readonly number[]; readonly kl: number };
+  /** The bound on E[safety] that each verdict refers to: the threshold, or margin + reference mean on these prompts. */
+  readonly bounds: readonly number[];
   /** Per constraint: `met` when the whole interval is at or above the bound, `not met` when it is below, else `uncertain`. */
   readonly verdicts: readonly ('met' | 'not met' | 'uncertain')[];
 }
@@ -68,8 +76,16 @@ export type Metrics = Readonly<Record<string, number>>;
 
 export interface TextSample {
   readonly prompt: string;
-  readonly reference: { readonly response: string; readonly reward: number; readonly safety: readonly number[] };
-  readonly aligned: { readonly response: string; readonly reward: number; readonly safety: readonly number[] };
+  readonly reference: {
+    readonly response: string;
+    readonly reward: number;
+    readonly safety: readonly number[];
+  };
+  readonly aligned: {
+    readonly response: string;
+    readonly reward: number;
+    readonly safety: readonly number[];
+  };
 }
 
 export interface ReportData {

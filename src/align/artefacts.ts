@@ -1,0 +1,14 @@
+/** Names of the files in a run folder. */
+export const SAMPLES = 'samples.jsonl';
+export const SCORES = 'scores.jsonl';
+export const DUAL = 'dual.json';
+export const PAIRS = 'pairs.jsonl';
+export const REFERENCE_LOGPS = 'reference_logps.safetensors';
+export const METRICS = 'metrics.jsonl';
+export const CHECKPOINT = 'checkpoint.safetensors';
+export const ADAPTER = 'adapter';
+export const ADAPTER_FILES = ['adapter/adapter_config.json', 'adapter/adapter_model.safetensors'] as const;
+export const EVALUATION = 'evaluation.json';
+export const EVALUATION_REFERENCE = 'evaluation/reference.jsonl';
+export const EVALUATION_ALIGNED = 'evaluation/aligned.jsonl';
+export const REPORT = 'report.html';

@@ -1,0 +1,57 @@
+import { keyOf } from '../random.ts';
+import type { Evaluation } from '../report/data.ts';
+import { bootstrapMean, mean } from './bootstrap.ts';
+import { predict, type RunDual } from './dual.ts';
+import { type EvaluationRow, groupByPrompt } from './rows.ts';
+
+/** Per-prompt means of one quantity. */
+function perPrompt(rows: readonly EvaluationRow[], value: (row: EvaluationRow) => number): number[] {
+  return groupByPrompt(rows).map((group) => mean(group.map(value)));
+}
+
+/**
+ * What was achieved on held-out prompts, beside the reference on the same prompts and the prediction for them.
+ * Intervals resample prompts, in pairs for the gains. KL is the mean of log π/π_ref over the aligned policy's samples.
+ */
+export async function compare(
+  dual: RunDual,
+  reference: readonly EvaluationRow[],
+  aligned: readonly EvaluationRow[],
+  seed: number,
+): Promise<Evaluation> {
+  const key = keyOf(seed, 'bootstrap');
+  const estimate = (rows: readonly EvaluationRow[], value: (row: EvaluationRow) => number) =>
+    bootstrapMean(perPrompt(rows, value), key);
+  const gainOf = (value: (row: EvaluationRow) => number) => {
+    const before = perPrompt(reference, value);
+    return bootstrapMean(
+      perPrompt(aligned, value).map((after, index) => after - before[index]),
+      key,
+    );
+  };
+  const reward = (row: EvaluationRow) => row.reward;
+  const safety = dual.limits.map((_, j) => (row: EvaluationRow) => row.safety[j]);
+  const gains = safety.map(gainOf);
+  const referenceSafety = safety.map((value) => estimate(reference, value));
+  const alignedSafety = safety.map((value) => estimate(aligned, value));
+  return {
+    prompts: groupByPrompt(reference).length,
+    responses: Math.round(reference.length / groupByPrompt(reference).length),
+    reference: { reward: estimate(reference, reward), safety: referenceSafety },
+    aligned: {
+      reward: estimate(aligned, reward),
+      safety: alignedSafety,
+      kl: estimate(aligned, ({ logps }) => (logps ? logps[0] - logps[1] : Number.NaN)),
+    },
+    gain: { reward: gainOf(reward), safety: gains },
+    predicted: await predict(reference, dual),
+    bounds: dual.limits.map(({ kind, value }, j) =>
+      kind === 'margin' ? value + referenceSafety[j].mean : value,
+    ),
+    // A margin is a promise about the gain, so its verdict is freed of the luck of the prompts drawn.
+    verdicts: dual.limits.map(({ kind, value }, j) => {
+      const [low, high] = (kind === 'margin' ? gains[j] : alignedSafety[j]).interval;
+      return low >= value ? 'met' : high < value ? 'not met' : 'uncertain';
+    }),
+  };
+}

@@ -1,0 +1,137 @@
+import * as v from 'valibot';
+import { UserError } from '../errors.ts';
+
+/**
+ * The settings of a run, stored as config.json in its folder. Names of training settings are TRL's (DPOConfig,
+ * LoraConfig), so that a run reads the same there.
+ */
+const count = v.pipe(v.number(), v.integer(), v.minValue(1));
+const nonNegativeInteger = v.pipe(v.number(), v.integer(), v.minValue(0));
+const positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
+const nonNegative = v.pipe(v.number(), v.finite(), v.minValue(0));
+const fraction = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
+
+const constraintSchema = v.strictObject({
+  /** Folder of an ONNX scorer, or a module with a default export. */
+  scorer: v.string(),
+  /** True when the scorer measures cost: safety is its negative. */
+  cost: v.boolean(),
+});
+
+/** `threshold`: E[safety] ≥ value. `margin`: E[safety] ≥ value + E_ref[safety]. */
+const limitSchema = v.strictObject({
+  kind: v.picklist(['margin', 'threshold']),
+  value: v.pipe(v.number(), v.finite()),
+});
+
+export const configSchema = v.strictObject({
+  policy: v.optional(v.string()),
+  prompts: v.optional(v.string()),
+  /** Held-out prompts; without it, `eval_fraction` of `prompts` is held out. */
+  eval_prompts: v.optional(v.string()),
+  eval_fraction: v.optional(v.pipe(v.number(), v.gtValue(0), v.ltValue(1)), 0.25),
+  reward: v.optional(v.string()),
+  constraints: v.optional(v.array(constraintSchema), []),
+  /** One per constraint, in the same order. */
+  limits: v.optional(v.array(limitSchema), []),
+  /** KL weight β, of the dual and of DPO. */
+  beta: v.optional(positive),
+  seed: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 0),
+
+  /** K, responses drawn per prompt. */
+  responses: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2)), 16),
+  max_new_tokens: v.optional(count, 64),
+  temperature: v.optional(positive, 1),
+  top_k: v.optional(nonNegativeInteger, 0),
+  top_p: v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(1)), 1),
+  generation_batch_size: v.optional(count, 128),
+
+  /** Pairs made of each prompt's responses. */
+  pairs_per_prompt: v.optional(count),
+  /** `drawn`: one Bradley–Terry draw a pair, as in the paper; `soft`: its probability is kept as the label. */
+  labels: v.optional(v.picklist(['drawn', 'soft']), 'soft'),
+
+  lora_r: v.optional(count, 8),
+  lora_alpha: v.optional(positive, 16),
+  lora_target_modules: v.optional(v.pipe(v.array(v.string()), v.minLength(1)), ['all-linear']),
+  learning_rate: v.optional(positive, 5e-4),
+  lr_scheduler_type: v.optional(
+    v.picklist(['cosine', 'linear', 'constant', 'constant_with_warmup']),
+    'cosine',
+  ),
+  warmup_ratio: v.optional(fraction, 0.1),
+  num_train_epochs: v.optional(count, 3),
+  per_device_train_batch_size: v.optional(count, 16),
+  gradient_accumulation_steps: v.optional(count, 1),
+  weight_decay: v.optional(nonNegative, 0),
+  max_grad_norm: v.optional(positive, 1),
+  save_steps: v.optional(count, 25),
+});
+
+export type RunConfig = v.InferOutput<typeof configSchema>;
+export type RunOptions = Partial<v.InferInput<typeof configSchema>>;
+export type ConstraintConfig = v.InferOutput<typeof constraintSchema>;
+export type Limit = v.InferOutput<typeof limitSchema>;
+
+/** Settings without a default, that a stage may need. */
+type Needed = 'policy' | 'prompts' | 'reward' | 'beta';
+
+/** `config` with these settings present; otherwise an error that says which to give. */
+export function need<K extends Needed>(
+  config: RunConfig,
+  ...names: K[]
+): RunConfig & Required<Pick<RunConfig, K>> {
+  const missing = names.filter((name) => config[name] === undefined).map(optionOf);
+  if (missing.length > 0) {
+    throw new UserError(
+      `${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} missing; see dualign align --help`,
+    );
+  }
+  return config as RunConfig & Required<Pick<RunConfig, K>>;
+}
+
+/** Everything a whole run needs, checked before any of it starts. */
+export function checkConfig(config: RunConfig): void {
+  need(config, 'policy', 'prompts', 'reward', 'beta');
+  limitsOf(config);
+}
+
+/** The limits, checked to be one per constraint. */
+export function limitsOf(config: RunConfig): readonly Limit[] {
+  const { constraints, limits } = config;
+  if (constraints.length === 0) {
+    throw new UserError(
+      'expected at least one --cost or --safety scorer, got none; see dualign align --help',
+    );
+  }
+  if (limits.length !== constraints.length) {
+    throw new UserError(
+      `expected one --margin or --threshold for each --cost and --safety, in the same order: ` +
+        `got ${limits.length} for ${constraints.length}`,
+    );
+  }
+  return limits;
+}
+
+/** How the command line calls a setting, for messages. */
+function optionOf(path: string): string {
+  const names: Record<string, string> = {
+    constraints: '--cost or --safety',
+    limits: '--margin or --threshold',
+    lora_target_modules: '--target-modules',
+  };
+  return names[path] ?? `--${path.replaceAll('_', '-')}`;
+}
+
+/** Checks and completes a run's settings; `source` is how messages call them. */
+export function parseConfig(options: unknown, source: string): RunConfig {
+  const result = v.safeParse(configSchema, options);
+  if (result.success) return result.output;
+  const lines = result.issues.map((issue) => {
+    const path = String(issue.path?.[0]?.key ?? '');
+    if (issue.type === 'strict_object' && issue.expected === 'never') return `unknown setting "${path}"`;
+    if (issue.received === 'undefined') return `${optionOf(path)} is missing`;
+    return `${optionOf(path)}: expected ${issue.expected ?? 'a valid value'}, got ${issue.received}`;
+  });
+  throw new UserError(`${source}: ${[...new Set(lines)].join('; ')}`);
+}

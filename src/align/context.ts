@@ -1,0 +1,42 @@
+import type { Run } from '../data/run.ts';
+import type { DeviceInfo } from '../engine/engine.ts';
+import type { Policy } from '../model/policy.ts';
+import type { Scorer } from '../score/scorer.ts';
+import type { RunConfig } from './config.ts';
+import type { Progress } from './progress.ts';
+
+/** Something big that a stage may need: its hash is cheap to learn, and it is loaded only on use. */
+export interface Source<T> {
+  /** sha-256 over its files. */
+  hash(): Promise<string>;
+  load(): Promise<T>;
+}
+
+/** Where a run's inputs come from; the host layer implements it. */
+export interface Sources {
+  policy(path: string): Source<Policy>;
+  /** Puts the adapter of a PEFT folder on a policy. */
+  useAdapter(policy: Policy, path: string): Promise<void>;
+  scorer(spec: string): Source<Scorer>;
+  prompts(path: string): Promise<readonly string[]>;
+  /** The device that policies run on, once one has been loaded. */
+  device(): DeviceInfo | undefined;
+}
+
+/** What every stage of a run gets. */
+export interface Context {
+  readonly run: Run;
+  readonly config: RunConfig;
+  readonly sources: Sources;
+  readonly progress: Progress;
+}
+
+/** Name of a scorer as shown to people: the last part of its path. */
+export function scorerName(spec: string): string {
+  return (
+    spec
+      .replace(/[/\\]+$/, '')
+      .split(/[/\\]/)
+      .at(-1) ?? spec
+  );
+}

@@ -1,0 +1,33 @@
+import type { ReportData } from '../report/data.ts';
+import { collect } from './collect.ts';
+import { checkConfig } from './config.ts';
+import type { Context } from './context.ts';
+import { type RunDual, solveDual } from './dual.ts';
+import { evaluate } from './evaluate.ts';
+import { label } from './label.ts';
+import { report } from './report.ts';
+import { score } from './score.ts';
+import { train } from './train.ts';
+
+export interface MocanResult {
+  readonly dual: RunDual;
+  /** Absent when the constraints are infeasible: then nothing is trained. */
+  readonly report?: ReportData;
+}
+
+/**
+ * MoCAN, model-based constrained alignment (Huang et al. 2024, Algorithm 1): sample and score once, solve the dual for
+ * λ*, train once on r + λ*ᵀg. Each step reads and writes artefacts of the run folder and is passed over when its
+ * result is there.
+ */
+export async function mocan(context: Context): Promise<MocanResult> {
+  checkConfig(context.config);
+  await collect(context);
+  await score(context);
+  const dual = await solveDual(context);
+  if (dual.status === 'infeasible') return { dual };
+  await label(context);
+  await train(context);
+  await evaluate(context);
+  return { dual, report: await report(context) };
+}

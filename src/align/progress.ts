@@ -1,0 +1,11 @@
+/** How a run tells what it is doing; the command line and pages each show it their way. */
+export interface Progress {
+  /** A stage begins, or is passed over because its result is there. */
+  stage(name: string, state: 'started' | 'kept' | 'given', note?: string): void;
+  /** Work within a stage: `done` of `total` units. */
+  advance(done: number, total: number, unit: string, note?: string): void;
+  /** A sentence for the user. */
+  say(text: string): void;
+}
+
+export const silent: Progress = { stage: () => {}, advance: () => {}, say: () => {} };

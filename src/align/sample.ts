@@ -1,0 +1,91 @@
+import { BlockLog } from '../data/jsonl.ts';
+import { generate } from '../model/generate.ts';
+import type { Policy } from '../model/policy.ts';
+import { keyOf } from '../random.ts';
+import type { RunConfig } from './config.ts';
+import type { Context } from './context.ts';
+import type { SampleRow } from './rows.ts';
+
+/** The settings that decide what is sampled; how many rows go at once does not. */
+export function samplingSettings(config: RunConfig): Record<string, unknown> {
+  const { seed, responses, max_new_tokens, temperature, top_k, top_p } = config;
+  return { seed, responses, max_new_tokens, temperature, top_k, top_p };
+}
+
+export interface SampleTarget {
+  /** Names the random stream. */
+  readonly purpose: string;
+  /** File of the run folder. */
+  readonly path: string;
+  /** False for the reference policy. */
+  readonly adapter: boolean;
+}
+
+/**
+ * Draws K responses to each prompt into a file of the run folder, a block of prompts at a time; a killed run goes on
+ * after the last whole block.
+ */
+export async function samplePrompts(
+  { run, config, progress }: Context,
+  policy: Policy,
+  prompts: readonly string[],
+  { purpose, path, adapter }: SampleTarget,
+): Promise<SampleRow[]> {
+  const K = config.responses;
+  const promptsPerBlock = Math.max(1, Math.floor(config.generation_batch_size / K));
+  const log = await BlockLog.open<SampleRow>(run.folder, path, promptsPerBlock * K);
+  const total = prompts.length * K;
+  progress.advance(log.rows.length, total, 'responses');
+  for (let first = log.rows.length / K; first < prompts.length; first += promptsPerBlock) {
+    const block = prompts.slice(first, first + promptsPerBlock);
+    await log.append(await sampleBlock(policy, block, first, { config, purpose, adapter }));
+    progress.advance(log.rows.length, total, 'responses');
+  }
+  await log.finish();
+  return log.rows;
+}
+
+async function sampleBlock(
+  policy: Policy,
+  prompts: readonly string[],
+  firstPrompt: number,
+  { config, purpose, adapter }: { config: RunConfig; purpose: string; adapter: boolean },
+): Promise<SampleRow[]> {
+  const rows = prompts.flatMap((prompt, offset) => {
+    const ids = policy.tokenizer.encode(prompt);
+    return Array.from({ length: config.responses }, (_, response_index) => ({
+      prompt,
+      prompt_index: firstPrompt + offset,
+      response_index,
+      ids,
+    }));
+  });
+  const generated = await generate(
+    policy,
+    rows.map((row) => ({ ids: row.ids, stream: [row.prompt_index, row.response_index] })),
+    {
+      maxNewTokens: config.max_new_tokens,
+      temperature: config.temperature,
+      topK: config.top_k,
+      topP: config.top_p,
+      key: keyOf(config.seed, purpose),
+      batchSize: config.generation_batch_size,
+      adapter,
+    },
+  );
+  return rows.map(({ prompt, prompt_index, response_index, ids }, index) => ({
+    prompt,
+    response: responseText(policy, ids, generated[index].ids),
+    prompt_index,
+    response_index,
+    prompt_ids: ids,
+    response_ids: generated[index].ids,
+  }));
+}
+
+/** Text of the response as it follows the prompt: decoding it alone would lose a leading space. */
+function responseText(policy: Policy, promptIds: readonly number[], responseIds: readonly number[]): string {
+  const prompt = policy.tokenizer.decode(promptIds);
+  const whole = policy.tokenizer.decode([...promptIds, ...responseIds]);
+  return whole.startsWith(prompt) ? whole.slice(prompt.length) : policy.tokenizer.decode(responseIds);
+}

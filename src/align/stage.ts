@@ -1,0 +1,26 @@
+import type { Stage } from '../data/run.ts';
+import { UserError } from '../errors.ts';
+import type { Context } from './context.ts';
+
+/** Runs a stage of the run, telling what happens; `note` says what it will do. */
+export async function runStage(context: Context, stage: Stage & { readonly note?: string }): Promise<void> {
+  const { run, progress } = context;
+  const outcome = await run.stage({
+    ...stage,
+    work: async () => {
+      progress.stage(stage.name, 'started', stage.note);
+      await stage.work();
+    },
+  });
+  if (outcome !== 'ran') progress.stage(stage.name, outcome);
+}
+
+/** Text of an artefact that an earlier stage makes. */
+export async function readArtefact({ run }: Context, file: string, madeBy: string): Promise<string> {
+  if (!(await run.folder.exists(file))) {
+    throw new UserError(
+      `${run.folder.name}: expected ${file}, found none; run "dualign ${madeBy} --out ${run.folder.name}" first, or put the file there`,
+    );
+  }
+  return await run.folder.readText(file);
+}

@@ -1,0 +1,48 @@
+import process from 'node:process';
+import { Command, CommanderError } from 'commander';
+import { messageOf, UserError } from '../errors.ts';
+import { VERSION } from '../generated/version.ts';
+import { dualCommand } from './dual.ts';
+import { stageCommands } from './stages.ts';
+
+const BAD_INPUT = 2;
+
+function program(): Command {
+  const root = new Command('dualign')
+    .description(
+      'One-shot safety alignment of language models: sample once, score once, solve the dual for λ*, train once.',
+    )
+    .version(VERSION)
+    .configureHelp({ sortSubcommands: false })
+    .addHelpText('after', "\nA command's own help: dualign align --help. Without a command: align.");
+  for (const command of stageCommands()) root.addCommand(command, { isDefault: command.name() === 'align' });
+  root.addCommand(dualCommand());
+  for (const command of [root, ...root.commands]) {
+    command
+      .exitOverride()
+      .showSuggestionAfterError()
+      .configureOutput({ outputError: () => {} });
+  }
+  return root;
+}
+
+/** Runs the command line; sets the process's exit code and prints a user's error as one line. */
+export async function main(args: readonly string[] = process.argv.slice(2)): Promise<void> {
+  const root = program();
+  try {
+    if (args.length === 0) {
+      root.outputHelp();
+      return;
+    }
+    await root.parseAsync([...args], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return;
+    process.exitCode =
+      error instanceof UserError ? error.exitCode : error instanceof CommanderError ? BAD_INPUT : 1;
+    const expected = error instanceof UserError || error instanceof CommanderError;
+    const text = expected
+      ? messageOf(error).replace(/^error: /, '')
+      : ((error as Error).stack ?? messageOf(error));
+    process.stderr.write(`dualign: ${text}\n`);
+  }
+}

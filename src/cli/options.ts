@@ -1,0 +1,125 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { RunOptions } from '../align/config.ts';
+
+/** Groups of options; a command takes those that its stage reads. */
+export type OptionGroup = 'policy' | 'prompts' | 'sampling' | 'scorers' | 'limits' | 'labels' | 'training';
+
+function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('expected a number.');
+  return value;
+}
+
+function integer(text: string): number {
+  const value = number(text);
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('expected a whole number.');
+  return value;
+}
+
+function list(text: string): string[] {
+  return text.split(',').map((item) => item.trim());
+}
+
+/**
+ * Adds options to a command. Values land in the returned object under the names of RunConfig, and only those the user
+ * gave: what is left out comes from the run folder, else from RunConfig's defaults.
+ */
+export function addRunOptions(command: Command, groups: readonly OptionGroup[]): RunOptions {
+  const options: RunOptions = {};
+  for (const group of groups) {
+    for (const [flags, description, parse] of OPTIONS[group]) {
+      const option = new Option(flags, description);
+      const name = option.attributeName().replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+      command.addOption(
+        option.argParser((text: string) => {
+          const value = parse ? parse(text) : text;
+          store(options, name, value);
+          return value;
+        }),
+      );
+    }
+  }
+  return options;
+}
+
+function store(options: RunOptions, name: string, value: unknown): void {
+  if (name === 'cost' || name === 'safety') {
+    options.constraints = [
+      ...(options.constraints ?? []),
+      { scorer: value as string, cost: name === 'cost' },
+    ];
+  } else if (name === 'margin' || name === 'threshold') {
+    options.limits = [...(options.limits ?? []), { kind: name, value: value as number }];
+  } else {
+    const key = name === 'target_modules' ? 'lora_target_modules' : name;
+    Object.assign(options, { [key]: value });
+  }
+}
+
+type Row = readonly [flags: string, description: string, parse?: (text: string) => unknown];
+
+const OPTIONS: Record<OptionGroup, readonly Row[]> = {
+  policy: [
+    ['--policy <folder>', 'Hugging Face model folder: config.json, model.safetensors, tokenizer.json'],
+  ],
+  prompts: [
+    ['--prompts <file>', 'prompts, JSON Lines with a field "prompt", or .txt with one a line'],
+    ['--eval-prompts <file>', 'prompts held out for evaluation; without it a part of --prompts is'],
+    ['--eval-fraction <f>', 'part of --prompts held out for evaluation (0.25)', number],
+    ['--seed <n>', 'seed of everything drawn at random (0)', integer],
+  ],
+  sampling: [
+    ['--responses <K>', 'responses drawn per prompt (16)', integer],
+    ['--max-new-tokens <n>', 'longest response in tokens (64)', integer],
+    ['--temperature <t>', 'sampling temperature (1)', number],
+    ['--top-k <k>', 'sample from the k most likely tokens; 0: all (0)', integer],
+    ['--top-p <p>', 'sample from the most likely tokens that make up p; 1: all (1)', number],
+    ['--generation-batch-size <n>', 'responses sampled at once (128)', integer],
+  ],
+  scorers: [
+    [
+      '--reward <scorer>',
+      'what to maximise: an ONNX folder (model.onnx, tokenizer.json), or a module (.ts, .js)',
+    ],
+    ['--cost <scorer>', 'a scorer of harm: safety is its negative; repeatable'],
+    ['--safety <scorer>', 'a scorer of safety, higher is safer; repeatable'],
+  ],
+  limits: [
+    ['--beta <b>', 'weight of the KL divergence from the policy, in the dual and in DPO', number],
+    [
+      '--margin <b>',
+      'mean safety must exceed that of the policy by b; one per --cost or --safety, in order',
+      number,
+    ],
+    ['--threshold <b>', 'mean safety must be at least b; in place of a --margin', number],
+  ],
+  labels: [
+    [
+      '--pairs-per-prompt <n>',
+      'preference pairs made of the responses to a prompt (all responses, each once a round)',
+      integer,
+    ],
+    [
+      '--labels <kind>',
+      'soft: keep the probability of the preference; drawn: draw it once, as in the paper (soft)',
+    ],
+  ],
+  training: [
+    ['--lora-r <r>', 'rank of the adapter (8)', integer],
+    ['--lora-alpha <a>', 'scale of the adapter is alpha / r (16)', number],
+    [
+      '--target-modules <names>',
+      'linear layers that get an adapter, comma separated, or all-linear (all-linear)',
+      list,
+    ],
+    ['--learning-rate <lr>', 'highest learning rate of AdamW (5e-4)', number],
+    ['--lr-scheduler-type <name>', 'cosine, linear, constant or constant_with_warmup (cosine)'],
+    ['--warmup-ratio <f>', 'part of the steps over which the learning rate rises (0.1)', number],
+    ['--num-train-epochs <n>', 'passes over the pairs (3)', integer],
+    ['--per-device-train-batch-size <n>', 'pairs trained on at once (16)', integer],
+    ['--gradient-accumulation-steps <n>', 'batches per optimizer step (1)', integer],
+    ['--weight-decay <w>', 'decoupled weight decay of AdamW (0)', number],
+    ['--max-grad-norm <n>', 'gradients are clipped to this norm (1)', number],
+    ['--save-steps <n>', 'a checkpoint every n steps (25)', integer],
+  ],
+};

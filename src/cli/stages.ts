@@ -1,0 +1,160 @@
+import process from 'node:process';
+import { Command } from 'commander';
+import { collect } from '../align/collect.ts';
+import { parseConfig } from '../align/config.ts';
+import type { Context } from '../align/context.ts';
+import { type RunDual, solveDual } from '../align/dual.ts';
+import { evaluate } from '../align/evaluate.ts';
+import { label } from '../align/label.ts';
+import { mocan } from '../align/mocan.ts';
+import { report } from '../align/report.ts';
+import { score } from '../align/score.ts';
+import { train } from '../align/train.ts';
+import { Run } from '../data/run.ts';
+import { DiskFolder } from '../host/disk.ts';
+import { runtimeName } from '../host/runtime.ts';
+import { DiskSources } from '../host/sources.ts';
+import { renderSummary } from '../report/report.ts';
+import { dualText } from './dual_text.ts';
+import { addRunOptions, type OptionGroup } from './options.ts';
+import { terminalProgress } from './terminal.ts';
+
+/** Exit code of a verdict: the constraints cannot be met. */
+const INFEASIBLE = 3;
+
+interface StageCommand {
+  readonly name: string;
+  readonly description: string;
+  readonly groups: readonly OptionGroup[];
+  /** Does the work; returns what --json prints and the text for people. */
+  run(context: Context): Promise<{ json: unknown; text?: string; exitCode?: number }>;
+}
+
+const ALL: readonly OptionGroup[] = [
+  'policy',
+  'prompts',
+  'scorers',
+  'limits',
+  'sampling',
+  'labels',
+  'training',
+];
+
+const STAGES: readonly StageCommand[] = [
+  {
+    name: 'align',
+    description:
+      'The whole run: collect, score, dual, label, train, evaluate, report. Killed, the same command goes on where it stopped.',
+    groups: ALL,
+    async run(context) {
+      const { dual, report: data } = await mocan(context);
+      if (!data) return infeasible(dual);
+      const { folder } = context.run;
+      return {
+        json: { ...dual, evaluation: data.evaluation, results: context.run.manifest.results },
+        text: `${renderSummary(data)}\nreport: ${folder.name}/report.html`,
+      };
+    },
+  },
+  stage(
+    'collect',
+    'Draw responses to the prompts from the policy: samples.jsonl',
+    ['policy', 'prompts', 'sampling'],
+    collect,
+  ),
+  stage('score', 'Score the samples: scores.jsonl', ['scorers'], score),
+  {
+    name: 'solve',
+    description: "Solve the dual on the run's scores: dual.json with λ*, predictions and the trade-off curve",
+    groups: ['limits'],
+    async run(context) {
+      const dual = await solveDual(context);
+      return dual.status === 'infeasible' ? infeasible(dual) : { json: dual, text: dualText(dual) };
+    },
+  },
+  stage('label', 'Make preference pairs by r + λ*ᵀg: pairs.jsonl', ['labels', 'prompts'], label),
+  stage(
+    'train',
+    'Train the adapter on the pairs by DPO: adapter/, metrics.jsonl',
+    ['policy', 'limits', 'training'],
+    train,
+  ),
+  stage(
+    'evaluate',
+    'Sample the policy and the aligned policy on held-out prompts and score them: evaluation.json',
+    ['policy', 'prompts', 'scorers', 'sampling'],
+    evaluate,
+  ),
+  {
+    name: 'report',
+    description: 'Write the report of a finished run: report.html',
+    groups: [],
+    async run(context) {
+      const data = await report(context);
+      return {
+        json: data.evaluation,
+        text: `${renderSummary(data)}\nreport: ${context.run.folder.name}/report.html`,
+      };
+    },
+  },
+];
+
+function stage(
+  name: string,
+  description: string,
+  groups: readonly OptionGroup[],
+  work: (context: Context) => Promise<unknown>,
+): StageCommand {
+  return {
+    name,
+    description,
+    groups,
+    async run(context) {
+      await work(context);
+      return { json: { stage: name, ...context.run.manifest.stages[name] } };
+    },
+  };
+}
+
+function infeasible(dual: RunDual): { json: unknown; text: string; exitCode: number } {
+  return { json: dual, text: dualText(dual), exitCode: INFEASIBLE };
+}
+
+interface CommonOptions {
+  readonly out: string;
+  readonly redo?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** The commands that work on a run folder. */
+export function stageCommands(): Command[] {
+  return STAGES.map((definition) => {
+    const command = new Command(definition.name).description(definition.description);
+    const options = addRunOptions(command, definition.groups);
+    command
+      .requiredOption(
+        '--out <folder>',
+        'run folder: artefacts, manifest.json and report.html; settings left out come from it',
+      )
+      .option('--redo', 'replace finished stages whose settings changed')
+      .option('--json', 'print the result as JSON on stdout')
+      .option('--quiet', 'no progress')
+      .action(async ({ out, redo, json, quiet }: CommonOptions) => {
+        const run = await Run.open(new DiskFolder(out), runtimeName());
+        const config = parseConfig({ ...(run.manifest.config as object), ...options }, definition.name);
+        run.configure(config, redo ?? false);
+        const sources = new DiskSources();
+        try {
+          const context = { run, config, sources, progress: terminalProgress(quiet ?? false) };
+          const result = await definition.run(context);
+          const text = json ? JSON.stringify(result.json, null, 2) : result.text;
+          if (text !== undefined) process.stdout.write(`${text}\n`);
+          if (result.exitCode !== undefined) process.exitCode = result.exitCode;
+        } finally {
+          sources.close();
+        }
+      });
+    return command;
+  });
+}

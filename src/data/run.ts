@@ -1,0 +1,149 @@
+import { UserError } from '../errors.ts';
+import { VERSION } from '../generated/version.ts';
+import type { WritableFolder } from './folder.ts';
+import { sha256 } from './hash.ts';
+
+/** What a stage was made from: settings and input hashes. Equal settings give equal outputs. */
+export type StageSettings = Readonly<Record<string, unknown>>;
+
+export interface StageRecord {
+  /** `given`: the user put the outputs there; the stage never ran. */
+  status: 'running' | 'done' | 'given';
+  settings: StageSettings;
+  /** sha-256 of each output file. */
+  outputs: Record<string, string>;
+}
+
+export interface Manifest {
+  dualign: string;
+  /** Runtime and version, such as "deno 2.9.6". */
+  host: string;
+  /** Settings of the command that last ran a stage. */
+  config: unknown;
+  /** Adapter that the engine ran on; absent until a stage needed one. */
+  device?: unknown;
+  stages: Record<string, StageRecord>;
+  /** sha-256 of λ*, pairs and adapter. */
+  results: Record<string, string>;
+}
+
+export interface Stage {
+  readonly name: string;
+  readonly settings: StageSettings;
+  readonly outputs: readonly string[];
+  /** Files of a stage under way, removed when it starts anew. */
+  readonly partials?: readonly string[];
+  work(): Promise<void>;
+}
+
+const MANIFEST = 'manifest.json';
+
+/**
+ * A run folder: named artefacts, and a manifest that says what each stage was made from. A finished stage is not run
+ * again; one whose settings changed is refused unless `redo`, so that no result is lost by a slip.
+ */
+export class Run {
+  readonly folder: WritableFolder;
+  readonly manifest: Manifest;
+  #config: unknown;
+  #redo: boolean;
+
+  private constructor(folder: WritableFolder, manifest: Manifest) {
+    this.folder = folder;
+    this.manifest = manifest;
+    this.#config = manifest.config;
+    this.#redo = false;
+  }
+
+  /** Opens the run in a folder, which may be empty or absent. */
+  static async open(folder: WritableFolder, host: string): Promise<Run> {
+    const found = (await folder.exists(MANIFEST)) ? await folder.readText(MANIFEST) : undefined;
+    let manifest: Manifest = { dualign: VERSION, host, config: {}, stages: {}, results: {} };
+    if (found !== undefined) {
+      try {
+        manifest = JSON.parse(found) as Manifest;
+      } catch {
+        throw new UserError(`${folder.name}/${MANIFEST}: not JSON; remove it to start the run anew`);
+      }
+    }
+    return new Run(folder, { ...manifest, dualign: VERSION, host });
+  }
+
+  /** Sets what the coming stages run with; recorded once one of them runs. */
+  configure(config: unknown, redo: boolean): void {
+    this.#config = config;
+    this.#redo = redo;
+  }
+
+  async saveManifest(): Promise<void> {
+    await this.folder.write(MANIFEST, `${JSON.stringify(this.manifest, null, 2)}\n`);
+  }
+
+  /** True when the file stands in the folder without a stage having made it. */
+  async isGiven(stage: string, file: string): Promise<boolean> {
+    const record = this.manifest.stages[stage];
+    return record ? record.status === 'given' : await this.folder.exists(file);
+  }
+
+  /** sha-256 of a file in the run folder. */
+  async hash(file: string): Promise<string> {
+    return await sha256(await this.folder.read(file));
+  }
+
+  /** Runs a stage unless its outputs are there; says which. */
+  async stage(stage: Stage): Promise<'ran' | 'kept' | 'given'> {
+    const record = this.manifest.stages[stage.name];
+    const present = await this.#allExist(stage.outputs);
+    if (present && (!record || record.status === 'given')) {
+      await this.#record(stage, 'given', {});
+      return 'given';
+    }
+    if (record && JSON.stringify(record.settings) !== JSON.stringify(stage.settings)) {
+      if (!this.#redo) throw new UserError(this.#changed(stage, record));
+      await this.#clear(stage);
+    } else if (record?.status === 'done' && present) {
+      await this.#record(stage, 'done', stage.settings);
+      return 'kept';
+    } else if (!record) {
+      await this.#clear(stage);
+    }
+    this.manifest.config = this.#config;
+    this.manifest.stages[stage.name] = { status: 'running', settings: stage.settings, outputs: {} };
+    await this.saveManifest();
+    await stage.work();
+    await this.#record(stage, 'done', stage.settings);
+    return 'ran';
+  }
+
+  async #allExist(files: readonly string[]): Promise<boolean> {
+    for (const file of files) if (!(await this.folder.exists(file))) return false;
+    return true;
+  }
+
+  async #clear(stage: Stage): Promise<void> {
+    for (const file of [...stage.outputs, ...(stage.partials ?? [])]) await this.folder.remove(file);
+  }
+
+  async #record(stage: Stage, status: StageRecord['status'], settings: StageSettings): Promise<void> {
+    const outputs: Record<string, string> = {};
+    for (const file of stage.outputs) outputs[file] = await this.hash(file);
+    this.manifest.stages[stage.name] = { status, settings, outputs };
+    await this.saveManifest();
+  }
+
+  #changed(stage: Stage, record: StageRecord): string {
+    const names = new Set([...Object.keys(record.settings), ...Object.keys(stage.settings)]);
+    const changes = [...names]
+      .filter((name) => JSON.stringify(record.settings[name]) !== JSON.stringify(stage.settings[name]))
+      .map((name) => `${name} was ${short(record.settings[name])}, now ${short(stage.settings[name])}`);
+    return (
+      `${this.folder.name}: its ${stage.name} stage was made with other settings (${changes.join('; ')}). ` +
+      'Give the same settings to go on, another --out for a new run, or --redo to replace this stage and those after it.'
+    );
+  }
+}
+
+function short(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'absent';
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
