@@ -122,7 +122,14 @@ export interface Engine {
   /** cache `[b, max, kv_heads, head_dim]` at positions start[b] + 0 … t − 1 = x `[b, t, kv_heads, head_dim]`; start u32 `[b]`. */
   cacheWrite(cache: Tensor, x: Tensor, start: Tensor): void;
   /** Attention of one query per row, q and out `[b, heads, head_dim]`, over the first lengths[b] positions of the caches. */
-  attentionCached(out: Tensor, q: Tensor, kCache: Tensor, vCache: Tensor, lengths: Tensor, scale: number): void;
+  attentionCached(
+    out: Tensor,
+    q: Tensor,
+    kCache: Tensor,
+    vCache: Tensor,
+    lengths: Tensor,
+    scale: number,
+  ): void;
   /** out = silu(gate) · up, all `[n, d]`. */
   swiglu(out: Tensor, gate: Tensor, up: Tensor): void;
   swigluBackward(dgate: Tensor, dup: Tensor, dout: Tensor, gate: Tensor, up: Tensor): void;

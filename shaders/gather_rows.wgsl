@@ -1,0 +1,16 @@
+// out [n, d] = x [rows_x, d] at rows [n]: embeddings and row selection.
+struct Params { n: u32, d: u32, rows_x: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read> rows: array<u32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * 64u;
+  if (i >= params.n * params.d) {
+    return;
+  }
+  let row = min(rows[i / params.d], params.rows_x - 1u);
+  out[i] = x[row * params.d + i % params.d];
+}

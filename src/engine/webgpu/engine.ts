@@ -1,0 +1,25 @@
+import type { DeviceInfo, Engine } from '../engine.ts';
+import { attentionOperations } from './attention.ts';
+import { generationOperations } from './generation.ts';
+import { Kernels } from './kernels.ts';
+import { lossOperations } from './losses.ts';
+import { Recorder } from './recorder.ts';
+import { tensorOperations } from './tensors.ts';
+import { transformerOperations } from './transformer.ts';
+
+/** Drivers that run shaders on the CPU. */
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|basic render/i;
+
+/** An engine on a WebGPU device, which it owns from now on. */
+export function createWebGpuEngine(device: GPUDevice, info: DeviceInfo): Engine {
+  const recorder = new Recorder(device);
+  const kernels = new Kernels(device, SOFTWARE.test(`${info.vendor} ${info.device} ${info.description}`));
+  return {
+    info,
+    ...tensorOperations(recorder),
+    ...transformerOperations(recorder, kernels),
+    ...attentionOperations(recorder, kernels),
+    ...lossOperations(recorder, kernels),
+    ...generationOperations(recorder, kernels),
+  };
+}

@@ -1,0 +1,111 @@
+import { UserError } from '../../errors.ts';
+import type { Tensor } from '../engine.ts';
+
+/** One GPU buffer, shared by a tensor and its views. */
+export interface Storage {
+  readonly id: number;
+  readonly buffer: GPUBuffer;
+  /** Size of the buffer in bytes: a pool bucket. */
+  readonly size: number;
+  /** Bytes of the tensor that holds the buffer now. */
+  used: number;
+  /** Comes from the pool and still holds a former tensor's values where zeros are promised. */
+  stale: boolean;
+  /** The recording that last touched the buffer. */
+  recording: number;
+}
+
+export class GpuTensor implements Tensor {
+  readonly shape: readonly number[];
+  readonly dtype: 'f32' | 'u32';
+  readonly storage: Storage;
+  /** First element within the storage. */
+  readonly offset: number;
+  readonly length: number;
+  readonly isView: boolean;
+  freed = false;
+
+  constructor(
+    shape: readonly number[],
+    dtype: 'f32' | 'u32',
+    storage: Storage,
+    offset: number,
+    length: number,
+    isView: boolean,
+  ) {
+    this.shape = shape;
+    this.dtype = dtype;
+    this.storage = storage;
+    this.offset = offset;
+    this.length = length;
+    this.isView = isView;
+  }
+}
+
+/** Four sizes per octave: at most a quarter is wasted, and tensors of nearly the same size share buffers. */
+export function bucketSize(bytes: number): number {
+  const step = Math.max(256, 2 ** (Math.floor(Math.log2(Math.max(bytes, 1))) - 2));
+  return Math.max(256, Math.ceil(bytes / step) * step);
+}
+
+/** Keeps at most this many bytes of idle buffers, or as many as are in use. */
+const IDLE_BYTES = 256 * 2 ** 20;
+
+/** Storage buffers by bucket, handed out again after `release`. */
+export class Pool {
+  #device: GPUDevice;
+  #idle = new Map<number, Storage[]>();
+  #idleBytes = 0;
+  #liveBytes = 0;
+  #nextId = 0;
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  acquire(bytes: number): Storage {
+    const limit = Math.min(
+      this.#device.limits.maxStorageBufferBindingSize,
+      this.#device.limits.maxBufferSize,
+    );
+    if (bytes > limit) {
+      throw new UserError(
+        `tensor: expected at most ${limit} bytes, the largest buffer this GPU driver binds, got ${bytes}. ` +
+          'Use a smaller batch or a shorter sequence.',
+      );
+    }
+    const size = Math.min(bucketSize(bytes), limit);
+    const kept = this.#idle.get(size)?.pop();
+    this.#liveBytes += size;
+    if (kept) {
+      this.#idleBytes -= size;
+      kept.used = bytes;
+      kept.stale = true;
+      return kept;
+    }
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const buffer = this.#device.createBuffer({ size, usage });
+    return { id: this.#nextId++, buffer, size, used: bytes, stale: false, recording: -1 };
+  }
+
+  release(storage: Storage): void {
+    const list = this.#idle.get(storage.size);
+    if (list) list.push(storage);
+    else this.#idle.set(storage.size, [storage]);
+    this.#idleBytes += storage.size;
+    this.#liveBytes -= storage.size;
+  }
+
+  /** Destroys idle buffers beyond what is worth keeping. Only with nothing recorded; true if there were any. */
+  trim(): boolean {
+    const allowed = Math.max(IDLE_BYTES, this.#liveBytes);
+    if (this.#idleBytes <= allowed) return false;
+    for (const [size, list] of [...this.#idle].sort(([a], [b]) => b - a)) {
+      while (list.length > 0 && this.#idleBytes > allowed) {
+        list.pop()?.buffer.destroy();
+        this.#idleBytes -= size;
+      }
+    }
+    return true;
+  }
+}

@@ -1,0 +1,294 @@
+import { messageOf, UserError } from '../../errors.ts';
+import type { Kernel } from './kernels.ts';
+import { GpuTensor, Pool, type Storage } from './memory.ts';
+
+/** Bytes of one dispatch's parameters; WebGPU's portable alignment of dynamic uniform offsets. */
+const SLOT_BYTES = 256;
+/** Dispatches in one submission: enough to amortise it, few enough that the device starts while more is recorded. */
+const SLOTS = 256;
+const MAX_GROUPS = 65535;
+const MAX_BIND_GROUPS = 8192;
+
+interface PendingRead {
+  readonly staging: GPUBuffer;
+  readonly bytes: number;
+  readonly resolve: (data: ArrayBuffer) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * Records dispatches and copies into one command encoder and submits them in batches, in program order. Parameters of
+ * all dispatches of a batch travel in one uniform buffer, read at dynamic offsets.
+ */
+export class Recorder {
+  readonly pool: Pool;
+  #device: GPUDevice;
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+  #boundKernel = -1;
+  #recording = 0;
+  #slots = 0;
+  #uniforms: GPUBuffer;
+  #words = new ArrayBuffer(SLOTS * SLOT_BYTES);
+  #floats = new Float32Array(this.#words);
+  #integers = new Uint32Array(this.#words);
+  #bindGroups = new Map<string, GPUBindGroup>();
+  #reads: PendingRead[] = [];
+  #staging = new Map<number, GPUBuffer[]>();
+  #failure: Error | undefined;
+  #destroyed = false;
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+    this.pool = new Pool(device);
+    this.#uniforms = device.createBuffer({
+      size: SLOTS * SLOT_BYTES,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+    device.addEventListener('uncapturederror', (event) => {
+      this.#failure ??= describeError((event as GPUUncapturedErrorEvent).error);
+      event.preventDefault();
+    });
+    device.lost.then((lost) => {
+      if (this.#destroyed) return;
+      this.#failure ??= new UserError(
+        `The GPU device was lost: ${lost.message || lost.reason}. Start again; what was finished is kept.`,
+        1,
+      );
+    });
+  }
+
+  /** Throws if the engine can do no more. */
+  check(): void {
+    if (this.#destroyed) throw new Error('The engine was destroyed.');
+  }
+
+  /**
+   * Records `groups` workgroups of `kernel` on `tensors`, its storage bindings in order. A kernel that does not write
+   * all of a written tensor needs `settle` on it first.
+   */
+  dispatch(
+    kernel: Kernel,
+    tensors: readonly GpuTensor[],
+    params: Readonly<Record<string, number>>,
+    groups: number,
+  ): void {
+    this.check();
+    if (groups === 0) return;
+    let key = `${kernel.id}`;
+    let bound = tensors;
+    for (let i = 0; i < tensors.length; i++) {
+      const tensor = tensors[i];
+      if (tensor.freed) throw new Error(`${kernel.name}: expected live tensors, got one that was freed`);
+      const { storage } = tensor;
+      if (!kernel.writes[i]) {
+        this.settle(tensor);
+        // WebGPU rules out reading and writing parts of one buffer in one dispatch.
+        if (tensors.some((other, j) => kernel.writes[j] && other.storage === storage)) {
+          bound = bound.with(i, this.#duplicate(tensor));
+        }
+      } else if (storage.stale) {
+        if (tensor.isView) this.settle(tensor);
+        else storage.stale = false;
+      }
+      const binding = bound[i];
+      key += `,${binding.storage.id}:${binding.offset}:${binding.length}`;
+    }
+    if (this.#slots === SLOTS) this.flush();
+    for (const tensor of bound) tensor.storage.recording = this.#recording;
+
+    let word = (this.#slots * SLOT_BYTES) / 4;
+    for (const { name, isFloat } of kernel.params) {
+      if (isFloat) this.#floats[word++] = params[name];
+      else this.#integers[word++] = params[name];
+    }
+    const bindGroup = this.#bindGroups.get(key) ?? this.#bind(key, kernel, bound);
+    this.#encoder ??= this.#device.createCommandEncoder();
+    if (!this.#pass) {
+      this.#pass = this.#encoder.beginComputePass();
+      this.#boundKernel = -1;
+    }
+    if (this.#boundKernel !== kernel.id) {
+      this.#pass.setPipeline(kernel.pipeline);
+      this.#boundKernel = kernel.id;
+    }
+    this.#pass.setBindGroup(0, bindGroup, [this.#slots * SLOT_BYTES]);
+    if (groups <= MAX_GROUPS) {
+      this.#pass.dispatchWorkgroups(groups);
+    } else {
+      const rows = Math.ceil(groups / MAX_GROUPS);
+      this.#pass.dispatchWorkgroups(Math.ceil(groups / rows), rows);
+    }
+    this.#slots++;
+    for (let i = 0; i < tensors.length; i++) {
+      if (bound[i] !== tensors[i]) this.pool.release(bound[i].storage);
+    }
+  }
+
+  /** Makes good the promise of zeros on a recycled buffer. */
+  settle(tensor: GpuTensor): void {
+    if (!tensor.storage.stale) return;
+    this.clear(tensor.storage, 0, tensor.storage.used);
+    tensor.storage.stale = false;
+  }
+
+  clear(storage: Storage, offset: number, bytes: number): void {
+    this.check();
+    this.#transfer().clearBuffer(storage.buffer, offset, bytes);
+    storage.recording = this.#recording;
+  }
+
+  copy(target: GpuTensor, source: GpuTensor): void {
+    this.check();
+    this.settle(source);
+    if (target.isView) this.settle(target);
+    target.storage.stale = false;
+    const bytes = source.length * 4;
+    if (target.storage === source.storage) {
+      const through = this.pool.acquire(bytes);
+      const encoder = this.#transfer();
+      encoder.copyBufferToBuffer(source.storage.buffer, source.offset * 4, through.buffer, 0, bytes);
+      encoder.copyBufferToBuffer(through.buffer, 0, target.storage.buffer, target.offset * 4, bytes);
+      through.recording = this.#recording;
+      this.pool.release(through);
+    } else {
+      const { buffer } = source.storage;
+      this.#transfer().copyBufferToBuffer(
+        buffer,
+        source.offset * 4,
+        target.storage.buffer,
+        target.offset * 4,
+        bytes,
+      );
+    }
+    source.storage.recording = this.#recording;
+    target.storage.recording = this.#recording;
+  }
+
+  write(target: GpuTensor, data: Float32Array | Uint32Array): void {
+    this.check();
+    if (target.isView) this.settle(target);
+    target.storage.stale = false;
+    // A queue write takes effect before anything submitted later, so what is recorded and touches the buffer goes first.
+    if (target.storage.recording === this.#recording) this.flush();
+    const bytes = data as Float32Array<ArrayBuffer>;
+    this.#device.queue.writeBuffer(target.storage.buffer, target.offset * 4, bytes, 0, data.length);
+  }
+
+  /** The tensor's values as of this point of the program. */
+  read(tensor: GpuTensor): Promise<ArrayBuffer> {
+    this.check();
+    this.settle(tensor);
+    const bytes = tensor.length * 4;
+    const staging = this.#acquireStaging(tensor.storage.size);
+    this.#transfer().copyBufferToBuffer(tensor.storage.buffer, tensor.offset * 4, staging, 0, bytes);
+    tensor.storage.recording = this.#recording;
+    return new Promise((resolve, reject) => {
+      this.#reads.push({ staging, bytes, resolve, reject });
+      // Reads asked for in one go are submitted and waited for together.
+      if (this.#reads.length === 1) queueMicrotask(() => this.flush());
+    });
+  }
+
+  flush(): void {
+    if (this.#destroyed) return;
+    this.#pass?.end();
+    this.#pass = undefined;
+    if (this.#encoder) {
+      if (this.#slots > 0) {
+        this.#device.queue.writeBuffer(this.#uniforms, 0, this.#words, 0, this.#slots * SLOT_BYTES);
+      }
+      this.#device.queue.submit([this.#encoder.finish()]);
+      this.#encoder = undefined;
+    }
+    this.#slots = 0;
+    this.#recording++;
+    if (this.pool.trim()) this.#bindGroups.clear();
+    for (const read of this.#reads.splice(0)) this.#finish(read);
+  }
+
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    for (const { reject } of this.#reads.splice(0)) reject(new Error('The engine was destroyed.'));
+    this.#device.destroy();
+  }
+
+  async #finish({ staging, bytes, resolve, reject }: PendingRead): Promise<void> {
+    try {
+      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+      const data = staging.getMappedRange(0, bytes).slice(0);
+      staging.unmap();
+      this.#releaseStaging(staging);
+      if (this.#failure) throw this.#failure;
+      resolve(data);
+    } catch (error) {
+      reject(this.#failure ?? new Error(`Reading from the GPU failed: ${messageOf(error)}`));
+    }
+  }
+
+  /** The encoder, outside of a compute pass. */
+  #transfer(): GPUCommandEncoder {
+    this.#pass?.end();
+    this.#pass = undefined;
+    this.#encoder ??= this.#device.createCommandEncoder();
+    return this.#encoder;
+  }
+
+  #duplicate(tensor: GpuTensor): GpuTensor {
+    const storage = this.pool.acquire(tensor.length * 4);
+    const duplicate = new GpuTensor(tensor.shape, tensor.dtype, storage, 0, tensor.length, false);
+    this.copy(duplicate, tensor);
+    return duplicate;
+  }
+
+  #bind(key: string, kernel: Kernel, tensors: readonly GpuTensor[]): GPUBindGroup {
+    if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
+    const bindGroup = this.#device.createBindGroup({
+      layout: kernel.layout,
+      entries: [
+        { binding: 0, resource: { buffer: this.#uniforms, size: SLOT_BYTES } },
+        ...tensors.map(({ storage, offset, length }, index) => ({
+          binding: index + 1,
+          // Whole vec4f elements; views start further apart than that.
+          resource: {
+            buffer: storage.buffer,
+            offset: offset * 4,
+            size: Math.max(16, Math.ceil(length / 4) * 16),
+          },
+        })),
+      ],
+    });
+    this.#bindGroups.set(key, bindGroup);
+    return bindGroup;
+  }
+
+  #acquireStaging(size: number): GPUBuffer {
+    const kept = this.#staging.get(size)?.pop();
+    return (
+      kept ?? this.#device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST })
+    );
+  }
+
+  /** Keeps small staging buffers for the next reads. */
+  #releaseStaging(staging: GPUBuffer): void {
+    const list = this.#staging.get(staging.size) ?? [];
+    if (list.length * staging.size >= 2 ** 24) {
+      staging.destroy();
+      return;
+    }
+    list.push(staging);
+    this.#staging.set(staging.size, list);
+  }
+}
+
+function describeError(error: GPUError): Error {
+  const text = error.message.trim().split('\n')[0];
+  if (error.constructor.name === 'GPUOutOfMemoryError') {
+    return new UserError(
+      `The GPU ran out of memory (${text}). Use a smaller batch or a shorter sequence.`,
+      1,
+    );
+  }
+  return new Error(`The GPU reported an error: ${text}`);
+}

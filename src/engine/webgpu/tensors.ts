@@ -1,0 +1,105 @@
+import { type Engine, VIEW_ALIGNMENT } from '../engine.ts';
+import { expectF32, own } from './checks.ts';
+import { GpuTensor } from './memory.ts';
+import type { Recorder } from './recorder.ts';
+
+type TensorOperations = Pick<
+  Engine,
+  'tensor' | 'upload' | 'write' | 'copy' | 'zero' | 'view' | 'free' | 'read' | 'readU32' | 'flush' | 'destroy'
+>;
+
+function elements(operation: string, shape: readonly number[]): number {
+  let length = 1;
+  for (const size of shape) {
+    if (!Number.isInteger(size) || size < 0) {
+      throw new Error(`${operation}: expected a shape of whole numbers, got [${shape.join(', ')}]`);
+    }
+    length *= size;
+  }
+  return length;
+}
+
+function expectData(
+  operation: string,
+  data: Float32Array | Uint32Array,
+  dtype: string,
+  length: number,
+): void {
+  const type = data instanceof Float32Array ? 'f32' : 'u32';
+  if (type !== dtype || data.length !== length) {
+    throw new Error(`${operation}: expected ${length} values of ${dtype}, got ${data.length} of ${type}`);
+  }
+}
+
+/** The memory side of the engine. */
+export function tensorOperations(recorder: Recorder): TensorOperations {
+  function tensor(shape: readonly number[], dtype: 'f32' | 'u32' = 'f32'): GpuTensor {
+    recorder.check();
+    const length = elements('tensor', shape);
+    return new GpuTensor([...shape], dtype, recorder.pool.acquire(length * 4), 0, length, false);
+  }
+
+  function write(operation: string, target: GpuTensor, data: Float32Array | Uint32Array): void {
+    expectData(operation, data, target.dtype, target.length);
+    recorder.write(target, data);
+  }
+
+  return {
+    tensor,
+    upload(data, shape) {
+      const dtype = data instanceof Float32Array ? 'f32' : 'u32';
+      expectData('upload', data, dtype, elements('upload', shape));
+      const created = tensor(shape, dtype);
+      write('upload', created, data);
+      return created;
+    },
+    write(target, data) {
+      write('write', own('write', 'tensor', target), data);
+    },
+    copy(out, source) {
+      const to = own('copy', 'out', out);
+      const from = own('copy', 'source', source);
+      if (to.dtype !== from.dtype || to.length !== from.length) {
+        throw new Error(
+          `copy: expected source with ${to.length} values of ${to.dtype}, got ${from.length} of ${from.dtype}`,
+        );
+      }
+      recorder.copy(to, from);
+    },
+    zero(out) {
+      const { storage, offset, length, isView } = own('zero', 'out', out);
+      if (isView) recorder.clear(storage, offset * 4, length * 4);
+      // Cleared when first read, or not at all if an operation overwrites it before.
+      else storage.stale = true;
+    },
+    view(source, offset, shape) {
+      const parent = own('view', 'tensor', source);
+      const length = elements('view', shape);
+      if (offset % VIEW_ALIGNMENT !== 0 || offset < 0 || offset + length > parent.length) {
+        throw new Error(
+          `view: expected an offset that is a multiple of ${VIEW_ALIGNMENT} with ${length} values after it, ` +
+            `got ${offset} in a tensor of ${parent.length}`,
+        );
+      }
+      return new GpuTensor([...shape], parent.dtype, parent.storage, parent.offset + offset, length, true);
+    },
+    free(...tensors) {
+      for (const each of tensors) {
+        const mine = own('free', 'tensor', each);
+        if (mine.isView) throw new Error('free: expected a tensor, got a view');
+        mine.freed = true;
+        recorder.pool.release(mine.storage);
+      }
+    },
+    async read(source) {
+      return new Float32Array(await recorder.read(expectF32('read', 'tensor', source)));
+    },
+    async readU32(source) {
+      const mine = own('readU32', 'tensor', source);
+      if (mine.dtype !== 'u32') throw new Error(`readU32: expected a u32 tensor, got ${mine.dtype}`);
+      return new Uint32Array(await recorder.read(mine));
+    },
+    flush: () => recorder.flush(),
+    destroy: () => recorder.destroy(),
+  };
+}
