@@ -1,0 +1,47 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execPath } from 'node:process';
+import { build } from 'esbuild';
+import { describe, expect, it } from 'vitest';
+import { haveModels, models, repository, temporaryFolder } from '../score/support/folders.ts';
+import { chromiumPath, withPage } from './support/browser.ts';
+
+const folders = ['stories-reward', 'stories-cost'].map((name) => join(models, name));
+
+function printedBy(command: string, ...args: string[]): string[] {
+  const script = join(repository, 'test/score/support/print_scores.ts');
+  const output = execFileSync(command, [...args, script, ...folders], { cwd: repository, encoding: 'utf8' });
+  return output.trim().split('\n');
+}
+
+describe.skipIf(!haveModels)('scores are the same to the last bit (needs ../shared/models)', () => {
+  it('in Deno and Node', () => {
+    const node = printedBy(execPath);
+    expect(node.map((line) => line.length)).toEqual([60 * 16, 60 * 16]);
+    expect(printedBy(join(repository, 'node_modules/.bin/deno'), 'run', '-A')).toEqual(node);
+  });
+
+  it.skipIf(!chromiumPath)('in Chromium and Node', async () => {
+    const site = temporaryFolder();
+    await build({
+      absWorkingDir: repository,
+      entryPoints: ['test/hosts/scores_in_browser.ts'],
+      bundle: true,
+      format: 'esm',
+      platform: 'browser',
+      outfile: join(site, 'page.js'),
+      logLevel: 'error',
+    });
+    const wasm = 'ort-wasm-simd-threaded.wasm';
+    copyFileSync(join(repository, 'node_modules/onnxruntime-web/dist', wasm), join(site, wasm));
+    writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+
+    const mounts = { '/': site, '/stories-reward': folders[0]!, '/stories-cost': folders[1]! };
+    const scores = await withPage(mounts, async (page) => {
+      await page.waitForFunction('"result" in globalThis');
+      return await page.evaluate('globalThis.result');
+    });
+    expect(scores).toEqual(printedBy(execPath));
+  });
+});
