@@ -1,6 +1,7 @@
 /**
  * The Engine in plain f64 loops, straight from the formulas: the oracle for every kernel, and an engine of its own
- * for tests of the model. Slow on purpose. `values` gives what is stored, before it is rounded to f32.
+ * for tests of the model. Slow on purpose. It stores f64, or f32 where a test asks what leaves the device and comes
+ * back unchanged; `values` gives what is stored.
  */
 import type {
   AdamWOptions,
@@ -14,12 +15,12 @@ import { VIEW_ALIGNMENT } from '../../src/engine/engine.ts';
 import { philox } from '../../src/random.ts';
 
 interface Stored extends Tensor {
-  readonly data: Float64Array | Uint32Array;
+  readonly data: Float64Array | Float32Array | Uint32Array;
 }
 
 const stored = (tensor: Tensor) => tensor as Stored;
 const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
-const floats = (tensor: Tensor) => stored(tensor).data as Float64Array;
+const floats = (tensor: Tensor) => stored(tensor).data as Float64Array | Float32Array;
 const words = (tensor: Tensor) => stored(tensor).data as Uint32Array;
 
 /** Throws `op: expected …, got …` unless every tensor has its shape; null stands for any size. */
@@ -41,6 +42,11 @@ export class ReferenceEngine implements Engine {
     device: 'host',
     description: 'f64 loops for tests',
   };
+  #precision: 'f32' | 'f64';
+
+  constructor(precision: 'f32' | 'f64' = 'f64') {
+    this.#precision = precision;
+  }
 
   /** What is stored, in f64. */
   values(tensor: Tensor): Float64Array {
@@ -54,7 +60,8 @@ export class ReferenceEngine implements Engine {
 
   tensor(shape: readonly number[], dtype: 'f32' | 'u32' = 'f32'): Tensor {
     const size = sizeOf(shape);
-    const data = dtype === 'f32' ? new Float64Array(size) : new Uint32Array(size);
+    const Floats = this.#precision === 'f64' ? Float64Array : Float32Array;
+    const data = dtype === 'f32' ? new Floats(size) : new Uint32Array(size);
     return { shape: [...shape], dtype, data } as Stored;
   }
 
@@ -380,7 +387,7 @@ export class ReferenceEngine implements Engine {
 
   sumSquares(out: Tensor, x: Tensor): void {
     expectShapes('sumSquares', [out, 1]);
-    floats(out)[0] = floats(x).reduce((sum, value) => sum + value * value, 0);
+    floats(out)[0] = dot(floats(x), 0, floats(x), 0, sizeOf(x.shape));
   }
 
   adamw(param: Tensor, grad: Tensor, m: Tensor, v: Tensor, gradSquares: Tensor, options: AdamWOptions): void {
@@ -449,24 +456,30 @@ export class ReferenceEngine implements Engine {
   }
 }
 
-function dot(a: Float64Array, aStart: number, b: Float64Array, bStart: number, length: number): number {
+function dot(
+  a: ArrayLike<number>,
+  aStart: number,
+  b: ArrayLike<number>,
+  bStart: number,
+  length: number,
+): number {
   let sum = 0;
   for (let i = 0; i < length; i++) sum += a[aStart + i] * b[bStart + i];
   return sum;
 }
 
-function inverseRms(x: Float64Array, start: number, length: number, epsilon: number): number {
+function inverseRms(x: ArrayLike<number>, start: number, length: number, epsilon: number): number {
   return 1 / Math.sqrt(dot(x, start, x, start, length) / length + epsilon);
 }
 
 /** One query over `count` keys: writes softmax(scale · q·k) · v at out[start], returns the log-sum-exp of the scores. */
 function attend(
-  out: Float64Array,
+  out: Float64Array | Float32Array,
   start: number,
-  queries: Float64Array,
+  queries: ArrayLike<number>,
   query: number,
-  keys: Float64Array,
-  values: Float64Array,
+  keys: ArrayLike<number>,
+  values: ArrayLike<number>,
   keyAt: (position: number) => number,
   count: number,
   dim: number,
@@ -475,17 +488,18 @@ function attend(
   const scores = new Float64Array(count);
   for (let j = 0; j < count; j++) scores[j] = scale * dot(queries, query, keys, keyAt(j), dim);
   const lse = logSumExp(scores);
-  out.fill(0, start, start + dim);
-  for (let j = 0; j < count; j++) {
-    const p = Math.exp(scores[j] - lse);
-    for (let c = 0; c < dim; c++) out[start + c] += p * values[keyAt(j) + c];
+  const weights = scores.map((score) => Math.exp(score - lse));
+  for (let c = 0; c < dim; c++) {
+    out[start + c] = weights.reduce((sum, weight, j) => sum + weight * values[keyAt(j) + c], 0);
   }
   return lse;
 }
 
-function logSumExp(scores: Float64Array): number {
-  const max = scores.reduce((a, b) => Math.max(a, b));
-  return max + Math.log(scores.reduce((sum, score) => sum + Math.exp(score - max), 0));
+function logSumExp(scores: ArrayLike<number>): number {
+  const max = scores[argmax(scores)];
+  let sum = 0;
+  for (let i = 0; i < scores.length; i++) sum += Math.exp(scores[i] - max);
+  return max + Math.log(sum);
 }
 
 /** log(1 + exp(x)) without overflow. */
@@ -493,11 +507,13 @@ function softplus(x: number): number {
   return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 }
 
-function argmax(scores: Float64Array): number {
-  return scores.reduce((best, score, i) => (score > scores[best] ? i : best), 0);
+function argmax(scores: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < scores.length; i++) if (scores[i] > scores[best]) best = i;
+  return best;
 }
 
-function draw(scores: Float64Array, u: number, { temperature, topK, topP }: SampleOptions): number {
+function draw(scores: ArrayLike<number>, u: number, { temperature, topK, topP }: SampleOptions): number {
   const sorted = Float64Array.from(scores).sort().reverse();
   let least = topK > 0 && topK < sorted.length ? sorted[topK - 1] : sorted[sorted.length - 1];
   const weight = (score: number) => (score >= least ? Math.exp((score - sorted[0]) / temperature) : 0);
