@@ -1,17 +1,69 @@
 import { WASM_BASE64 } from './generated/wasm.ts';
 
-/** What assembly/index.ts exports. Pointers are byte offsets into `memory`. */
+/** What assembly/index.ts exports. Pointers are byte offsets into `memory`; 0 from a `create…` means out of memory. */
 export interface WasmExports {
   readonly memory: WebAssembly.Memory;
+  // math.ts
   exp(x: number): number;
   log(x: number): number;
   sin(x: number): number;
   cos(x: number): number;
   expAll(pointer: number, count: number): void;
   logAll(pointer: number, count: number): void;
+  // memory.ts
   allocate(bytes: number): number;
   mark(): number;
   release(position: number): void;
+  // dual/scores.ts
+  createScores(prompts: number, constraints: number, elements: number, longest: number): number;
+  startOf(scores: number): number;
+  countOf(scores: number): number;
+  logCountOf(scores: number): number;
+  rewardOf(scores: number): number;
+  safetyOf(scores: number): number;
+  prepare(scores: number): number;
+  // dual/softmax.ts, dual/evaluate.ts, dual/describe.ts, dual/blocks.ts
+  createScratch(scores: number, block: number): number;
+  evaluateBlocks(
+    scores: number,
+    scratch: number,
+    lambda: number,
+    beta: number,
+    firstBlock: number,
+    endBlock: number,
+    partial: number,
+  ): void;
+  describeRows(
+    scores: number,
+    scratch: number,
+    lambda: number,
+    beta: number,
+    firstRow: number,
+    endRow: number,
+    out: number,
+  ): void;
+  supportBlocks(
+    scores: number,
+    direction: number,
+    firstBlock: number,
+    endBlock: number,
+    partial: number,
+  ): void;
+  sumBlocks(partial: number, blocks: number, width: number): void;
+  // dual/newton.ts, dual/solve.ts
+  createNewton(constraints: number): number;
+  rangeOf(newton: number): number;
+  offsetOf(newton: number): number;
+  lambdaOf(newton: number): number;
+  gradientOf(newton: number): number;
+  hessianOf(newton: number): number;
+  valueOf(newton: number): number;
+  betaOf(newton: number): number;
+  evaluationsOf(newton: number): number;
+  begin(newton: number, beta: number, unit: number, least: number): void;
+  absorb(newton: number, sums: number, prompts: number): void;
+  next(newton: number): number;
+  solve(newton: number, scores: number, scratch: number, partial: number): number;
 }
 
 /** Elementary functions with the same bits on every engine, and the module they come from. */
@@ -47,6 +99,8 @@ let shared: Promise<Kernels> | undefined;
  * build/dualign.wasm; whoever calls later without a module gets that one too.
  */
 export function loadWasm(module?: WebAssembly.Module): Promise<Kernels> {
-  shared ??= (module ? Promise.resolve(module) : WebAssembly.compile(decodeBase64(WASM_BASE64))).then(instantiate);
+  shared ??= (module ? Promise.resolve(module) : WebAssembly.compile(decodeBase64(WASM_BASE64))).then(
+    instantiate,
+  );
   return shared;
 }

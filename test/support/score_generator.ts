@@ -37,11 +37,11 @@ export function generateScores(seed: number, N: number, K: number, m: number): G
   const reward = new Float64Array(N * K);
   const safety = new Float64Array(m * N * K);
   for (let n = 0; n < N; n++) {
-    const u = z(0, n);
+    const u = z(1, n);
     const v = Array.from({ length: m }, (_, j) => z(10 + 2 * j, n));
     for (let k = 0; k < K; k++) {
       const at = n * K + k;
-      const y = z(1, at);
+      const y = z(2, at);
       reward[at] = round(-11.7 + 4 * u + 3.33 * y);
       for (let j = 0; j < m; j++) {
         const w = z(11 + 2 * j, at);

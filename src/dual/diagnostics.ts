@@ -1,0 +1,66 @@
+import { eigenvalues, invert, multiply } from './linear.ts';
+import type { Curvature, EffectiveSampleSize } from './solution.ts';
+import { pairwiseSum, quantile } from './sums.ts';
+import type { Prediction, Statistics } from './workspace.ts';
+
+/** 0.975-quantile of the standard normal distribution. */
+const Z_95 = 1.959963984540054;
+
+export function effectiveSampleSize(ess: Float64Array): EffectiveSampleSize {
+  const sorted = ess.slice().sort();
+  return {
+    median: quantile(sorted, 0.5),
+    mean: pairwiseSum(ess) / ess.length,
+    p10: quantile(sorted, 0.1),
+    p90: quantile(sorted, 0.9),
+  };
+}
+
+export function curvatureOf(
+  statistics: Statistics,
+  beta: number,
+  hessian: readonly (readonly number[])[],
+): Curvature {
+  const values = eigenvalues(hessian);
+  return {
+    smoothness: statistics.safetyRange.reduce((sum, range) => sum + range * range, 0) / (4 * beta),
+    largest: values[values.length - 1],
+    smallest: values[0],
+  };
+}
+
+/**
+ * 95 % intervals of λ* over the draw of prompts, the responses given, by the delta method: λ* minimises a mean over
+ * prompts, so its covariance is H⁻¹·S·H⁻¹/N on the constraints with λ > 0, S the covariance of the rows' gradients
+ * (van der Vaart, Asymptotic Statistics, 1998, theorem 5.21).
+ */
+export function lambdaIntervals(
+  lambda: readonly number[],
+  hessian: readonly (readonly number[])[],
+  { safety, rowSafety }: Pick<Prediction, 'safety' | 'rowSafety'>,
+): [number, number][] {
+  const m = lambda.length;
+  const N = rowSafety.length / m;
+  const active = lambda.flatMap((value, j) => (value > 0 ? [j] : []));
+  const unbounded = (): [number, number] => [0, Number.POSITIVE_INFINITY];
+  const inverse = active.length > 0 ? invert(active.map((i) => active.map((j) => hessian[i][j]))) : undefined;
+  if (N < 2 || (active.length > 0 && !inverse))
+    return lambda.map((value) => (value > 0 ? unbounded() : [0, 0]));
+  const products = new Float64Array(N);
+  const covariance = active.map((i) =>
+    active.map((j) => {
+      for (let n = 0; n < N; n++) {
+        const at = n * m;
+        products[n] = (rowSafety[at + i] - safety[i]) * (rowSafety[at + j] - safety[j]);
+      }
+      return pairwiseSum(products) / (N - 1);
+    }),
+  );
+  const variance = inverse ? multiply(multiply(inverse, covariance), inverse) : [];
+  return lambda.map((value, j) => {
+    const index = active.indexOf(j);
+    if (index < 0) return [0, 0];
+    const half = Z_95 * Math.sqrt(Math.max(0, variance[index][index]) / N);
+    return [Math.max(0, value - half), value + half];
+  });
+}

@@ -1,0 +1,13 @@
+/** The entry `dualign/dual`: from scores to λ*, the trade-off and a verdict. WebAssembly and TypeScript, nothing else. */
+export { UserError } from '../errors.ts';
+export { type Kernels, loadWasm } from '../wasm.ts';
+export {
+  type CurvePoint,
+  describePolicies,
+  describePoliciesWith,
+  type PolicyPoint,
+  tradeOffCurve,
+} from './curve.ts';
+export type { DualProblem, Limit, ScoreTable } from './problem.ts';
+export type { Curvature, DualSolution, EffectiveSampleSize, Infeasible, Solved } from './solution.ts';
+export { solveDual, solveWith, thresholdsOf } from './solve.ts';

@@ -1,0 +1,189 @@
+import { type Kernels, loadWasm } from '../wasm.ts';
+import { curvatureOf, effectiveSampleSize, lambdaIntervals } from './diagnostics.ts';
+import {
+  checkProblem,
+  checkTable,
+  constraintsOf,
+  type DualProblem,
+  type Limit,
+  type ScoreTable,
+} from './problem.ts';
+import type { DualSolution, Infeasible, Solved } from './solution.ts';
+import { quantile } from './sums.ts';
+import { ENOUGH, type Mend, pickingOnly, warningsOf } from './warnings.ts';
+import { type Statistics, type Workspace, withWorkspace } from './workspace.ts';
+
+/** A slack of less than this part of a score's range is none. */
+const NO_SLACK = 1e-12;
+const LITTLE_SLACK = 1e-9;
+/** λ·range(g) beyond this many times the unit of the objective calls for a look at the slack. */
+const LARGE = 10;
+
+/** Minimises the dual of `problem` over λ ≥ 0; throws a UserError on a malformed problem. */
+export async function solveDual(problem: DualProblem): Promise<DualSolution> {
+  return solveWith(await loadWasm(), problem);
+}
+
+/** `solveDual` with kernels already loaded. */
+export function solveWith(kernels: Kernels, problem: DualProblem): DualSolution {
+  checkProblem(problem);
+  return withWorkspace(kernels, problem, (workspace) => solveIn(kernels, workspace, problem));
+}
+
+/** Absolute thresholds for limits that may be margins over the means of the reference samples. */
+export async function thresholdsOf(table: ScoreTable, limits: readonly Limit[]): Promise<number[]> {
+  if (limits.every((limit) => 'threshold' in limit)) return limits.map(({ threshold }) => threshold);
+  checkTable(table);
+  const { safety } = withWorkspace(await loadWasm(), table, (workspace) => workspace.statistics);
+  return limits.map((limit, j) => ('threshold' in limit ? limit.threshold : safety[j] + limit.margin));
+}
+
+interface Optimum {
+  readonly status: 'optimal' | 'nearly-infeasible';
+  readonly lambda: readonly number[];
+  readonly evaluations: number;
+  readonly converged: boolean;
+}
+
+interface Impossible {
+  readonly status: 'infeasible';
+  readonly certificate: Infeasible['certificate'];
+}
+
+/** Sets λ* or the proof that there is none. `start` is a first guess of λ. */
+export function optimise(
+  workspace: Workspace,
+  beta: number,
+  thresholds: readonly number[],
+  start: readonly number[] = thresholds.map(() => 0),
+): Optimum | Impossible {
+  const { statistics } = workspace;
+  const scale = scaleOf(statistics, thresholds);
+  for (const [j, reachable] of statistics.reachable.entries()) {
+    if (reachable - thresholds[j] < -NO_SLACK * scale[j]) {
+      const direction = thresholds.map((_, i) => (i === j ? 1 : 0));
+      return { status: 'infeasible', certificate: { direction, value: reachable - thresholds[j] } };
+    }
+  }
+  const { status, lambda, evaluations, unit } = workspace.search(beta, thresholds, start);
+  const converged = status === 'converged';
+  const size = lambda.reduce((sum, value) => sum + value, 0);
+  const weight = lambda.reduce((sum, value, j) => sum + value * statistics.safetyRange[j], 0);
+  if (converged && weight <= LARGE * unit) return { status: 'optimal', lambda, evaluations, converged };
+  const direction = lambda.map((value) => value / size);
+  const value = size > 0 ? workspace.support(direction, thresholds) : 0;
+  const breadth = direction.reduce((sum, u, j) => sum + u * scale[j], 0);
+  if (size > 0 && value < -NO_SLACK * breadth)
+    return { status: 'infeasible', certificate: { direction, value } };
+  const edge = status === 'diverged' || status === 'below' || (size > 0 && value <= LITTLE_SLACK * breadth);
+  return {
+    status: edge ? 'nearly-infeasible' : 'optimal',
+    lambda,
+    evaluations,
+    converged: converged || edge,
+  };
+}
+
+/** For each safety score the size that its rounding errors are measured against. */
+function scaleOf(statistics: Statistics, thresholds: readonly number[]): number[] {
+  return statistics.safetyRange.map(
+    (range, j) => range + 1e-3 * (Math.abs(thresholds[j]) + Math.abs(statistics.reachable[j])),
+  );
+}
+
+export function solveIn(kernels: Kernels, workspace: Workspace, problem: DualProblem): DualSolution {
+  const { statistics } = workspace;
+  const { beta, thresholds } = problem;
+  const verdict = {
+    beta,
+    prompts: problem.prompts,
+    responses: responsesShown(problem),
+    thresholds: [...thresholds],
+    margins: thresholds.map((threshold, j) => threshold - statistics.safety[j]),
+    reference: { reward: statistics.reward, safety: statistics.safety },
+    reachable: statistics.reachable,
+  };
+  const outcome = optimise(workspace, beta, thresholds);
+  if (outcome.status === 'infeasible') return { ...outcome, ...verdict, warnings: [] };
+  const { lambda } = outcome;
+  const { value, gradient, hessian } = workspace.evaluate(beta, thresholds, lambda);
+  const prediction = workspace.describe(beta, lambda);
+  const solution: Omit<Solved, 'warnings'> = {
+    status: outcome.status,
+    lambda,
+    dual: value,
+    gradient,
+    hessian,
+    expected: { reward: prediction.reward, safety: prediction.safety },
+    kl: prediction.kl,
+    ess: effectiveSampleSize(prediction.ess),
+    lambdaIntervals: lambdaIntervals(lambda, hessian, prediction),
+    curvature: curvatureOf(statistics, beta, hessian),
+    iterations: outcome.evaluations,
+    ...verdict,
+  };
+  const warnings = warningsOf(solution, statistics.logCount, outcome.converged, () =>
+    findMend(kernels, workspace, problem, lambda),
+  );
+  return { ...solution, warnings };
+}
+
+function responsesShown({ responses }: ScoreTable): number | [number, number] {
+  if (typeof responses === 'number') return responses;
+  let least = responses[0];
+  let most = responses[0];
+  for (const count of responses) {
+    least = Math.min(least, count);
+    most = Math.max(most, count);
+  }
+  return least === most ? least : [least, most];
+}
+
+const BETA_STEPS = 24;
+const MOST_RESPONSES = 1e5;
+/** Advice is a round number: this many prompts are enough for it. */
+const ADVICE_ROWS = 64;
+
+/**
+ * The least β among β·2^(i/2) at which the policy of the same λ has a median effective sample size of ENOUGH, and the
+ * K that would do were s normal on each prompt: then ESS = K·exp(−Var s), with Var s from the reference samples.
+ */
+function findMend(
+  kernels: Kernels,
+  workspace: Workspace,
+  problem: DualProblem,
+  lambda: readonly number[],
+): Mend {
+  const spread = medianVariance(problem, lambda) / (problem.beta * problem.beta);
+  const responses = spread < 20 ? ENOUGH * kernels.exp(spread) : Number.POSITIVE_INFINITY;
+  let beta = problem.beta;
+  for (let i = 0; i < BETA_STEPS; i++) {
+    beta *= Math.SQRT2;
+    const { median, kl } = workspace.sampleSize(beta, lambda, ADVICE_ROWS);
+    if (median < ENOUGH || pickingOnly(median, kl, workspace.statistics.logCount)) continue;
+    return { beta, ...(responses <= MOST_RESPONSES ? { responses: Math.ceil(responses) } : {}) };
+  }
+  return responses <= MOST_RESPONSES ? { responses: Math.ceil(responses) } : {};
+}
+
+/** Median over prompts of the variance of r + λᵀg among the reference samples. */
+function medianVariance(table: ScoreTable, lambda: readonly number[]): number {
+  const { reward, safety, prompts, responses } = table;
+  const constraints = constraintsOf(table);
+  const variances = new Float64Array(prompts);
+  let at = 0;
+  for (let n = 0; n < prompts; n++) {
+    const count = typeof responses === 'number' ? responses : responses[n];
+    let mean = 0;
+    let squares = 0;
+    for (let k = 0; k < count; k++, at++) {
+      let score = reward[at];
+      for (let j = 0; j < constraints; j++) score += lambda[j] * safety[j * reward.length + at];
+      const shift = score - mean;
+      mean += shift / (k + 1);
+      squares += shift * (score - mean);
+    }
+    variances[n] = squares / count;
+  }
+  return quantile(variances.sort(), 0.5);
+}
