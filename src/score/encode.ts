@@ -1,6 +1,7 @@
-import { Tokenizer } from '@huggingface/tokenizers';
 import type { Folder } from '../data/folder.ts';
-import { messageOf, UserError } from '../errors.ts';
+import { UserError } from '../errors.ts';
+import { readJsonObject } from '../model/config.ts';
+import { loadTokenizer, type Tokenizer } from '../model/tokenizer.ts';
 
 /** Hugging Face writes 1e30 for "no limit". */
 const NO_LIMIT = 1e9;
@@ -22,17 +23,8 @@ export interface Encoder {
  * Special tokens are kept.
  */
 export async function loadEncoder(folder: Folder, config: Json): Promise<Encoder> {
-  const settings = await readJson(folder, 'tokenizer_config.json', true);
-  const definition = await readJson(folder, 'tokenizer.json', false);
-  let tokenizer: Tokenizer;
-  try {
-    tokenizer = new Tokenizer(definition, settings);
-    tokenizer.encode('');
-  } catch (error) {
-    throw new UserError(
-      `${folder.name}/tokenizer.json: expected a Hugging Face fast tokenizer that this library knows (${messageOf(error)})`,
-    );
-  }
+  const tokenizer = await loadTokenizer(folder);
+  const settings = await readOptional(folder, 'tokenizer_config.json');
   const limit = Math.min(lengthOf(settings.model_max_length), lengthOf(config.max_position_embeddings));
   const keepStart = settings.truncation_side === 'right';
 
@@ -40,9 +32,9 @@ export async function loadEncoder(folder: Folder, config: Json): Promise<Encoder
     limit,
     padId: padIdOf(tokenizer, settings, config),
     encode(text) {
-      const { ids } = tokenizer.encode(text);
+      const ids = tokenizer.encode(text);
       if (ids.length <= limit) return { ids, truncated: false };
-      const bare = tokenizer.encode(text, { add_special_tokens: false }).ids;
+      const bare = tokenizer.encode(text, false);
       const before = leadingSpecial(ids, bare);
       const room = limit - (ids.length - bare.length);
       if (room < 1) {
@@ -56,15 +48,9 @@ export async function loadEncoder(folder: Folder, config: Json): Promise<Encoder
   };
 }
 
-/** The object in a JSON file; an empty one for an optional file that is absent. */
-export async function readJson(folder: Folder, file: string, optional: boolean): Promise<Json> {
-  if (optional && !(await folder.exists(file))) return {};
-  const text = await folder.readText(file);
-  try {
-    return JSON.parse(text) as Json;
-  } catch (error) {
-    throw new UserError(`${folder.name}/${file}: expected JSON (${messageOf(error)})`);
-  }
+/** The object in a JSON file, empty where there is no such file. */
+export async function readOptional(folder: Folder, file: string): Promise<Json> {
+  return (await folder.exists(file)) ? await readJsonObject(folder, file) : {};
 }
 
 /** Decoder models find a row's last token by its padding, so padding has to be the token they were made with. */
@@ -72,7 +58,8 @@ function padIdOf(tokenizer: Tokenizer, settings: Json, config: Json): number {
   if (typeof config.pad_token_id === 'number') return config.pad_token_id;
   const token = settings.pad_token as string | { content?: string } | null | undefined;
   const content = typeof token === 'string' ? token : token?.content;
-  return (content === undefined ? undefined : tokenizer.token_to_id(content)) ?? 0;
+  const ids = content === undefined ? [] : tokenizer.encode(content, false);
+  return ids.length === 1 ? ids[0]! : 0;
 }
 
 /** How many special tokens stand before the text's own. */

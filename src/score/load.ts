@@ -5,7 +5,25 @@ import { FunctionScorer, type ScoreFunction } from './function.ts';
 import { OnnxScorer } from './onnx.ts';
 import type { Scorer } from './scorer.ts';
 
+const REQUIRED_FILES = ['model.onnx', 'tokenizer.json'];
+/** What an ONNX scorer reads of its folder; the last two may be absent. */
+export const SCORER_FILES: readonly string[] = [...REQUIRED_FILES, 'tokenizer_config.json', 'config.json'];
 const MODULE = /\.[cm]?[jt]s$/;
+
+/** A scorer as the command line names it. */
+export interface ScorerSpec {
+  /** A folder, or the file of a module. */
+  readonly path: string;
+  /** Which of several logits is the score. */
+  readonly label?: string;
+}
+
+/** Splits `folder#label`; a path that exists as it is written has no label. */
+export async function parseScorerSpec(spec: string): Promise<ScorerSpec> {
+  const cut = spec.lastIndexOf('#');
+  if (cut < 1 || (await isThere(spec))) return { path: spec };
+  return { path: spec.slice(0, cut), label: spec.slice(cut + 1) };
+}
 
 /**
  * Loads a scorer by what the command line calls it:
@@ -13,11 +31,7 @@ const MODULE = /\.[cm]?[jt]s$/;
  * - a module (.ts, .js, .mts, .mjs) whose default export is a `ScoreFunction`.
  */
 export async function loadScorer(spec: string): Promise<Scorer> {
-  const cut = spec.lastIndexOf('#');
-  const labelled = cut > 0 && !(await isThere(spec));
-  const path = labelled ? spec.slice(0, cut) : spec;
-  const label = labelled ? spec.slice(cut + 1) : undefined;
-
+  const { path, label } = await parseScorerSpec(spec);
   if (!(await isThere(path))) {
     throw new UserError(
       `${path}: no such scorer; expected a folder with model.onnx and tokenizer.json, or a module`,
@@ -25,7 +39,7 @@ export async function loadScorer(spec: string): Promise<Scorer> {
   }
   if (MODULE.test(path)) return await loadModule(path);
   const folder = new DiskFolder(path);
-  for (const file of ['model.onnx', 'tokenizer.json']) {
+  for (const file of REQUIRED_FILES) {
     if (!(await folder.exists(file))) {
       throw new UserError(
         `${path}: expected a folder with model.onnx and tokenizer.json, or a module (.ts, .js); ${file} is not there`,

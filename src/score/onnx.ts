@@ -1,7 +1,7 @@
 import type { Folder } from '../data/folder.ts';
 import { UserError } from '../errors.ts';
 import { composeBatches } from './batches.ts';
-import { type Encoder, loadEncoder, readJson } from './encode.ts';
+import { type Encoder, loadEncoder, readOptional } from './encode.ts';
 import type { ScoredText, Scorer } from './scorer.ts';
 import { type ClassifierSession, openClassifier } from './session.ts';
 
@@ -39,7 +39,7 @@ export class OnnxScorer implements Scorer {
 
   /** @param label name or number of the logit to score by; needed when the model has several. */
   static async load(folder: Folder, label?: string): Promise<OnnxScorer> {
-    const config = await readJson(folder, 'config.json', true);
+    const config = await readOptional(folder, 'config.json');
     const encoder = await loadEncoder(folder, config);
     const session = await openClassifier(await folder.read('model.onnx'), `${folder.name}/model.onnx`);
     const { ids } = encoder.encode(PROBE);
