@@ -1,0 +1,81 @@
+import type { DualSolution, Solved } from '../dual/solution.ts';
+
+function shown(value: number): string {
+  if (!Number.isFinite(value)) return value > 0 ? '∞' : '−∞';
+  const size = Math.abs(value);
+  if (size !== 0 && (size >= 1e6 || size < 1e-3)) return value.toExponential(3);
+  return value.toFixed(4);
+}
+
+/** Columns aligned to the right, but the first to the left. */
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+const VERDICTS = {
+  optimal: 'optimal',
+  'nearly-infeasible': 'nearly infeasible: the thresholds lie at the edge of what these responses can reach',
+  infeasible: 'infeasible: no policy over these responses meets the thresholds',
+} as const;
+
+/** A solution for people. */
+export function solutionText(solution: DualSolution): string {
+  const { prompts, responses, beta, status } = solution;
+  const K = typeof responses === 'number' ? String(responses) : `${responses[0]} to ${responses[1]}`;
+  const head = `${VERDICTS[status]}\n${prompts} prompts × ${K} responses, β = ${beta}`;
+  const body =
+    solution.status === 'infeasible'
+      ? proof(solution.thresholds, solution.reachable, solution.certificate)
+      : predictions(solution);
+  const warnings = solution.warnings.map((warning) => `\n\nWarning: ${warning}`).join('');
+  return `${head}\n\n${body}${warnings}`;
+}
+
+function predictions(solution: Solved): string {
+  const { reference, expected, thresholds, reachable, lambda, lambdaIntervals, ess } = solution;
+  const scores = table([
+    ['', 'reference', 'optimal', 'threshold', 'reachable', 'λ*', '95 % interval'],
+    ['reward', shown(reference.reward), shown(expected.reward), '', '', '', ''],
+    ...lambda.map((value, j) => [
+      `safety ${j + 1}`,
+      shown(reference.safety[j]),
+      shown(expected.safety[j]),
+      shown(thresholds[j]),
+      shown(reachable[j]),
+      shown(value),
+      `${shown(lambdaIntervals[j][0])} … ${shown(lambdaIntervals[j][1])}`,
+    ]),
+  ]);
+  const rest = table([
+    ['dual value', shown(solution.dual)],
+    ['KL from the reference', shown(solution.kl)],
+    ['effective sample size, median', shown(ess.median)],
+    ['passes over the scores', String(solution.iterations)],
+  ]);
+  return `${scores}\n\n${rest}`;
+}
+
+function proof(
+  thresholds: readonly number[],
+  reachable: readonly number[],
+  { direction, value }: { readonly direction: readonly number[]; readonly value: number },
+): string {
+  const rows = table([
+    ['', 'threshold', 'reachable alone', 'weight in the proof'],
+    ...thresholds.map((threshold, j) => [
+      `safety ${j + 1}`,
+      shown(threshold),
+      shown(reachable[j]),
+      shown(direction[j]),
+    ]),
+  ]);
+  return `${rows}\n\nProof: with these weights, the best response to every prompt still falls short by ${shown(-value)} on average.`;
+}
