@@ -1,8 +1,8 @@
 /** What the policy at λ does on each prompt, and the support function that decides feasibility. */
 import { log } from '../math';
 import { get, set } from './box';
-import { BLOCK, type Scores } from './scores';
-import { compact, kept, plane, type Scratch, safety, softmax, top, total } from './softmax';
+import { BLOCK, Scores } from './scores';
+import { compact, kept, plane, Scratch, safety, softmax, top, total } from './softmax';
 
 /** f64 a row takes in `describeRows`: β·log mean exp, E_p[r], KL(p‖uniform), 1/Σp², then E_p[g_j]. */
 // @ts-ignore: decorator

@@ -1,7 +1,7 @@
 /** Value, gradient and Hessian of the dual in one pass over the scores, block of rows by block of rows. */
 import { logAll } from '../math';
-import { BLOCK, type Scores } from './scores';
-import { kept, plane, type Scratch, safety, softmax, top, total } from './softmax';
+import { BLOCK, Scores } from './scores';
+import { kept, plane, Scratch, safety, softmax, top, total } from './softmax';
 
 /** f64 a block's sums take: value, gradient, lower triangle of the Hessian row by row. */
 // @ts-ignore: decorator

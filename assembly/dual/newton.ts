@@ -8,7 +8,7 @@
  * which is then brought down.
  */
 import { allocate } from '../memory';
-import { type Box, createBox, get, minimise, set } from './box';
+import { Box, createBox, get, minimise, set } from './box';
 
 // What the search ended with.
 export const RUNNING: i32 = 0;

@@ -4,7 +4,7 @@
  */
 import { exp2lanes } from '../math';
 import { allocate } from '../memory';
-import type { Scores } from './scores';
+import { Scores } from './scores';
 
 export const CUTOFF: f64 = 40.0;
 

@@ -1,9 +1,9 @@
 /** The whole search over scores that lie in this memory. */
 import { sumBlocks } from './blocks';
 import { evaluateBlocks, evaluationWidth } from './evaluate';
-import { absorb, type Newton, next } from './newton';
-import { BLOCK, type Scores } from './scores';
-import type { Scratch } from './softmax';
+import { absorb, Newton, next } from './newton';
+import { BLOCK, Scores } from './scores';
+import { Scratch } from './softmax';
 
 /** Runs a search that `begin` started to its end; `partial` is f64[blocks][evaluationWidth]. Returns newton.status. */
 export function solve(newton: Newton, scores: Scores, scratch: Scratch, partial: usize): i32 {
