@@ -1,0 +1,286 @@
+/** One small program per operation, at odd sizes: what the tests compare with the oracle and between hosts. */
+import type { Engine, Tensor } from '../../src/engine/engine.ts';
+import { Inputs } from './inputs.ts';
+
+type Program = (engine: Engine) => Tensor[];
+
+function inputsOf(engine: Engine, label: string) {
+  const inputs = new Inputs(label);
+  const size = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
+  return {
+    floats: (shape: number[], scale = 1) => engine.upload(inputs.floats(size(shape), scale), shape),
+    integers: (shape: number[], below: number) => engine.upload(inputs.integers(size(shape), below), shape),
+  };
+}
+
+function matmul(m: number, n: number, k: number, transposeA: boolean, transposeB: boolean): Program {
+  return (engine) => {
+    const given = inputsOf(engine, `matmul ${m} ${n} ${k}`);
+    const a = given.floats(transposeA ? [k, m] : [m, k]);
+    const b = given.floats(transposeB ? [n, k] : [k, n]);
+    const out = engine.tensor([m, n]);
+    const sum = given.floats([m, n]);
+    engine.matmul(out, a, b, { transposeA, transposeB });
+    engine.matmul(sum, a, b, { transposeA, transposeB, scale: -0.25, accumulate: true });
+    return [out, sum];
+  };
+}
+
+const MATMUL_SIZES = [
+  [1, 1, 1],
+  [3, 5, 7],
+  [64, 64, 64],
+  [33, 172, 65],
+  [130, 8, 64],
+  [64, 200, 8],
+  [12, 36, 300],
+  [8, 64, 1000],
+] as const;
+
+const matmuls = MATMUL_SIZES.flatMap(([m, n, k]) =>
+  [
+    [false, false],
+    [false, true],
+    [true, false],
+    [true, true],
+  ].map(([ta, tb]): [string, Program] => [
+    `matmul ${m}×${k}×${n} ${ta ? 'T' : 'N'}${tb ? 'T' : 'N'}`,
+    matmul(m, n, k, ta, tb),
+  ]),
+);
+
+/** Sizes [b, t, heads, kv_heads, head_dim]. */
+const ATTENTION_SIZES = [
+  [1, 1, 1, 1, 4],
+  [2, 7, 8, 4, 8],
+  [3, 33, 6, 2, 12],
+  [1, 70, 2, 1, 64],
+] as const;
+
+const attentions = ATTENTION_SIZES.map(([b, t, heads, kvHeads, d]): [string, Program] => [
+  `attention ${[b, t, heads, kvHeads, d]}`,
+  (engine) => {
+    const given = inputsOf(engine, `attention ${t}`);
+    const q = given.floats([b, t, heads, d], 2);
+    const k = given.floats([b, t, kvHeads, d], 2);
+    const v = given.floats([b, t, kvHeads, d]);
+    const dout = given.floats([b, t, heads, d]);
+    const out = engine.tensor(q.shape);
+    const lse = engine.tensor([b, heads, t]);
+    engine.attention(out, lse, q, k, v, 0.7);
+    const [dq, dk, dv] = [q, k, v].map((x) => engine.tensor(x.shape));
+    engine.attentionBackward(dq, dk, dv, dout, q, k, v, out, lse, 0.7);
+    return [out, lse, dq, dk, dv];
+  },
+]);
+
+/** What each program returns is all floats or token ids that do not hang on rounding. */
+export const OPERATIONS: readonly [string, Program][] = [
+  ...matmuls,
+  ...attentions,
+  [
+    'embedding',
+    (engine) => {
+      const given = inputsOf(engine, 'embedding');
+      const out = engine.tensor([9, 13]);
+      engine.embedding(out, given.integers([9], 11), given.floats([11, 13]));
+      return [out];
+    },
+  ],
+  [
+    'gatherRows',
+    (engine) => {
+      const given = inputsOf(engine, 'gatherRows');
+      const out = engine.tensor([5, 70]);
+      engine.gatherRows(out, given.floats([40, 70]), given.integers([5], 40));
+      return [out];
+    },
+  ],
+  ...[
+    [1, 3],
+    [17, 64],
+    [70, 129],
+  ].map(([n, d]): [string, Program] => [
+    `rmsnorm ${n}×${d}`,
+    (engine) => {
+      const given = inputsOf(engine, `rmsnorm ${n}`);
+      const x = given.floats([n, d], 3);
+      const weight = given.floats([d]);
+      const out = engine.tensor([n, d]);
+      const dinp = given.floats([n, d]);
+      engine.rmsnorm(out, x, weight, 1e-5);
+      engine.rmsnormBackward(dinp, given.floats([n, d]), x, weight, 1e-5);
+      return [out, dinp];
+    },
+  ]),
+  [
+    'rope',
+    (engine) => {
+      const given = inputsOf(engine, 'rope');
+      const cos = given.floats([20, 3]);
+      const sin = given.floats([20, 3]);
+      const positions = given.integers([7], 20);
+      const forward = given.floats([7, 5, 6]);
+      const backward = given.floats([7, 5, 6]);
+      engine.rope(forward, cos, sin, positions);
+      engine.rope(backward, cos, sin, positions, true);
+      return [forward, backward];
+    },
+  ],
+  [
+    'cacheWrite, attentionCached',
+    (engine) => {
+      const given = inputsOf(engine, 'cache');
+      const shape = [3, 13, 2, 8];
+      const k = given.floats(shape, 2);
+      const v = engine.tensor(shape);
+      engine.cacheWrite(k, given.floats([3, 4, 2, 8]), engine.upload(Uint32Array.of(0, 9, 4), [3]));
+      engine.cacheWrite(v, given.floats([3, 13, 2, 8]), engine.tensor([3], 'u32'));
+      const out = engine.tensor([3, 6, 8]);
+      engine.attentionCached(
+        out,
+        given.floats([3, 6, 8], 2),
+        k,
+        v,
+        engine.upload(Uint32Array.of(1, 13, 6), [3]),
+        0.35,
+      );
+      return [k, v, out];
+    },
+  ],
+  [
+    'swiglu',
+    (engine) => {
+      const given = inputsOf(engine, 'swiglu');
+      const shape = [11, 37];
+      const gate = given.floats(shape, 20);
+      const up = given.floats(shape);
+      const [out, dgate, dup] = [0, 1, 2].map(() => engine.tensor(shape));
+      engine.swiglu(out, gate, up);
+      engine.swigluBackward(dgate, dup, given.floats(shape), gate, up);
+      return [out, dgate, dup];
+    },
+  ],
+  [
+    'add',
+    (engine) => {
+      const given = inputsOf(engine, 'add');
+      const out = given.floats([301]);
+      engine.add(out, given.floats([301]));
+      return [out];
+    },
+  ],
+  ...[
+    [1, 2],
+    [19, 512],
+    [70, 1003],
+  ].map(([n, vocab]): [string, Program] => [
+    `tokenLogps ${n}×${vocab}`,
+    (engine) => {
+      const given = inputsOf(engine, `tokenLogps ${n}`);
+      const logits = given.floats([n, vocab], 15);
+      const targets = given.integers([n], vocab);
+      const logps = engine.tensor([n]);
+      const lse = engine.tensor([n]);
+      const dlogits = engine.tensor([n, vocab]);
+      engine.tokenLogps(logps, lse, logits, targets);
+      engine.tokenLogpsBackward(dlogits, given.floats([n]), logits, lse, targets);
+      return [logps, lse, dlogits];
+    },
+  ]),
+  [
+    'maskedSum',
+    (engine) => {
+      const given = inputsOf(engine, 'maskedSum');
+      const mask = engine.upload(
+        Float32Array.from({ length: 5 * 67 }, (_, i) => (i % 3 ? 1 : 0)),
+        [5, 67],
+      );
+      const out = engine.tensor([5]);
+      const dinp = engine.tensor([5, 67]);
+      engine.maskedSum(out, given.floats([5, 67]), mask);
+      engine.maskedSumBackward(dinp, given.floats([5]), mask);
+      return [out, dinp];
+    },
+  ],
+  [
+    'dpo',
+    (engine) => {
+      const given = inputsOf(engine, 'dpo');
+      const labels = engine.upload(
+        Float32Array.from({ length: 9 }, (_, i) => [0, 1, 0.3][i % 3]),
+        [9],
+      );
+      const losses = engine.tensor([9]);
+      const dlogps = engine.tensor([18]);
+      engine.dpo(losses, dlogps, given.floats([18], 60), given.floats([18], 60), labels, 0.2, 1 / 9);
+      return [losses, dlogps];
+    },
+  ],
+  ...[1, 1024, 5000, 1_200_000].map((n): [string, Program] => [
+    `sumSquares ${n}`,
+    (engine) => {
+      const out = engine.tensor([1]);
+      engine.sumSquares(out, inputsOf(engine, 'sumSquares').floats([n]));
+      return [out];
+    },
+  ]),
+  ...[0.5, Number.POSITIVE_INFINITY].map((maxGradNorm): [string, Program] => [
+    `adamw, norm at most ${maxGradNorm}`,
+    (engine) => {
+      const given = inputsOf(engine, 'adamw');
+      const [param, m, v] = [given.floats([77]), engine.tensor([77]), engine.tensor([77])];
+      const squares = engine.tensor([1]);
+      for (let step = 1; step <= 3; step++) {
+        const grad = given.floats([77]);
+        engine.sumSquares(squares, grad);
+        engine.adamw(param, grad, m, v, squares, {
+          learningRate: 0.01,
+          beta1: 0.9,
+          beta2: 0.999,
+          epsilon: 1e-8,
+          weightDecay: 0.1,
+          biasCorrection1: 1 - 0.9 ** step,
+          biasCorrection2: 1 - 0.999 ** step,
+          maxGradNorm,
+        });
+      }
+      return [param, m, v];
+    },
+  ]),
+  ...[
+    { temperature: 0, topK: 0, topP: 1 },
+    { temperature: 1, topK: 0, topP: 1 },
+    { temperature: 0.7, topK: 20, topP: 1 },
+    { temperature: 1.3, topK: 0, topP: 0.8 },
+    { temperature: 1, topK: 50, topP: 0.9 },
+  ].map(({ temperature, topK, topP }): [string, Program] => [
+    `sample at temperature ${temperature}, top-k ${topK}, top-p ${topP}`,
+    (engine) => {
+      const given = inputsOf(engine, 'sample');
+      const logits = given.floats([70, 333], 4);
+      const streams = given.integers([70, 2], 1000);
+      const next = engine.tensor([70], 'u32');
+      const key = [123, 0xfedcba98] as const;
+      engine.sample(next, logits, streams, given.integers([70], 500), { temperature, topK, topP, key });
+      return [next];
+    },
+  ]),
+  [
+    'advance',
+    (engine) => {
+      const tokens = engine.upload(
+        Uint32Array.from({ length: 20 }, (_, i) => 10 + i),
+        [5, 4],
+      );
+      const lengths = engine.upload(Uint32Array.of(1, 2, 3, 2, 4), [5]);
+      const finished = engine.upload(Uint32Array.of(0, 0, 0, 1, 1), [5]);
+      const current = engine.tensor([5], 'u32');
+      const positions = engine.tensor([5], 'u32');
+      const eos = engine.upload(Uint32Array.of(2, 7), [2]);
+      const next = engine.upload(Uint32Array.of(5, 7, 6, 8, 9), [5]);
+      engine.advance(tokens, lengths, finished, current, positions, next, eos);
+      return [tokens, lengths, finished, current, positions];
+    },
+  ],
+];

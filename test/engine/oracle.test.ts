@@ -1,0 +1,13 @@
+import { afterAll, describe, test } from 'vitest';
+import type { Engine } from '../../src/engine/engine.ts';
+import { OPERATIONS } from './operations.ts';
+import { expectOracle, noGpu, openEngine, variants } from './support.ts';
+
+describe.skipIf(noGpu).each(variants)('operations agree with the f64 oracle, %s', (variant) => {
+  const opened: Promise<Engine> | undefined = noGpu ? undefined : openEngine(variant);
+  afterAll(async () => (await opened)?.destroy());
+
+  test.each(OPERATIONS)('%s', async (_, program) => {
+    await expectOracle((await opened)!, program, { absolute: 2e-5, relative: 2e-5 });
+  });
+});

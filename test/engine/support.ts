@@ -1,0 +1,86 @@
+/** What the engine's tests share: devices, reproducible inputs, and comparison with the oracle. */
+import { expect } from 'vitest';
+import type { DeviceInfo, Engine, Tensor } from '../../src/engine/engine.ts';
+import { createWebGpuEngine } from '../../src/engine/webgpu/engine.ts';
+import { messageOf } from '../../src/errors.ts';
+import { requestDevice } from '../../src/host/gpu.ts';
+import { ReferenceEngine } from '../support/reference_engine.ts';
+import { values } from './values.ts';
+
+/** Why there is no WebGPU here, or undefined. */
+export const noGpu: string | undefined = await requestDevice().then(
+  ({ device }) => {
+    device.destroy();
+    return undefined;
+  },
+  (error) => {
+    console.warn(`Skipping tests of the WebGPU engine: ${messageOf(error)}`);
+    return messageOf(error);
+  },
+);
+
+/** Software drivers reduce a row in one invocation, GPUs in a workgroup; the name of the driver decides. */
+export const variants = ['rows by invocation', 'rows by workgroup'] as const;
+
+export async function openEngine(variant: (typeof variants)[number] = variants[0]): Promise<Engine> {
+  const { device, info } = await requestDevice();
+  const named: DeviceInfo = {
+    ...info,
+    vendor: '',
+    device: '',
+    description: variant === variants[0] ? 'SwiftShader' : 'a GPU',
+  };
+  return createWebGpuEngine(device, named);
+}
+
+export function expectClose(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  absolute: number,
+  relative: number,
+): void {
+  expect(actual.length).toBe(expected.length);
+  for (let i = 0; i < expected.length; i++) {
+    const allowed = absolute + relative * Math.abs(expected[i]);
+    if (!(Math.abs(actual[i] - expected[i]) <= allowed)) {
+      throw new Error(`element ${i}: expected ${expected[i]} ± ${allowed}, got ${actual[i]}`);
+    }
+  }
+}
+
+/** Runs `program` on `engine` and on the f64 oracle and compares the tensors it returns. */
+export async function expectOracle(
+  engine: Engine,
+  program: (engine: Engine) => Tensor[],
+  { absolute = 1e-6, relative = 1e-5 } = {},
+): Promise<void> {
+  const actual = await Promise.all(program(engine).map((tensor) => values(engine, tensor)));
+  const oracle = new ReferenceEngine();
+  program(oracle).forEach((tensor, i) => {
+    expectClose(actual[i], oracle.values(tensor), absolute, relative);
+  });
+}
+
+/**
+ * Central differences in f64 of Σ weight · output with respect to each element of `inputs[which]`: what a backward
+ * operation must give for dout = weight.
+ */
+export function differences(
+  inputs: readonly { data: Float32Array; shape: readonly number[] }[],
+  which: number,
+  outShape: readonly number[],
+  weight: Float32Array,
+  forward: (engine: Engine, out: Tensor, inputs: Tensor[]) => void,
+): Float64Array {
+  const engine = new ReferenceEngine();
+  const tensors = inputs.map(({ data, shape }) => engine.upload(data, shape));
+  const out = engine.tensor(outShape);
+  const point = engine.values(tensors[which]);
+  const step = 1e-5;
+  const at = (index: number, value: number): number => {
+    engine.assign(tensors[which], point.with(index, value));
+    forward(engine, out, tensors);
+    return engine.values(out).reduce((sum, each, i) => sum + each * weight[i], 0);
+  };
+  return Float64Array.from(point, (x, i) => (at(i, x + step) - at(i, x - step)) / (2 * step));
+}
