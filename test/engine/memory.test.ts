@@ -1,6 +1,8 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
+import { createWebGpuEngine } from '../../src/engine/webgpu/engine.ts';
 import { bucketSize } from '../../src/engine/webgpu/memory.ts';
+import { requestDevice } from '../../src/host/gpu.ts';
 import { noGpu, openEngine } from './support.ts';
 
 test('pool buckets hold what is asked for and waste at most a quarter', () => {
@@ -146,6 +148,23 @@ describe.skipIf(noGpu)('memory', () => {
     for (const [act, message] of cases) expect(act).toThrow(message);
     await expect(engine.read(u(2))).rejects.toThrow('read: expected tensor f32, got u32 [2]');
     await expect(engine.readU32(f(2))).rejects.toThrow('readU32: expected a u32 tensor, got f32');
+  });
+
+  test('an error the device reports, or its loss, rejects the next read', async () => {
+    const { device, info } = await requestDevice();
+    const engine = createWebGpuEngine(device, info);
+    const tensor = engine.upload(floats(1), [1]);
+    expect(await engine.read(tensor)).toEqual(floats(1));
+    device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE });
+    await expect(engine.read(tensor)).rejects.toThrow('The GPU reported an error: ');
+
+    const second = await requestDevice();
+    const other = createWebGpuEngine(second.device, second.info);
+    const lost = other.upload(floats(1), [1]);
+    second.device.destroy();
+    await second.device.lost;
+    await expect(other.read(lost)).rejects.toThrow('The GPU device was lost: ');
+    engine.destroy();
   });
 
   test('an engine that was destroyed refuses work and rejects reads under way', async () => {

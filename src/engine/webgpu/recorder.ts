@@ -223,6 +223,8 @@ export class Recorder {
       if (this.#failure) throw this.#failure;
       resolve(data);
     } catch (error) {
+      // The event that names the cause can come a task later than the read that suffers from it.
+      if (!this.#failure) await new Promise((resume) => setTimeout(resume));
       reject(this.#failure ?? new Error(`Reading from the GPU failed: ${messageOf(error)}`));
     }
   }
