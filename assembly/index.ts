@@ -15,7 +15,7 @@ export {
   rangeOf,
   valueOf,
 } from './dual/newton';
-export { countOf, createScores, logCountOf, prepare, rewardOf, safetyOf, startOf } from './dual/scores';
+export { countOf, createScores, logCountOf, prepare, rewardOf, rewardRangeOf, safetyOf, startOf } from './dual/scores';
 export { createScratch } from './dual/softmax';
 export { solve } from './dual/solve';
 export { cos, exp, expAll, log, logAll, sin } from './math';

@@ -20,6 +20,7 @@ export interface WasmExports {
   countOf(scores: number): number;
   logCountOf(scores: number): number;
   rewardOf(scores: number): number;
+  rewardRangeOf(scores: number): number;
   safetyOf(scores: number): number;
   prepare(scores: number): number;
   // dual/softmax.ts, dual/evaluate.ts, dual/describe.ts, dual/blocks.ts

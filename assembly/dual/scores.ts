@@ -23,6 +23,8 @@ export class Scores {
   /** f64[prompts] and f64[constraints][prompts]: what `prepare` took off each row. */
   top: usize;
   middle: usize;
+  /** f64[prompts]: range of each row's rewards. */
+  range: usize;
   /** f64[elements]. */
   reward: usize;
   /** f64[constraints][elements]. */
@@ -65,6 +67,7 @@ export function createScores(prompts: i32, constraints: i32, elements: i32, long
   scores.count = allocate((<usize>prompts) << 2);
   scores.logCount = allocate((<usize>prompts) << 3);
   scores.top = allocate((<usize>prompts) << 3);
+  scores.range = allocate((<usize>prompts) << 3);
   scores.middle = allocate((<usize>prompts * constraints) << 3);
   scores.statistics = allocate((<usize>width) << 3);
   scores.partial = allocate((<usize>(width * blocks)) << 3);
@@ -76,6 +79,7 @@ export function createScores(prompts: i32, constraints: i32, elements: i32, long
     scores.logCount == 0 ||
     scores.top == 0 ||
     scores.middle == 0 ||
+    scores.range == 0 ||
     scores.statistics == 0 ||
     scores.partial == 0 ||
     scores.reward == 0 ||
@@ -97,6 +101,9 @@ export function logCountOf(scores: Scores): usize {
 }
 export function rewardOf(scores: Scores): usize {
   return scores.reward;
+}
+export function rewardRangeOf(scores: Scores): usize {
+  return scores.range;
 }
 export function safetyOf(scores: Scores): usize {
   return scores.safety;
@@ -141,6 +148,7 @@ export function prepare(scores: Scores): usize {
     add(sums, BOTTOM, low);
     add(sums, REWARD, mean);
     add(sums, LOG_COUNT, load<f64>(scores.logCount + ((<usize>row) << 3)));
+    store<f64>(at(scores.range, row), high - low);
     raise(scores.statistics, RANGE, high - low);
     if (count & 1) store<f64>(scores.reward + first + ((<usize>count) << 3), -Infinity);
     for (let j = 0; j < constraints; j++) {

@@ -8,6 +8,8 @@ export {
   type PolicyPoint,
   tradeOffCurve,
 } from './curve.ts';
+export { evaluateDual, evaluateWith } from './evaluate.ts';
 export type { DualProblem, Limit, ScoreTable } from './problem.ts';
 export type { Curvature, DualSolution, EffectiveSampleSize, Infeasible, Solved } from './solution.ts';
 export { solveDual, solveWith, thresholdsOf } from './solve.ts';
+export type { Evaluation } from './workspace.ts';

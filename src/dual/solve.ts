@@ -1,3 +1,4 @@
+import { UserError } from '../errors.ts';
 import { type Kernels, loadWasm } from '../wasm.ts';
 import { curvatureOf, effectiveSampleSize, lambdaIntervals } from './diagnostics.ts';
 import {
@@ -18,6 +19,11 @@ const NO_SLACK = 1e-12;
 const LITTLE_SLACK = 1e-9;
 /** λ·range(g) beyond this many times the unit of the objective calls for a look at the slack. */
 const LARGE = 10;
+/** Squares of ranges below this could vanish. */
+const SMALLEST_RANGE = 1e-100;
+/** E[g] − threshold, in parts of the range of g, that rounding may leave: more than the second is no solution. */
+const SMALL_RESIDUAL = 1e-8;
+const LARGE_RESIDUAL = 1e-3;
 
 /** Minimises the dual of `problem` over λ ≥ 0; throws a UserError on a malformed problem. */
 export async function solveDual(problem: DualProblem): Promise<DualSolution> {
@@ -42,7 +48,6 @@ interface Optimum {
   readonly status: 'optimal' | 'nearly-infeasible';
   readonly lambda: readonly number[];
   readonly evaluations: number;
-  readonly converged: boolean;
 }
 
 interface Impossible {
@@ -59,17 +64,23 @@ export function optimise(
 ): Optimum | Impossible {
   const { statistics } = workspace;
   const scale = scaleOf(statistics, thresholds);
+  for (const [j, range] of statistics.safetyRange.entries()) {
+    if (range === 0 || range >= SMALLEST_RANGE) continue;
+    throw new UserError(
+      `safety score ${j + 1}: it varies by ${range} at most, too little to compute with; rescale it and its threshold`,
+    );
+  }
   for (const [j, reachable] of statistics.reachable.entries()) {
     if (reachable - thresholds[j] < -NO_SLACK * scale[j]) {
       const direction = thresholds.map((_, i) => (i === j ? 1 : 0));
       return { status: 'infeasible', certificate: { direction, value: reachable - thresholds[j] } };
     }
   }
-  const { status, lambda, evaluations, unit } = workspace.search(beta, thresholds, start);
-  const converged = status === 'converged';
+  const unit = workspace.unit(beta);
+  const { status, lambda, evaluations } = workspace.search(beta, thresholds, start);
   const size = lambda.reduce((sum, value) => sum + value, 0);
   const weight = lambda.reduce((sum, value, j) => sum + value * statistics.safetyRange[j], 0);
-  if (converged && weight <= LARGE * unit) return { status: 'optimal', lambda, evaluations, converged };
+  if (status === 'converged' && weight <= LARGE * unit) return { status: 'optimal', lambda, evaluations };
   const direction = lambda.map((value) => value / size);
   const value = size > 0 ? workspace.support(direction, thresholds) : 0;
   const breadth = direction.reduce((sum, u, j) => sum + u * scale[j], 0);
@@ -80,7 +91,6 @@ export function optimise(
     status: edge ? 'nearly-infeasible' : 'optimal',
     lambda,
     evaluations,
-    converged: converged || edge,
   };
 }
 
@@ -107,6 +117,13 @@ export function solveIn(kernels: Kernels, workspace: Workspace, problem: DualPro
   if (outcome.status === 'infeasible') return { ...outcome, ...verdict, warnings: [] };
   const { lambda } = outcome;
   const { value, gradient, hessian } = workspace.evaluate(beta, thresholds, lambda);
+  const residual = residualOf(lambda, gradient, statistics);
+  if (outcome.status === 'optimal' && residual > LARGE_RESIDUAL) {
+    throw new UserError(
+      `beta: ${beta} is too small for scores that range over ${workspace.unit(beta)}: double precision cannot tell ` +
+        'the policies apart; raise beta, or clip the scores',
+    );
+  }
   const prediction = workspace.describe(beta, lambda);
   const solution: Omit<Solved, 'warnings'> = {
     status: outcome.status,
@@ -122,10 +139,23 @@ export function solveIn(kernels: Kernels, workspace: Workspace, problem: DualPro
     iterations: outcome.evaluations,
     ...verdict,
   };
-  const warnings = warningsOf(solution, statistics.logCount, outcome.converged, () =>
+  const warnings = warningsOf(solution, statistics.logCount, residual <= SMALL_RESIDUAL, () =>
     findMend(kernels, workspace, problem, lambda),
   );
   return { ...solution, warnings };
+}
+
+/** How far λ is from optimal: the largest gradient that the bounds do not account for, in parts of the range of g. */
+function residualOf(
+  lambda: readonly number[],
+  gradient: readonly number[],
+  { safetyRange }: Statistics,
+): number {
+  return Math.max(
+    ...gradient.map((value, j) =>
+      safetyRange[j] === 0 ? 0 : (lambda[j] > 0 ? Math.abs(value) : Math.max(0, -value)) / safetyRange[j],
+    ),
+  );
 }
 
 function responsesShown({ responses }: ScoreTable): number | [number, number] {

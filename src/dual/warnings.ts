@@ -24,7 +24,7 @@ function round(value: number): string {
 export function warningsOf(
   solution: Omit<Solved, 'warnings'> | Omit<Infeasible, 'warnings'>,
   logCount: number,
-  converged: boolean,
+  resolved: boolean,
   mend: () => Mend,
 ): string[] {
   if (solution.status === 'infeasible') return [];
@@ -33,10 +33,10 @@ export function warningsOf(
   if (most === 1) {
     return ['One response a prompt leaves nothing to choose from: sample more (K of 16 or more).'];
   }
-  if (!converged) {
+  if (!resolved && solution.status === 'optimal') {
     warnings.push(
-      `The search stopped after ${solution.iterations} passes, short of the optimum: E[g] − threshold is ` +
-        `${solution.gradient.map(round).join(', ')} where λ > 0 asks for 0.`,
+      `E[g] − threshold is ${solution.gradient.map(round).join(', ')} where λ > 0 asks for 0: the scores range so ` +
+        'far over β that rounding allows no better. Raise β, or clip the scores.',
     );
   }
   if (solution.status === 'nearly-infeasible') {

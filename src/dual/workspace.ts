@@ -5,6 +5,8 @@ import { pairwiseSum, quantile } from './sums.ts';
 
 /** Rows of a block, as in assembly/dual/scores.ts. */
 const BLOCK = 256;
+/** A row whose range is this many times the mean distorts the mean. */
+const OUTLIER = 4;
 
 /** What one pass over the scores tells. */
 export interface Statistics {
@@ -12,6 +14,8 @@ export interface Statistics {
   readonly rewardTop: number;
   readonly rewardBottom: number;
   readonly reward: number;
+  /** The range of a typical row's rewards. */
+  readonly rewardRange: number;
   /** Mean of log K. */
   readonly logCount: number;
   /** For each safety score: mean of the rows' middles, of their maxima, of their means; the largest range of a row. */
@@ -132,12 +136,25 @@ export class Workspace {
       rewardTop: values[0],
       rewardBottom: values[1],
       reward: values[2],
+      rewardRange: this.#typicalRange(values[0] - values[1], values[4]),
       logCount: values[3],
       middle: each(0),
       reachable: each(1),
       safety: each(2),
       safetyRange: each(3),
     };
+  }
+
+  /** The mean range, or the median where a few prompts with huge ranges would carry the mean away. */
+  #typicalRange(mean: number, largest: number): number {
+    if (largest <= OUTLIER * mean) return mean;
+    const ranges = this.#floats(this.#wasm.rewardRangeOf(this.#scores), this.prompts).slice().sort();
+    return quantile(ranges, 0.5);
+  }
+
+  /** The unit of the objective: what a typical prompt can differ by. One response a prompt has none; any will do. */
+  unit(beta: number): number {
+    return this.statistics.rewardRange + beta * this.statistics.logCount || 1;
   }
 
   /** Sets where the next evaluation or search starts. */
@@ -147,9 +164,7 @@ export class Workspace {
     this.#floats(this.#wasm.offsetOf(this.#newton), m).set(middle.map((value, j) => value - thresholds[j]));
     this.#floats(this.#wasm.rangeOf(this.#newton), m).set(safetyRange);
     this.#floats(this.#wasm.lambdaOf(this.#newton), m).set(start);
-    const unit = rewardTop - rewardBottom + beta * logCount;
-    // One response a prompt leaves no unit of its own; any will do, for then nothing depends on λ.
-    this.#wasm.begin(this.#newton, beta, unit > 0 ? unit : 1, rewardBottom - rewardTop - beta * logCount);
+    this.#wasm.begin(this.#newton, beta, this.unit(beta), rewardBottom - rewardTop - beta * logCount);
   }
 
   /** Minimises the dual over λ ≥ 0 from `start`. */
@@ -157,15 +172,13 @@ export class Workspace {
     beta: number,
     thresholds: readonly number[],
     start: ArrayLike<number>,
-  ): { status: SearchStatus; lambda: number[]; evaluations: number; unit: number } {
+  ): { status: SearchStatus; lambda: number[]; evaluations: number } {
     this.#aim(beta, thresholds, start);
     const status = this.#wasm.solve(this.#newton, this.#scores, this.#scratch, this.#partial);
-    const { rewardTop, rewardBottom, logCount } = this.statistics;
     return {
       status: SEARCH_STATUS[status],
       lambda: Array.from(this.#floats(this.#wasm.lambdaOf(this.#newton), this.constraints)),
       evaluations: this.#wasm.evaluationsOf(this.#newton),
-      unit: rewardTop - rewardBottom + beta * logCount,
     };
   }
 

@@ -55,7 +55,11 @@ describe.skipIf(!existsSync(path))(`golden cases (${path})`, () => {
     const solution = await solveDual(problem);
     expect(solution.status).toBe(golden.status);
     expectClose(solution.reachable, golden.max_reachable_safety, 1e-12);
-    expectClose([solution.reference.reward, ...solution.reference.safety], [golden.mean_reward, ...golden.mean_safety], 1e-12);
+    expectClose(
+      [solution.reference.reward, ...solution.reference.safety],
+      [golden.mean_reward, ...golden.mean_safety],
+      1e-12,
+    );
     if (solution.status === 'infeasible') {
       expect(solution.certificate.value).toBeLessThan(0);
       return;

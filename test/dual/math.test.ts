@@ -36,7 +36,7 @@ test('log is within 1 ulp', () => {
 });
 
 test('sin and cos are within 1 ulp, for huge arguments too', () => {
-  const inputs = [...draw(500, 'sin', -100, 100), 1e22, 2 ** 1023, 1.5707963267948966, 3.141592653589793, 1e-8];
+  const inputs = [...draw(500, 'sin', -100, 100), 1e22, 2 ** 1023, 1.5707963267948966, Math.PI, 1e-8];
   expect(worst(kernels.sin, exactSin, inputs)).toBeLessThan(1);
   expect(worst(kernels.cos, exactCos, inputs)).toBeLessThan(1);
 });

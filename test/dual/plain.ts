@@ -27,7 +27,8 @@ export function plainDual(
     for (let i = 0; i < m; i++) {
       gradient[i] += mean[i];
       for (let j = 0; j < m; j++) {
-        hessian[i][j] += p.reduce((sum, x, k) => sum + x * (h[k][i] - mean[i]) * (h[k][j] - mean[j]), 0) / beta;
+        hessian[i][j] +=
+          p.reduce((sum, x, k) => sum + x * (h[k][i] - mean[i]) * (h[k][j] - mean[j]), 0) / beta;
       }
     }
   });
