@@ -31,21 +31,34 @@ export async function readScores(
   name: string,
 ): Promise<ScoreTable> {
   let rows: RowReader | undefined;
-  const parts: Uint8Array[] = [];
+  let size = 0;
+  let parts: Uint8Array[] = [];
   for await (const chunk of source) {
-    if (chunk.length === 0) continue;
-    if (parts.length === 0 && rows === undefined && looksLikeText(chunk)) rows = new RowReader(name);
+    size += chunk.length;
     if (rows) rows.add(chunk);
     else parts.push(chunk);
+    if (rows || size < LENGTH_FIELD || size - chunk.length >= LENGTH_FIELD) continue;
+    const start = concatenate(parts);
+    if (isBinary(start)) continue;
+    rows = new RowReader(name);
+    rows.add(start);
+    parts = [];
   }
   if (rows) return rows.finish();
-  if (parts.length === 0) throw new UserError(`${name}: expected scores, found an empty file`);
-  return fromSafetensors(concatenate(parts), name);
+  if (size === 0) throw new UserError(`${name}: expected scores, found an empty file`);
+  const bytes = concatenate(parts);
+  if (isBinary(bytes)) return fromSafetensors(bytes, name);
+  rows = new RowReader(name);
+  rows.add(bytes);
+  return rows.finish();
 }
 
-/** A safetensors file starts with a 64-bit length, whose upper bytes are 0; text holds no such byte. */
-function looksLikeText(chunk: Uint8Array): boolean {
-  return !chunk.subarray(0, 8).includes(0);
+/** Bytes at the start of a safetensors file that give its header's length. */
+const LENGTH_FIELD = 8;
+
+/** The upper bytes of any real header's length are 0; text holds no such byte. */
+function isBinary(start: Uint8Array): boolean {
+  return start.subarray(0, LENGTH_FIELD).includes(0);
 }
 
 function concatenate(parts: readonly Uint8Array[]): Uint8Array {
