@@ -1,0 +1,76 @@
+import { COLOR, figure } from '../charts/chart.ts';
+import type { Point, TrainingLine } from '../charts/training.ts';
+import { series, trainingChart } from '../charts/training.ts';
+import type { Metrics, ReportData } from '../data.ts';
+import type { Html } from '../html.ts';
+import { html } from '../html.ts';
+
+interface Panel {
+  readonly title: string;
+  readonly sentence: string;
+  /** Keys of the metrics in TRL's names, with the name and colour of each line. */
+  readonly lines: readonly { readonly key: string; readonly name?: string; readonly color: string }[];
+  readonly guide?: readonly [number, string];
+  readonly smooth?: boolean;
+}
+
+const PANELS: readonly Panel[] = [
+  {
+    title: 'Loss',
+    sentence: 'Starts at log 2, where policy and reference are one.',
+    lines: [{ key: 'loss', color: COLOR.aligned }],
+    guide: [Math.LN2, 'log 2'],
+  },
+  {
+    title: 'Margin',
+    sentence: 'Implicit reward of the chosen over the rejected response.',
+    lines: [{ key: 'rewards/margins', color: COLOR.aligned }],
+    guide: [0, ''],
+  },
+  {
+    title: 'Accuracy',
+    sentence: 'Share of pairs that the policy ranks as labelled; labels are drawn, so 1 is not the aim.',
+    lines: [{ key: 'rewards/accuracies', color: COLOR.aligned }],
+    guide: [0.5, 'chance'],
+  },
+  {
+    title: 'Chosen and rejected',
+    sentence: 'Implicit rewards, β times the log-ratio to the reference.',
+    lines: [
+      { key: 'rewards/chosen', name: 'chosen', color: COLOR.aligned },
+      { key: 'rewards/rejected', name: 'rejected', color: COLOR.reference },
+    ],
+  },
+  {
+    title: 'Gradient norm',
+    sentence: 'Before clipping.',
+    lines: [{ key: 'grad_norm', color: COLOR.ink }],
+  },
+  {
+    title: 'Learning rate',
+    sentence: 'The schedule as it was run.',
+    lines: [{ key: 'learning_rate', color: COLOR.ink }],
+    smooth: false,
+  },
+];
+
+/** A line needs two points. */
+function drawn(metrics: readonly Metrics[], { lines }: Panel): TrainingLine[] {
+  return lines.flatMap(({ key, name, color }) => {
+    const points: Point[] = series(metrics, key);
+    return points.length > 1 ? [{ points, color, ...(name ? { name } : {}) }] : [];
+  });
+}
+
+/** Curves of the metrics that were logged; a sentence when none were. */
+export function trainingSection(data: ReportData, document: Document): Html {
+  const figures = PANELS.flatMap((panel) => {
+    const lines = drawn(data.training, panel);
+    if (lines.length === 0) return [];
+    return [figure(panel.title, panel.sentence, trainingChart(document, panel.title, lines, panel))];
+  });
+  return html`<section aria-labelledby="training">
+<h2 id="training">Training</h2>
+${figures.length > 0 ? html`<div class="charts">\n${figures}</div>\n` : html`<p class="note">No training metrics were logged.</p>\n`}</section>
+`;
+}
