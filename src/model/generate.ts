@@ -1,7 +1,7 @@
 import type { Engine, Tensor } from '../engine/engine.ts';
 import type { Key } from '../random.ts';
 import { forward, type KeyValueCache, tokenBatch } from './llama.ts';
-import type { Adapter } from './lora.ts';
+import { mergeAdapter } from './lora.ts';
 import { checkSequence, type Policy } from './policy.ts';
 
 /** A prompt to continue. `stream` names its random numbers: rows with one stream and prompt get one response. */
@@ -49,36 +49,40 @@ export async function generate(
 ): Promise<Generation[]> {
   for (const { ids } of rows) checkSequence(policy, ids, options.maxNewTokens);
   const adapter = options.adapter === false ? undefined : policy.adapter;
+  // One product a layer: the factors' own two would double the number of operations of a decoding step.
+  const merged = adapter && mergeAdapter(policy, adapter);
+  const model = merged ? { ...policy, weights: merged.weights } : policy;
   const batchSize = options.batchSize ?? DEFAULT_BATCH_SIZE;
   const order = rows
     .map((_, index) => index)
     .sort((a, b) => rows[a].ids.length - rows[b].ids.length || a - b);
   const results = new Array<Generation>(rows.length);
-  for (let start = 0; start < order.length; start += batchSize) {
-    options.signal?.throwIfAborted();
-    const indices = order.slice(start, start + batchSize);
-    const batch = indices.map((index) => rows[index]);
-    const generations = await generateBatch(policy, adapter, batch, options);
-    indices.forEach((index, row) => {
-      results[index] = generations[row];
-    });
-    options.onProgress?.(start + indices.length, rows.length);
+  try {
+    for (let start = 0; start < order.length; start += batchSize) {
+      options.signal?.throwIfAborted();
+      const indices = order.slice(start, start + batchSize);
+      const batch = indices.map((index) => rows[index]);
+      const generations = await generateBatch(model, batch, options);
+      indices.forEach((index, row) => {
+        results[index] = generations[row];
+      });
+      options.onProgress?.(start + indices.length, rows.length);
+    }
+  } finally {
+    merged?.free();
   }
   return results;
 }
 
 async function generateBatch(
   policy: Policy,
-  adapter: Adapter | undefined,
   rows: readonly GenerationRow[],
   options: GenerateOptions,
 ): Promise<Generation[]> {
   const { engine, workspace, config, weights, eosIds } = policy;
   const b = rows.length;
-  const prompts = tokenBatch(
-    policy,
-    rows.map(({ ids }) => ids),
-  );
+  const { unique, sources } = uniquePrompts(rows);
+  const prompts = tokenBatch(policy, unique);
   const max = prompts.length + options.maxNewTokens;
   const state = decodingState(policy, rows, max);
   const cacheShape = [b, max, config.keyValueHeads, config.headDim];
@@ -103,10 +107,14 @@ async function generateBatch(
     engine.flush();
   };
 
-  const start = workspace.put('cacheStart', new Uint32Array(b));
-  const hidden = forward(policy, prompts, { adapter, cache: { ...cache, start } });
+  const prefilling: KeyValueCache = {
+    ...cache,
+    start: workspace.put('cacheStart', new Uint32Array(b)),
+    sources: workspace.put('cacheSources', Uint32Array.from(sources)),
+  };
+  const hidden = forward(policy, prompts, { cache: prefilling });
   const last = workspace.take('last', [b, config.hiddenSize]);
-  const lastRows = Uint32Array.from(rows, ({ ids }, row) => row * prompts.length + ids.length - 1);
+  const lastRows = Uint32Array.from(rows, ({ ids }, row) => sources[row] * prompts.length + ids.length - 1);
   engine.gatherRows(last, hidden, workspace.put('lastRows', lastRows));
   extend(last);
 
@@ -117,22 +125,34 @@ async function generateBatch(
       options.signal?.throwIfAborted();
       if (eosIds.length > 0 && (await allFinished(engine, state.finished))) break;
     }
-    extend(forward(policy, step, { adapter, cache: decoding }));
+    extend(forward(policy, step, { cache: decoding }));
   }
 
-  const tokens = await engine.readU32(state.tokens);
-  const lengths = await engine.readU32(state.lengths);
+  const [tokens, lengths] = await Promise.all([engine.readU32(state.tokens), engine.readU32(state.lengths)]);
   return rows.map(({ ids }, row) => {
     const made = Array.from(tokens.subarray(row * max + ids.length, row * max + lengths[row]));
     return { ids: made, finished: made.length > 0 && eosIds.includes(made[made.length - 1]) };
   });
 }
 
+/** The prompts without repetition, and the one that each row starts from: a prompt's K responses share its prefill. */
+function uniquePrompts(rows: readonly GenerationRow[]): { unique: (readonly number[])[]; sources: number[] } {
+  const unique: (readonly number[])[] = [];
+  const indexOf = new Map<string, number>();
+  const sources = rows.map(({ ids }) => {
+    const key = ids.join();
+    const index = indexOf.get(key) ?? unique.push(ids) - 1;
+    indexOf.set(key, index);
+    return index;
+  });
+  return { unique, sources };
+}
+
 async function allFinished(engine: Engine, finished: Tensor): Promise<boolean> {
   return (await engine.readU32(finished)).every((flag) => flag === 1);
 }
 
-/** What decoding keeps on the device: rows start as their prompts, in a table with room for `max` tokens each. */
+/** What decoding keeps on the device: each row starts as its prompt, in a table with room for `max` tokens. */
 function decodingState({ workspace }: Policy, rows: readonly GenerationRow[], max: number) {
   const b = rows.length;
   const tokens = new Uint32Array(b * max);

@@ -39,6 +39,8 @@ export interface KeyValueCache {
   readonly values: readonly Tensor[];
   /** Where the batch is written: u32 `[b]`. */
   readonly start: Tensor;
+  /** The row of the batch that each row of the cache is filled from, u32 `[b]`; the same row when absent. */
+  readonly sources?: Tensor;
   /**
    * Given, the batch is one token a row that attends to the first lengths[b] positions of the cache, itself included;
    * u32 `[b]`. Absent, the batch is the sequences' beginning: it fills the cache and attends within itself.
@@ -113,8 +115,8 @@ export function forward(model: Llama, batch: TokenBatch, options: ForwardOptions
     const keys = take('k', [b, t, keyValueHeads, headDim]);
     const values = take('v', [b, t, keyValueHeads, headDim]);
     if (cache) {
-      engine.cacheWrite(cache.keys[block], keys, cache.start);
-      engine.cacheWrite(cache.values[block], values, cache.start);
+      fillCache(model, cache, cache.keys[block], keys);
+      fillCache(model, cache, cache.values[block], values);
     }
     if (cache?.lengths) {
       const [out, query] = [take('attn', [b, heads, headDim]), take('q', [b, heads, headDim])];
@@ -142,6 +144,20 @@ export function forward(model: Llama, batch: TokenBatch, options: ForwardOptions
   const out = workspace.take('hidden', [n, hiddenSize]);
   engine.rmsnorm(out, x, weights.norm, rmsNormEpsilon);
   return out;
+}
+
+/** target `[rows of the cache, max, kv_heads, head_dim]` takes x `[b, t, kv_heads, head_dim]`. */
+function fillCache({ engine, workspace }: Llama, cache: KeyValueCache, target: Tensor, x: Tensor): void {
+  let rows = x;
+  if (cache.sources) {
+    const [b, ...shape] = x.shape;
+    const size = shape.reduce((product, length) => product * length, 1);
+    const count = target.shape[0];
+    const expanded = workspace.take('expanded', [count, size]);
+    engine.gatherRows(expanded, engine.view(x, 0, [b, size]), cache.sources);
+    rows = workspace.take('expanded', [count, ...shape]);
+  }
+  engine.cacheWrite(target, rows, cache.start);
 }
 
 /** The residual stream goes on in `next`; where the two are one buffer, in place. */

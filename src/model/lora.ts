@@ -3,7 +3,7 @@ import { VIEW_ALIGNMENT } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
 import { keyOf, Random } from '../random.ts';
 import type { LlamaConfig } from './config.ts';
-import { LINEAR_NAMES, type LinearName, linearPath, linearShape } from './weights.ts';
+import { LINEAR_NAMES, type LinearName, type LlamaWeights, linearPath, linearShape } from './weights.ts';
 
 /** Low-rank adaptation (Hu et al. 2021): y = x·Wᵀ + (alpha / r)·(x·Aᵀ)·Bᵀ. Names are PEFT's. */
 export interface LoraConfig {
@@ -111,6 +111,28 @@ export class Adapter {
   free(): void {
     this.#engine.free(this.parameters, this.gradients);
   }
+}
+
+/** The model's weights with W + scale·B·A in the place of every adapted W; `free` returns the copies. */
+export function mergeAdapter(
+  { engine, weights }: { engine: Engine; weights: LlamaWeights },
+  adapter: Adapter,
+): { weights: LlamaWeights; free: () => void } {
+  const copies: Tensor[] = [];
+  const blocks = weights.blocks.map((block, index) => {
+    const linears = { ...block.linears };
+    for (const name of LINEAR_NAMES) {
+      const pair = adapter.pair(index, name);
+      if (!pair) continue;
+      const merged = engine.tensor(linears[name].shape);
+      engine.copy(merged, linears[name]);
+      engine.matmul(merged, pair.b, pair.a, { scale: adapter.scale, accumulate: true });
+      copies.push(merged);
+      linears[name] = merged;
+    }
+    return { ...block, linears };
+  });
+  return { weights: { ...weights, blocks }, free: () => engine.free(...copies) };
 }
 
 function aligned(size: number): number {

@@ -11,14 +11,21 @@ export async function writeCheckpoint(
   settings: string,
 ): Promise<Uint8Array> {
   const shape = [optimizer.adapter.size];
+  const tensors = [optimizer.adapter.parameters, optimizer.first, optimizer.second];
+  const [parameters, first, second] = await Promise.all(tensors.map((tensor) => engine.read(tensor)));
   return writeSafetensors(
     [
-      ['parameters', { shape, data: await engine.read(optimizer.adapter.parameters) }],
-      ['first_moments', { shape, data: await engine.read(optimizer.first) }],
-      ['second_moments', { shape, data: await engine.read(optimizer.second) }],
+      ['parameters', { shape, data: parameters }],
+      ['first_moments', { shape, data: first }],
+      ['second_moments', { shape, data: second }],
     ],
     { step: String(step), settings },
   );
+}
+
+/** The number of steps made when a checkpoint was written. */
+export function checkpointStep(bytes: Uint8Array): number {
+  return Number(parseSafetensors(bytes, 'checkpoint').metadata.step);
 }
 
 /** Restores a checkpoint and returns its step; it must come from training with the same settings. */

@@ -29,6 +29,11 @@ describe.skipIf(!hasFixtures).each(engines)('sampling and scoring on the $name e
     const together = await generate(policy, rows, sampling);
     const inPairs = await generate(policy, rows.toReversed(), { ...sampling, batchSize: 2 });
     expect(inPairs.toReversed()).toEqual(together);
+    const repeated = rows.flatMap(({ ids }, row) =>
+      [0, 1].map((draw) => ({ ids, stream: [row, draw] as const })),
+    );
+    const twice = await generate(policy, repeated, { ...sampling, batchSize: 3 });
+    expect(twice.filter((_, index) => index % 2 === 0)).toEqual(together);
     const [alone] = await generate(policy, rows.slice(2, 3), sampling);
     expect(alone).toEqual(together[2]);
     expect(together.every(({ ids }) => ids.length === 20)).toBe(true);
