@@ -1,7 +1,7 @@
 import { keyOf } from '../random.ts';
 import type { Evaluation } from '../report/data.ts';
 import { bootstrapMean, mean } from './bootstrap.ts';
-import { predict, type RunDual } from './dual.ts';
+import { predict, type SolvedRunDual } from './dual.ts';
 import { type EvaluationRow, groupByPrompt } from './rows.ts';
 
 /** Per-prompt means of one quantity. */
@@ -14,7 +14,7 @@ function perPrompt(rows: readonly EvaluationRow[], value: (row: EvaluationRow) =
  * Intervals resample prompts, in pairs for the gains. KL is the mean of log π/π_ref over the aligned policy's samples.
  */
 export async function compare(
-  dual: RunDual,
+  dual: SolvedRunDual,
   reference: readonly EvaluationRow[],
   aligned: readonly EvaluationRow[],
   seed: number,

@@ -75,17 +75,10 @@ async function sampleBlock(
   );
   return rows.map(({ prompt, prompt_index, response_index, ids }, index) => ({
     prompt,
-    response: responseText(policy, ids, generated[index].ids),
+    response: policy.tokenizer.decodeCompletion(ids, generated[index].ids),
     prompt_index,
     response_index,
     prompt_ids: ids,
     response_ids: generated[index].ids,
   }));
-}
-
-/** Text of the response as it follows the prompt: decoding it alone would lose a leading space. */
-function responseText(policy: Policy, promptIds: readonly number[], responseIds: readonly number[]): string {
-  const prompt = policy.tokenizer.decode(promptIds);
-  const whole = policy.tokenizer.decode([...promptIds, ...responseIds]);
-  return whole.startsWith(prompt) ? whole.slice(prompt.length) : policy.tokenizer.decode(responseIds);
 }

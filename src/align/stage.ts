@@ -10,6 +10,7 @@ export async function runStage(context: Context, stage: Stage & { readonly note?
     work: async () => {
       progress.stage(stage.name, 'started', stage.note);
       await stage.work();
+      run.manifest.device = context.sources.device() ?? run.manifest.device;
     },
   });
   if (outcome !== 'ran') progress.stage(stage.name, outcome);

@@ -1,14 +1,13 @@
 import { createReadStream } from 'node:fs';
 import process from 'node:process';
 import { Command, InvalidArgumentError } from 'commander';
+import type { RunOptions } from '../align/config.ts';
 import { readScores } from '../data/scores.ts';
 import { constraintsOf, type Limit, type ScoreTable } from '../dual/problem.ts';
 import { solveDual, thresholdsOf } from '../dual/solve.ts';
 import { messageOf, UserError } from '../errors.ts';
+import { type CommonOptions, INFEASIBLE } from './common.ts';
 import { solutionText } from './solution_text.ts';
-
-/** Exit code of a verdict: the constraints cannot be met, or only at the edge of what the responses can reach. */
-const INFEASIBLE = 3;
 
 const HELP = `
 What it solves
@@ -29,6 +28,7 @@ Limits
 Examples
   dualign dual --scores scores.jsonl --beta 0.1 --margin 0.5
   dualign dual --scores scores.safetensors --beta 0.1 --threshold 0.5 --margin 0.25 --json
+  dualign dual --out runs/first --beta 1 --margin 0.25
   score-my-samples | dualign dual --scores - --beta 1 --threshold 0
 
 Exit code
@@ -40,24 +40,25 @@ function number(text: string): number {
   return value;
 }
 
-interface Options {
-  readonly scores: string;
-  readonly beta: number;
-  readonly json?: boolean;
+interface Options extends Partial<CommonOptions> {
+  readonly scores?: string;
+  readonly beta?: number;
 }
 
-/** `dualign dual`: from scores to λ*, predictions and a verdict. */
-export function dualCommand(): Command {
+/**
+ * `dualign dual`: from scores to λ*, predictions and a verdict. With --out, `solveRun` does the same as a step of that
+ * run, on the run's scores.
+ */
+export function dualCommand(
+  solveRun: (common: CommonOptions, options: RunOptions) => Promise<void>,
+): Command {
   const limits: Limit[] = [];
   return new Command('dual')
     .description(
       'Solve the dual on scores made anywhere: λ*, what the optimal policy achieves, and a verdict',
     )
-    .requiredOption(
-      '--scores <file>',
-      'scores of reference responses, JSON Lines or safetensors; - for stdin',
-    )
-    .requiredOption('--beta <b>', 'weight of the KL divergence from the reference policy', number)
+    .option('--scores <file>', 'scores of reference responses, JSON Lines or safetensors; - for stdin')
+    .option('--beta <b>', 'weight of the KL divergence from the reference policy', number)
     .option(
       '--threshold <b>',
       'mean safety must be at least b; one limit per safety score, in order',
@@ -72,16 +73,48 @@ export function dualCommand(): Command {
         limits.push({ margin: number(text) });
       },
     )
+    .option('--out <folder>', 'in place of --scores: solve on the scores of this run, into its dual.json')
+    .option('--redo', 'with --out: replace a dual solved with other settings')
     .option('--json', 'print the solution as JSON on stdout')
     .addHelpText('after', HELP)
-    .action(async ({ scores, beta, json }: Options) => {
-      const table = await loadScores(scores);
-      requireLimits(table, limits);
-      const thresholds = await thresholdsOf(table, limits);
-      const solution = await solveDual({ ...table, beta, thresholds });
-      process.stdout.write(`${json ? JSON.stringify(solution, null, 2) : solutionText(solution)}\n`);
-      if (solution.status !== 'optimal') process.exitCode = INFEASIBLE;
+    .action(async ({ scores, beta, out, ...common }: Options) => {
+      if ((scores === undefined) === (out === undefined)) {
+        throw new UserError(
+          'expected --scores with a file, or --out with a run folder; see dualign dual --help',
+        );
+      }
+      if (out !== undefined) {
+        await solveRun({ out, ...common }, { ...(beta === undefined ? {} : { beta }), ...runLimits(limits) });
+      } else {
+        await solveScores(scores!, beta, limits, common.json ?? false);
+      }
     });
+}
+
+function runLimits(limits: readonly Limit[]): RunOptions {
+  if (limits.length === 0) return {};
+  return {
+    limits: limits.map((limit) =>
+      'margin' in limit
+        ? { kind: 'margin', value: limit.margin }
+        : { kind: 'threshold', value: limit.threshold },
+    ),
+  };
+}
+
+async function solveScores(
+  scores: string,
+  beta: number | undefined,
+  limits: readonly Limit[],
+  json: boolean,
+) {
+  if (beta === undefined) throw new UserError('--beta is missing; see dualign dual --help');
+  const table = await loadScores(scores);
+  requireLimits(table, limits);
+  const thresholds = await thresholdsOf(table, limits);
+  const solution = await solveDual({ ...table, beta, thresholds });
+  process.stdout.write(`${json ? JSON.stringify(solution, null, 2) : solutionText(solution)}\n`);
+  if (solution.status !== 'optimal') process.exitCode = INFEASIBLE;
 }
 
 function requireLimits(table: ScoreTable, limits: readonly Limit[]): void {

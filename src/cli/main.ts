@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { messageOf, UserError } from '../errors.ts';
 import { VERSION } from '../generated/version.ts';
 import { dualCommand } from './dual.ts';
-import { stageCommands } from './stages.ts';
+import { solveRun, stageCommands } from './stages.ts';
 
 const BAD_INPUT = 2;
 
@@ -16,7 +16,7 @@ function program(): Command {
     .configureHelp({ sortSubcommands: false })
     .addHelpText('after', "\nA command's own help: dualign align --help. Without a command: align.");
   for (const command of stageCommands()) root.addCommand(command, { isDefault: command.name() === 'align' });
-  root.addCommand(dualCommand());
+  root.addCommand(dualCommand(solveRun));
   for (const command of [root, ...root.commands]) {
     command
       .exitOverride()

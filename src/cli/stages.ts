@@ -1,7 +1,7 @@
 import process from 'node:process';
 import { Command } from 'commander';
 import { collect } from '../align/collect.ts';
-import { parseConfig } from '../align/config.ts';
+import { parseConfig, type RunOptions } from '../align/config.ts';
 import type { Context } from '../align/context.ts';
 import { type RunDual, solveDual } from '../align/dual.ts';
 import { evaluate } from '../align/evaluate.ts';
@@ -11,16 +11,15 @@ import { report } from '../align/report.ts';
 import { score } from '../align/score.ts';
 import { train } from '../align/train.ts';
 import { Run } from '../data/run.ts';
+import { UserError } from '../errors.ts';
 import { DiskFolder } from '../host/disk.ts';
 import { runtimeName } from '../host/runtime.ts';
 import { DiskSources } from '../host/sources.ts';
 import { renderSummary } from '../report/report.ts';
-import { dualText } from './dual_text.ts';
+import { type CommonOptions, INFEASIBLE } from './common.ts';
 import { addRunOptions, type OptionGroup } from './options.ts';
+import { solutionText } from './solution_text.ts';
 import { terminalProgress } from './terminal.ts';
-
-/** Exit code of a verdict: the constraints cannot be met. */
-const INFEASIBLE = 3;
 
 interface StageCommand {
   readonly name: string;
@@ -63,15 +62,6 @@ const STAGES: readonly StageCommand[] = [
     collect,
   ),
   stage('score', 'Score the samples: scores.jsonl', ['scorers'], score),
-  {
-    name: 'solve',
-    description: "Solve the dual on the run's scores: dual.json with λ*, predictions and the trade-off curve",
-    groups: ['limits'],
-    async run(context) {
-      const dual = await solveDual(context);
-      return dual.status === 'infeasible' ? infeasible(dual) : { json: dual, text: dualText(dual) };
-    },
-  },
   stage('label', 'Make preference pairs by r + λ*ᵀg: pairs.jsonl', ['labels', 'prompts'], label),
   stage(
     'train',
@@ -117,44 +107,52 @@ function stage(
 }
 
 function infeasible(dual: RunDual): { json: unknown; text: string; exitCode: number } {
-  return { json: dual, text: dualText(dual), exitCode: INFEASIBLE };
+  return { json: dual, text: solutionText(dual), exitCode: INFEASIBLE };
 }
 
-interface CommonOptions {
-  readonly out: string;
-  readonly redo?: boolean;
-  readonly json?: boolean;
-  readonly quiet?: boolean;
+/** Solves the dual as a step of a run: `dualign dual --out`. */
+export async function solveRun(common: CommonOptions, options: RunOptions): Promise<void> {
+  await execute(common, options, 'dual', async (context) => {
+    const dual = await solveDual(context);
+    return dual.status === 'optimal' ? { json: dual, text: solutionText(dual) } : infeasible(dual);
+  });
 }
 
-/** The commands that work on a run folder. */
+/** The commands that work on a run folder alone. */
 export function stageCommands(): Command[] {
-  return STAGES.map((definition) => {
-    const command = new Command(definition.name).description(definition.description);
-    const options = addRunOptions(command, definition.groups);
-    command
-      .requiredOption(
+  return STAGES.map(({ name, description, groups, run }) => {
+    const command = new Command(name).description(description);
+    const options = addRunOptions(command, groups);
+    return command
+      .option(
         '--out <folder>',
-        'run folder: artefacts, manifest.json and report.html; settings left out come from it',
+        'run folder: artefacts, manifest.json, report.html; settings left out come from it',
       )
       .option('--redo', 'replace finished stages whose settings changed')
       .option('--json', 'print the result as JSON on stdout')
       .option('--quiet', 'no progress')
-      .action(async ({ out, redo, json, quiet }: CommonOptions) => {
-        const run = await Run.open(new DiskFolder(out), runtimeName());
-        const config = parseConfig({ ...(run.manifest.config as object), ...options }, definition.name);
-        run.configure(config, redo ?? false);
-        const sources = new DiskSources();
-        try {
-          const context = { run, config, sources, progress: terminalProgress(quiet ?? false) };
-          const result = await definition.run(context);
-          const text = json ? JSON.stringify(result.json, null, 2) : result.text;
-          if (text !== undefined) process.stdout.write(`${text}\n`);
-          if (result.exitCode !== undefined) process.exitCode = result.exitCode;
-        } finally {
-          sources.close();
-        }
-      });
-    return command;
+      .action((common: CommonOptions) => execute(common, options, name, run));
   });
+}
+
+async function execute(
+  { out, redo = false, json = false, quiet = false }: Partial<CommonOptions>,
+  options: RunOptions,
+  name: string,
+  work: StageCommand['run'],
+): Promise<void> {
+  // Commander asks for required options before it looks for unknown ones, and would hide a misspelt option.
+  if (out === undefined) throw new UserError(`--out is missing; see dualign ${name} --help`);
+  const run = await Run.open(new DiskFolder(out), runtimeName());
+  const config = parseConfig({ ...(run.manifest.config as object), ...options }, name);
+  run.configure(config, redo);
+  const sources = new DiskSources();
+  try {
+    const result = await work({ run, config, sources, progress: terminalProgress(quiet) });
+    const text = json ? JSON.stringify(result.json, null, 2) : result.text;
+    if (text !== undefined) process.stdout.write(`${text}\n`);
+    if (result.exitCode !== undefined) process.exitCode = result.exitCode;
+  } finally {
+    sources.close();
+  }
 }

@@ -15,3 +15,17 @@ export interface WritableFolder extends Folder {
   append(path: string, content: string): Promise<void>;
   remove(path: string): Promise<void>;
 }
+
+/** The part of a folder below a path. */
+export function subfolder(folder: WritableFolder, path: string): WritableFolder {
+  const below = (file: string) => `${path}/${file}`;
+  return {
+    name: `${folder.name}/${path}`,
+    exists: (file) => folder.exists(below(file)),
+    read: (file) => folder.read(below(file)),
+    readText: (file) => folder.readText(below(file)),
+    write: (file, content) => folder.write(below(file), content),
+    append: (file, content) => folder.append(below(file), content),
+    remove: (file) => folder.remove(below(file)),
+  };
+}

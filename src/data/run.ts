@@ -21,7 +21,7 @@ export interface Manifest {
   /** Settings of the command that last ran a stage. */
   config: unknown;
   /** Adapter that the engine ran on; absent until a stage needed one. */
-  device?: unknown;
+  device?: { readonly vendor: string; readonly device: string; readonly description: string };
   stages: Record<string, StageRecord>;
   /** sha-256 of λ*, pairs and adapter. */
   results: Record<string, string>;

@@ -6,14 +6,14 @@ import { parsePrompts } from '../data/prompts.ts';
 import type { DeviceInfo, Engine } from '../engine/engine.ts';
 import { createWebGpuEngine } from '../engine/webgpu/engine.ts';
 import { messageOf, UserError } from '../errors.ts';
+import { loadAdapter } from '../model/peft.ts';
 import { loadPolicy, type Policy } from '../model/policy.ts';
-import { loadScorer } from '../score/load.ts';
+import { loadScorer, parseScorerSpec, SCORER_FILES } from '../score/load.ts';
 import type { Scorer } from '../score/scorer.ts';
 import { DiskFolder } from './disk.ts';
 import { requestDevice } from './gpu.ts';
 
 const POLICY_FILES = ['config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json'];
-const SCORER_FILES = ['model.onnx', 'tokenizer.json', 'tokenizer_config.json'];
 
 /** Inputs of a run from the disk, in Node and Deno; the device is asked for when a policy is first loaded. */
 export class DiskSources implements Sources {
@@ -35,11 +35,14 @@ export class DiskSources implements Sources {
     };
   }
 
+  async useAdapter(policy: Policy, path: string): Promise<void> {
+    policy.adapter?.free();
+    policy.adapter = await loadAdapter(policy.engine, policy.config, new DiskFolder(path));
+  }
+
   scorer(spec: string): Source<Scorer> {
     return {
-      hash: once(async () =>
-        (await isFolder(spec)) ? await hashFolder(spec, SCORER_FILES) : await sha256(await readBytes(spec)),
-      ),
+      hash: once(() => hashScorer(spec)),
       load: () => loadScorer(spec),
     };
   }
@@ -78,6 +81,15 @@ async function readBytes(path: string): Promise<Uint8Array> {
       missing ? `${path}: no such file` : `${path}: could not be read (${messageOf(error)})`,
     );
   }
+}
+
+/** Two labels of one model are two scorers. */
+async function hashScorer(spec: string): Promise<string> {
+  const { path, label = '' } = await parseScorerSpec(spec);
+  const files = (await isFolder(path))
+    ? await hashFolder(path, SCORER_FILES)
+    : await sha256(await readBytes(path));
+  return await sha256(`${files}#${label}`);
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -36,7 +36,7 @@ async function dual(...args: string[]): Promise<{ text: string; exitCode: unknow
     return true;
   });
   process.exitCode = undefined;
-  await dualCommand()
+  await dualCommand(async () => {})
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .parseAsync(args, { from: 'user' });

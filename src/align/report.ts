@@ -1,0 +1,130 @@
+import { sha256 } from '../data/hash.ts';
+import { parseJsonl } from '../data/jsonl.ts';
+import { VERSION } from '../generated/version.ts';
+import type { Evaluation, Metrics, ReportData, ScoredSamples, TextSample } from '../report/data.ts';
+import { renderReport } from '../report/report.ts';
+import {
+  ADAPTER_FILES,
+  DUAL,
+  EVALUATION,
+  EVALUATION_ALIGNED,
+  EVALUATION_REFERENCE,
+  METRICS,
+  PAIRS,
+  REPORT,
+} from './artefacts.ts';
+import type { Context } from './context.ts';
+import { scorerName } from './context.ts';
+import { readDual, type SolvedRunDual } from './dual.ts';
+import { readEvaluationRows } from './evaluate.ts';
+import { type EvaluationRow, groupByPrompt } from './rows.ts';
+import { readArtefact, runStage } from './stage.ts';
+
+/** Prompts whose first responses the report shows before and after. */
+const SHOWN_PROMPTS = 12;
+
+/** MoCAN step 7: everything above on one page. Writes report.html and the results' hashes into the manifest. */
+export async function report(context: Context): Promise<ReportData> {
+  const { run } = context;
+  const data = await gather(context);
+  const hashes: Record<string, string> = {};
+  for (const file of [DUAL, METRICS, EVALUATION, EVALUATION_REFERENCE, EVALUATION_ALIGNED]) {
+    if (await run.folder.exists(file)) hashes[file] = await run.hash(file);
+  }
+  await runStage(context, {
+    name: 'report',
+    settings: { dualign: VERSION, settings: data.settings, ...hashes },
+    outputs: [REPORT],
+    work: () => run.folder.write(REPORT, renderReport(data)),
+  });
+  run.manifest.results = {
+    lambda: await sha256(JSON.stringify(data.dual.lambda)),
+    pairs: await run.hash(PAIRS),
+    adapter: await run.hash(ADAPTER_FILES[1]),
+  };
+  await run.saveManifest();
+  return data;
+}
+
+/** Puts the run's artefacts together as the report shows them. */
+async function gather(context: Context): Promise<ReportData> {
+  const { run, config } = context;
+  const dual = await readDual(context);
+  const evaluation = JSON.parse(await readArtefact(context, EVALUATION, 'evaluate')) as Evaluation;
+  const { reference, aligned } = await readEvaluationRows(context);
+  const metrics = (await run.folder.exists(METRICS)) ? await run.folder.readText(METRICS) : '';
+  return {
+    title: titleOf(context, dual),
+    settings: await settingsOf(context),
+    constraints: dual.constraints.map(({ name, cost }, j) => ({
+      name,
+      cost,
+      threshold: dual.thresholds[j],
+      margin: dual.margins[j],
+    })),
+    rewardName: scorerName(config.reward ?? 'reward'),
+    dual: {
+      ...dual,
+      responses: typeof dual.responses === 'number' ? dual.responses : dual.responses[1],
+      essMedian: dual.ess.median,
+      // JSON has no Infinity: an unbounded end was written as null.
+      lambdaIntervals: dual.lambdaIntervals.map(([low, high]) => [low, high ?? Number.POSITIVE_INFINITY]),
+    },
+    training: parseJsonl(metrics, METRICS, (row) => row as Metrics),
+    evaluation,
+    scores: { reference: scoresOf(reference), aligned: scoresOf(aligned) },
+    samples: textSamples(reference, aligned),
+  };
+}
+
+function titleOf({ config }: Context, dual: SolvedRunDual): string {
+  const scorers = [config.reward ?? 'reward', ...dual.constraints.map(({ name }) => name)].map(scorerName);
+  return `${scorerName(config.policy ?? 'policy')}: ${scorers[0]} within ${scorers.slice(1).join(', ')}`;
+}
+
+/** What identifies the run. */
+async function settingsOf({ run, config }: Context): Promise<[string, string][]> {
+  const { manifest } = run;
+  const device = manifest.device;
+  const adapter = manifest.stages.train?.outputs[ADAPTER_FILES[1]] ?? (await run.hash(ADAPTER_FILES[1]));
+  const rows: [string, unknown][] = [
+    ['policy', config.policy],
+    ['prompts', config.eval_prompts ? `${config.prompts}, ${config.eval_prompts}` : config.prompts],
+    ['reward', config.reward],
+    ...config.constraints.map(({ scorer, cost }, j): [string, string] => [
+      cost ? 'cost' : 'safety',
+      `${scorer}, ${config.limits[j]?.kind} ${config.limits[j]?.value}`,
+    ]),
+    ['beta', config.beta],
+    ['seed', config.seed],
+    [
+      'sampling',
+      `${config.responses} responses of at most ${config.max_new_tokens} tokens, temperature ${config.temperature}`,
+    ],
+    ['labels', config.labels],
+    ['LoRA', `r ${config.lora_r}, alpha ${config.lora_alpha}, ${config.lora_target_modules.join(', ')}`],
+    [
+      'training',
+      `${config.num_train_epochs} epochs, batch ${config.per_device_train_batch_size * config.gradient_accumulation_steps}, ` +
+        `learning rate ${config.learning_rate} ${config.lr_scheduler_type}`,
+    ],
+    ['device', device ? `${device.vendor} ${device.device} ${device.description}`.trim() : 'unknown'],
+    ['software', `dualign ${VERSION}, ${manifest.host}`],
+    ['adapter sha-256', adapter],
+  ];
+  return rows.map(([name, value]) => [name, String(value ?? '')]);
+}
+
+function scoresOf(rows: readonly EvaluationRow[]): ScoredSamples {
+  return {
+    reward: rows.map(({ reward }) => reward),
+    safety: rows[0].safety.map((_, j) => rows.map(({ safety }) => safety[j])),
+  };
+}
+
+function textSamples(reference: readonly EvaluationRow[], aligned: readonly EvaluationRow[]): TextSample[] {
+  const after = groupByPrompt(aligned);
+  return groupByPrompt(reference)
+    .slice(0, SHOWN_PROMPTS)
+    .map(([before], index) => ({ prompt: before.prompt, reference: before, aligned: after[index][0] }));
+}

@@ -1,0 +1,127 @@
+import { subfolder } from '../data/folder.ts';
+import { parseJsonl, toJsonl } from '../data/jsonl.ts';
+import { parseSafetensors, writeSafetensors } from '../data/safetensors.ts';
+import { saveAdapter } from '../model/peft.ts';
+import { addAdapter, type Policy } from '../model/policy.ts';
+import { checkpointStep } from '../train/checkpoint.ts';
+import { type PreferencePair, type ReferenceLogps, referenceLogps } from '../train/dpo.ts';
+import type { TrainMetrics } from '../train/metrics.ts';
+import { type DpoConfig, trainDpo } from '../train/trainer.ts';
+import { ADAPTER, ADAPTER_FILES, CHECKPOINT, METRICS, PAIRS, REFERENCE_LOGPS } from './artefacts.ts';
+import { need, type RunConfig } from './config.ts';
+import type { Context } from './context.ts';
+import { type PairRow, parsePairRows } from './rows.ts';
+import { readArtefact, runStage } from './stage.ts';
+
+const METRICS_PARTIAL = `${METRICS}.partial`;
+
+/** MoCAN step 5: DPO on the pairs against the reference policy. Writes adapter/ (PEFT) and metrics.jsonl. */
+export async function train(context: Context): Promise<void> {
+  const { run, config, sources, progress } = context;
+  const { policy: path, beta } = need(config, 'policy', 'beta');
+  const rows = parsePairRows(await readArtefact(context, PAIRS, 'label'), PAIRS);
+  const source = sources.policy(path);
+  const base = { policy: await source.hash(), pairs: await run.hash(PAIRS) };
+  const encoded = async () => {
+    const policy = await source.load();
+    return { policy, pairs: rows.map((row) => encodePair(policy, row)) };
+  };
+  await runStage(context, {
+    name: 'reference log-probs',
+    settings: base,
+    outputs: [REFERENCE_LOGPS],
+    note: `${rows.length} pairs`,
+    work: async () => {
+      const { policy, pairs } = await encoded();
+      await run.folder.write(REFERENCE_LOGPS, packLogps(await referenceLogps(policy, pairs)));
+    },
+  });
+  const dpo: Partial<DpoConfig> = { beta, seed: config.seed, ...trainingSettings(config) };
+  const lora = {
+    r: config.lora_r,
+    lora_alpha: config.lora_alpha,
+    target_modules: config.lora_target_modules,
+  };
+  await runStage(context, {
+    name: 'train',
+    settings: { ...base, ...dpo, ...lora },
+    outputs: [...ADAPTER_FILES, METRICS],
+    partials: [CHECKPOINT, METRICS_PARTIAL],
+    note: `${rows.length} pairs, LoRA r ${lora.r}`,
+    work: async () => {
+      const { policy, pairs } = await encoded();
+      const adapter = addAdapter(policy, lora, config.seed);
+      const resume = (await run.folder.exists(CHECKPOINT)) ? await run.folder.read(CHECKPOINT) : undefined;
+      const metrics = await resumeMetrics(context, resume ? checkpointStep(resume) : 0);
+      await trainDpo(policy, pairs, dpo, {
+        resume,
+        reference: unpackLogps(await run.folder.read(REFERENCE_LOGPS)),
+        onMetrics: async (row, total) => {
+          metrics.push(row);
+          await run.folder.append(METRICS_PARTIAL, toJsonl([row]));
+          progress.advance(row.step, total, 'steps', `loss ${row.loss.toFixed(4)}`);
+        },
+        onCheckpoint: (checkpoint) => run.folder.write(CHECKPOINT, checkpoint),
+      });
+      await saveAdapter(adapter, subfolder(run.folder, ADAPTER), path);
+      await run.folder.write(METRICS, toJsonl(metrics));
+      await run.folder.remove(METRICS_PARTIAL);
+      await run.folder.remove(CHECKPOINT);
+    },
+  });
+}
+
+/** Settings of DPO training that the run's configuration holds under the same names. */
+function trainingSettings(config: RunConfig) {
+  const { learning_rate, lr_scheduler_type, warmup_ratio, num_train_epochs, save_steps } = config;
+  const { per_device_train_batch_size, gradient_accumulation_steps, weight_decay, max_grad_norm } = config;
+  return {
+    learning_rate,
+    lr_scheduler_type,
+    warmup_ratio,
+    num_train_epochs,
+    save_steps,
+    per_device_train_batch_size,
+    gradient_accumulation_steps,
+    weight_decay,
+    max_grad_norm,
+  };
+}
+
+/** A pair's tokens: those it was sampled as, else its text tokenized, ended by the end-of-sequence token as in TRL. */
+function encodePair({ tokenizer, eosIds }: Policy, row: PairRow): PreferencePair {
+  const { prompt_ids, chosen_ids, rejected_ids, label } = row;
+  if (prompt_ids && chosen_ids && rejected_ids) {
+    return { promptIds: prompt_ids, chosenIds: chosen_ids, rejectedIds: rejected_ids, label };
+  }
+  const promptIds = prompt_ids ?? tokenizer.encode(row.prompt);
+  const completion = (text: string) => {
+    const whole = tokenizer.encode(row.prompt + text);
+    const shared = promptIds.every((id, index) => whole[index] === id);
+    const ids = shared ? whole.slice(promptIds.length) : tokenizer.encode(text, false);
+    return eosIds.length > 0 ? [...ids, eosIds[0]] : ids;
+  };
+  return { promptIds, chosenIds: completion(row.chosen), rejectedIds: completion(row.rejected), label };
+}
+
+/** Rows of the metrics up to the checkpoint's step: later ones will be made again. */
+async function resumeMetrics({ run }: Context, step: number): Promise<TrainMetrics[]> {
+  const exists = step > 0 && (await run.folder.exists(METRICS_PARTIAL));
+  const text = exists ? await run.folder.readText(METRICS_PARTIAL) : '';
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  const rows = parseJsonl(whole, METRICS_PARTIAL, (row) => row as TrainMetrics).slice(0, step);
+  await run.folder.write(METRICS_PARTIAL, toJsonl(rows));
+  return rows;
+}
+
+function packLogps({ chosen, rejected }: ReferenceLogps): Uint8Array {
+  return writeSafetensors([
+    ['chosen', { shape: [chosen.length], data: chosen }],
+    ['rejected', { shape: [rejected.length], data: rejected }],
+  ]);
+}
+
+function unpackLogps(bytes: Uint8Array): ReferenceLogps {
+  const { tensors } = parseSafetensors(bytes, REFERENCE_LOGPS);
+  return { chosen: tensors.get('chosen')!.f32(), rejected: tensors.get('rejected')!.f32() };
+}

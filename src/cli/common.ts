@@ -1,0 +1,10 @@
+/** Exit code of a verdict: the constraints cannot be met, or only at the edge of what the responses can reach. */
+export const INFEASIBLE = 3;
+
+/** Options of every command that works on a run folder. */
+export interface CommonOptions {
+  readonly out: string;
+  readonly redo?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}

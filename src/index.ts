@@ -1,0 +1,27 @@
+/** The entry `dualign`: MoCAN as functions. The dual on its own, without GPU or models, is `dualign/dual`. */
+export { collect } from './align/collect.ts';
+export { parseConfig, type RunConfig, type RunOptions } from './align/config.ts';
+export type { Context, Source, Sources } from './align/context.ts';
+export { type RunDual, solveDual as solveRunDual } from './align/dual.ts';
+export { evaluate } from './align/evaluate.ts';
+export { label } from './align/label.ts';
+export { type MocanResult, mocan } from './align/mocan.ts';
+export { makePairs } from './align/pairs.ts';
+export { type Progress, silent } from './align/progress.ts';
+export { report } from './align/report.ts';
+export { score } from './align/score.ts';
+export { train } from './align/train.ts';
+export type { Folder, WritableFolder } from './data/folder.ts';
+export { Run } from './data/run.ts';
+export { parseSafetensors, writeSafetensors } from './data/safetensors.ts';
+export * from './dual/index.ts';
+export type { Engine, Tensor } from './engine/engine.ts';
+export { createWebGpuEngine } from './engine/webgpu/engine.ts';
+export { type GenerateOptions, type Generation, generate } from './model/generate.ts';
+export { sequenceLogps } from './model/logps.ts';
+export { loadAdapter, saveAdapter } from './model/peft.ts';
+export { addAdapter, loadPolicy, type Policy } from './model/policy.ts';
+export type { ReportData } from './report/data.ts';
+export { renderReport, renderSummary } from './report/report.ts';
+export type { Scorer } from './score/scorer.ts';
+export { type DpoConfig, type TrainHooks, trainDpo } from './train/trainer.ts';
