@@ -2,14 +2,14 @@
 export const STYLE = `
 :root {
   color-scheme: light dark;
-  --paper: #ffffff; --panel: #f6f7f9; --ink: #1b2430; --muted: #5a6675; --rule: #e3e7ec;
+  --paper: #ffffff; --ink: #1b2430; --muted: #5a6675; --rule: #e3e7ec;
   --reference: #5f6f83; --predicted: #b04a00; --aligned: #0a5fc2;
   --good: #146c3a; --good-panel: #eaf6ee; --bad: #b3261e; --bad-panel: #fdeeec;
   --open: #855300; --open-panel: #fdf4e1;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --paper: #12161c; --panel: #1a2028; --ink: #e6eaf0; --muted: #a0acba; --rule: #2a323d;
+    --paper: #12161c; --ink: #e6eaf0; --muted: #a0acba; --rule: #2a323d;
     --reference: #a3b1c2; --predicted: #ff9d52; --aligned: #6fb1ff;
     --good: #74d39a; --good-panel: #14271c; --bad: #ff9a90; --bad-panel: #2f1a19;
     --open: #f1c05d; --open-panel: #2b2313;
@@ -126,7 +126,7 @@ details .scroll { max-width: 46rem; margin-top: 12px; }
 @media print {
   :root {
     color-scheme: light;
-    --paper: #ffffff; --panel: #f6f7f9; --ink: #000000; --muted: #4a4a4a; --rule: #cccccc;
+    --paper: #ffffff; --ink: #000000; --muted: #4a4a4a; --rule: #cccccc;
     --reference: #5f6f83; --predicted: #b04a00; --aligned: #0a5fc2; --good: #146c3a; --bad: #b3261e; --open: #855300;
     --good-panel: #ffffff; --bad-panel: #ffffff; --open-panel: #ffffff;
   }

@@ -6,6 +6,7 @@ import type { Placement } from './labels.ts';
 import { fitsInside, placeLabels } from './labels.ts';
 
 const BINS = 32;
+const LONGEST_NAME = 40;
 /** Scores beyond this share at either end may be outliers that would press all others into one bar. */
 const TAIL = 0.005;
 
@@ -62,6 +63,12 @@ function outline(bins: readonly Bin[]): { x: number; y: number }[] {
   return points;
 }
 
+/** A name that fits below the axis. */
+function shortened(name: string): string {
+  const characters = Array.from(name);
+  return characters.length > LONGEST_NAME ? `${characters.slice(0, LONGEST_NAME - 1).join('')}…` : name;
+}
+
 /** Reference as a filled shape, aligned as an outline over it, their means as rules, the bound dashed. */
 export function histogramChart(
   document: Document,
@@ -70,14 +77,17 @@ export function histogramChart(
   means: { readonly reference: number; readonly aligned: number },
   bound?: number,
 ): Html {
-  const threshold = drawable(bound) ? bound : undefined;
+  const width = bins.domain[1] - bins.domain[0];
+  // A bound far from all scores would press them into one bar; the caption and the tables still name it.
+  const threshold =
+    drawable(bound) && bound > bins.domain[0] - width && bound < bins.domain[1] + width ? bound : undefined;
   const low = Math.min(bins.domain[0], threshold ?? bins.domain[0]);
   const high = Math.max(bins.domain[1], threshold ?? bins.domain[1]);
   const largest = Math.max(
     ...bins.reference.map(({ share }) => share),
     ...bins.aligned.map(({ share }) => share),
   );
-  const x = { domain: [low, high] as const, label: quantity };
+  const x = { domain: [low, high] as const, label: shortened(quantity) };
   const y = {
     // Head-room for the names of the two means.
     domain: [0, largest > 0 ? largest * 1.3 : 1] as const,

@@ -13,6 +13,9 @@ export interface Point {
 const MOST_POINTS = 240;
 /** From this many points on a moving average says more than the single steps. */
 const SMOOTHED_FROM = 40;
+const HEIGHT = 172;
+/** Names of lines closer than this, in pixels, would run into each other. */
+const LINE_HEIGHT = 15;
 
 /** The values of `key` over the steps that have one; the line's own number stands in for a missing step. */
 export function series(metrics: readonly Metrics[], key: string): Point[] {
@@ -52,6 +55,14 @@ export interface TrainingLine {
   readonly color: string;
 }
 
+/** By how many pixels to move the names at the ends of two lines so that they stay apart. */
+function endShifts(ends: readonly number[], pixel: (value: number) => number): number[] {
+  if (ends.length !== 2) return ends.map(() => 0);
+  const distance = pixel(ends[1]!) - pixel(ends[0]!);
+  const missing = Math.max(0, LINE_HEIGHT - Math.abs(distance)) / 2;
+  return distance < 0 ? [missing, -missing] : [-missing, missing];
+}
+
 /** One metric, or two that share a unit, over the steps; `guide` marks a level of meaning, such as chance. */
 export function trainingChart(
   document: Document,
@@ -70,14 +81,20 @@ export function trainingChart(
     return `${prefix}from ${significant(points[0]!.value)} to ${significant(points.at(-1)!.value)}`;
   });
   const named = drawn.some(({ name }) => name);
+  const x = { domain: extent(steps, 0), label: 'step', ticks: 4 };
+  const y = { domain, ticks: 3 };
+  const shifts = endShifts(
+    drawn.map(({ points }) => points.at(-1)!.value),
+    (value) => ((domain[1] - value) / (domain[1] - domain[0])) * HEIGHT,
+  );
   return chart({
     document,
     label: `${title} over ${count(lines[0]!.points.length)} steps: ${spoken.join(', ')}`,
-    height: 172,
+    height: HEIGHT,
     top: 12,
     right: named ? 66 : 14,
-    x: { domain: extent(steps, 0), label: 'step', ticks: 4 },
-    y: { domain, ticks: 3 },
+    x,
+    y,
     marks: [
       guide === undefined
         ? null
@@ -95,7 +112,7 @@ export function trainingChart(
               strokeWidth: 4,
             }),
           ],
-      drawn.map(({ points, name, color }) => {
+      drawn.map(({ points, name, color }, index) => {
         const smooth = options.smooth !== false && points.length >= SMOOTHED_FROM;
         const main = smooth ? smoothed(points) : points;
         return [
@@ -115,6 +132,7 @@ export function trainingChart(
                 x: 'step',
                 y: 'value',
                 dx: 7,
+                dy: shifts[index]!,
                 textAnchor: 'start',
                 text: [name],
                 fill: color,

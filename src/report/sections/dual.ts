@@ -71,7 +71,7 @@ function curves(data: ReportData, document: Document): Html {
     ceiling: [Math.log(dual.responses), `log ${dual.responses}: best of ${dual.responses}`],
   });
   return html`<div class="charts">
-${figure('The dual', 'Its minimum is λ*; the band is the 95 % interval.', chosen)}${figure('Reward against safety', 'The curve is the best that can be reached at each threshold.', reward)}${figure('Distance against safety', 'How far from the reference each threshold pushes the optimal policy.', divergence)}</div>
+${figure('The dual', 'Its minimum is λ*; the band is the 95 % interval.', chosen)}${figure('Reward against safety', 'The curve is the best within reach at each threshold; aligned is measured on the held-out prompts.', reward)}${figure('Distance against safety', 'How far from the reference each threshold pushes the optimal policy.', divergence)}</div>
 ${curveTable(curve)}`;
 }
 
