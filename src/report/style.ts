@@ -102,7 +102,7 @@ details .scroll { max-width: 46rem; margin-top: 12px; }
 .guide > div { padding: 12px 0; border-top: 1px solid var(--rule); grid-template-columns: 15rem minmax(0, 46rem); }
 .guide dt { font-weight: 600; }
 
-@media (max-width: 760px) {
+@media screen and (max-width: 760px) {
   body { padding: 28px 19px 64px; font-size: 15.5px; }
   h1 { font-size: 1.625rem; }
   section { margin-top: 52px; }
@@ -110,11 +110,7 @@ details .scroll { max-width: 46rem; margin-top: 12px; }
   .verdict { margin-top: 0; } .warnings { margin-top: 16px; }
   .verdict h2 { font-size: 1.3125rem; align-items: flex-start; }
   .sign { width: 30px; height: 30px; font-size: 1rem; }
-  .tiles { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 12px; max-width: 57rem; margin-bottom: 14px; }
-.tiles > div { background: var(--paper); border-radius: 10px; padding: 12px 16px 14px; }
-.tiles dt { font-size: 0.875rem; font-weight: 600; color: var(--muted); } .tiles b { display: block; font-size: 1.625rem; line-height: 1.35; font-weight: 650; font-variant-numeric: tabular-nums; letter-spacing: -0.01em; }
-.tiles small { display: block; } .tiles .predicted b, .tiles .predicted dt { color: var(--predicted); } .tiles .aligned b, .tiles .aligned dt { color: var(--aligned); }
-.facts > div, .guide > div { grid-template-columns: minmax(0, 1fr); gap: 0; }
+  .facts > div, .guide > div { grid-template-columns: minmax(0, 1fr); gap: 0; }
   .facts dt { font-size: 0.875rem; }
   .halves { grid-template-columns: minmax(0, 1fr); gap: 28px; }
   .tiles { gap: 6px; } .tiles > div { padding: 9px 8px 11px; } .tiles b { font-size: 1rem; } .tiles small { font-size: 0.75rem; line-height: 1.4; }
@@ -134,13 +130,10 @@ details .scroll { max-width: 46rem; margin-top: 12px; }
   .verdict { border: 1px solid var(--rule); }
   .sign { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   section { margin-top: 28px; }
-  figure, .sample, tr, .tiles { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 12px; max-width: 57rem; margin-bottom: 14px; }
-.tiles > div { background: var(--paper); border-radius: 10px; padding: 12px 16px 14px; }
-.tiles dt { font-size: 0.875rem; font-weight: 600; color: var(--muted); } .tiles b { display: block; font-size: 1.625rem; line-height: 1.35; font-weight: 650; font-variant-numeric: tabular-nums; letter-spacing: -0.01em; }
-.tiles small { display: block; } .tiles .predicted b, .tiles .predicted dt { color: var(--predicted); } .tiles .aligned b, .tiles .aligned dt { color: var(--aligned); }
-.facts > div, .guide > div { break-inside: avoid; }
+  figure, .sample, tr, .facts > div, .guide > div { break-inside: avoid; }
   h2, h3, h4, caption { break-after: avoid; }
-  .charts { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .charts { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 28px 36px; }
+  .tiles > div, .warnings { border: 1px solid var(--rule); }
   details::details-content { content-visibility: visible; display: block; height: auto; }
   summary { display: none; }
 }

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 import type { Browser } from 'playwright-core';
 import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -18,7 +19,10 @@ describe('the same data', () => {
   const datasets = [example({ by: 'margin' }), example({ m: 3 }), example({ beta: 0.1, steps: 700 })];
 
   it('give the same bytes time after time', () => {
-    for (const data of datasets) expect(renderReport(data)).toBe(renderReport(data));
+    for (const data of datasets) {
+      const first = renderReport(data);
+      expect(renderReport(data) === first).toBe(true);
+    }
   });
 
   it.each([
@@ -35,7 +39,7 @@ describe('the same data', () => {
         // Neither may leak into a report.
         env: { ...process.env, TZ: 'Asia/Kolkata', LC_ALL: 'de_DE.UTF-8', LANG: 'de_DE.UTF-8' },
       });
-      expect(output).toBe(renderReport(data) + renderSummary(data));
+      expect(output === renderReport(data) + renderSummary(data)).toBe(true);
     }
   });
 });
@@ -83,6 +87,43 @@ describe.skipIf(!executable)('in Chromium (skipped where it is not installed)', 
     );
     expect(Math.min(...charts)).toBeGreaterThan(Math.min(width * 0.8, 280));
     expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('prints on A4 without anything cut off', async () => {
+    const page = await browser.newPage({ viewport: { width: 674, height: 1000 } });
+    await page.emulateMedia({ media: 'print' });
+    for (const name of ['one.html', 'report.html']) {
+      await page.goto(`file://${join(folder, name)}`);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(674);
+      // Folded tables and samples are printed too: paper cannot be unfolded.
+      const folded = await page.evaluate(
+        () => document.querySelector('details table, details article')!.clientHeight,
+      );
+      expect(folded).toBeGreaterThan(100);
+    }
+    await page.close();
+  });
+
+  it('draws the same charts with the document of a page', async () => {
+    const { outputFiles } = await build({
+      stdin: { contents: "export { renderReport } from './src/report/report.ts';", resolveDir: root },
+      bundle: true,
+      write: false,
+      format: 'iife',
+      globalName: 'report',
+    });
+    const data = example({ m: 2 });
+    // Plot moves lines by half a pixel for screens of one dot a pixel; this one has two.
+    const page = await browser.newPage({ deviceScaleFactor: 2 });
+    await page.goto('data:text/html,<p>host');
+    await page.evaluate(outputFiles[0]!.text);
+    const drawn = await page.evaluate(
+      (json) =>
+        new Function('data', 'return report.renderReport(data, document)')(JSON.parse(json)) as string,
+      JSON.stringify(data),
+    );
+    expect(drawn === renderReport(data)).toBe(true);
     await page.close();
   });
 

@@ -120,16 +120,16 @@ export function histogramChart(
     x,
     y,
     marks: [
-      Plot.areaY(outline(bins.reference), {
-        x: 'x',
-        y1: 0,
-        y2: 'y',
-        fill: COLOR.reference,
-        fillOpacity: 0.28,
-      }),
-      Plot.line(outline(bins.reference), { x: 'x', y: 'y', stroke: COLOR.reference, strokeWidth: 1 }),
-      Plot.areaY(outline(bins.aligned), { x: 'x', y1: 0, y2: 'y', fill: COLOR.aligned, fillOpacity: 0.1 }),
-      Plot.line(outline(bins.aligned), { x: 'x', y: 'y', stroke: COLOR.aligned, strokeWidth: 1.75 }),
+      (['reference', 'aligned'] as const).map((name) =>
+        Plot.line(outline(bins[name]), {
+          x: 'x',
+          y: 'y',
+          stroke: COLOR[name],
+          strokeWidth: name === 'reference' ? 1 : 1.75,
+          fill: COLOR[name],
+          fillOpacity: name === 'reference' ? 0.28 : 0.1,
+        }),
+      ),
       threshold === undefined
         ? null
         : Plot.ruleX([threshold], { stroke: COLOR.ink, strokeDasharray: '4 3', strokeWidth: 1.25 }),

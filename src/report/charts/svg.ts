@@ -19,8 +19,9 @@ function rounded(value: string): string {
 
 function attributes(element: Element): string {
   let text = '';
-  for (const { name, value } of Array.from(element.attributes)) {
-    if (DROPPED.has(name)) continue;
+  // Sorted, because DOMs list attributes in different orders.
+  const kept = Array.from(element.attributes).filter(({ name }) => !DROPPED.has(name));
+  for (const { name, value } of kept.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     text += ` ${name}="${escapeHtml(GEOMETRY.has(name) ? rounded(value) : value)}"`;
   }
   return text;
