@@ -22,6 +22,7 @@ const FIXED: readonly { field: string; accepted: readonly unknown[] }[] = [
   { field: 'attention_bias', accepted: [false] },
   { field: 'mlp_bias', accepted: [false] },
   { field: 'rope_scaling', accepted: [] },
+  { field: 'rope_interleaved', accepted: [false] },
   { field: 'partial_rotary_factor', accepted: [1] },
   { field: 'sliding_window', accepted: [] },
   { field: 'use_sliding_window', accepted: [false] },

@@ -12,7 +12,8 @@ export interface LogpsOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-const DEFAULT_BATCH_TOKENS = 8192;
+/** Keeps a wide layer's activations within the smallest storage binding that WebGPU promises, 128 MiB. */
+const DEFAULT_BATCH_TOKENS = 2048;
 
 /**
  * Log-probability of each completion given its prompt, summed over the completion's tokens: `[number of completions]`.

@@ -35,6 +35,7 @@ describe('loadPolicy', () => {
     ['a classifier', { architectures: ['LlamaForSequenceClassification'] }, /unknown architecture/],
     ['scaled rope', { rope_scaling: { rope_type: 'llama3' } }, /rope_scaling .* is not supported/],
     ['scaled rope of transformers 5', { rope_parameters: { rope_type: 'yarn' } }, /rope_type "yarn" is not/],
+    ['interleaved rope', { rope_interleaved: true }, /rope_interleaved true is not supported/],
     ['attention bias', { attention_bias: true }, /attention_bias true is not supported/],
     ['mlp bias', { mlp_bias: true }, /mlp_bias true is not supported/],
     ['another activation', { hidden_act: 'gelu' }, /hidden_act "gelu" is not supported; expected "silu"/],
