@@ -33,7 +33,10 @@ export async function train(context: Context): Promise<void> {
     note: `${rows.length} pairs`,
     work: async () => {
       const { policy, pairs } = await encoded();
-      await run.folder.write(REFERENCE_LOGPS, packLogps(await referenceLogps(policy, pairs)));
+      const logps = await referenceLogps(policy, pairs, {
+        onProgress: (done, total) => progress.advance(done, total, 'responses'),
+      });
+      await run.folder.write(REFERENCE_LOGPS, packLogps(logps));
     },
   });
   const dpo: Partial<DpoConfig> = { beta, seed: config.seed, ...trainingSettings(config) };

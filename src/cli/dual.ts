@@ -76,6 +76,7 @@ export function dualCommand(
     .option('--out <folder>', 'in place of --scores: solve on the scores of this run, into its dual.json')
     .option('--redo', 'with --out: replace a dual solved with other settings')
     .option('--json', 'print the solution as JSON on stdout')
+    .option('--quiet', 'no progress')
     .addHelpText('after', HELP)
     .action(async ({ scores, beta, out, ...common }: Options) => {
       if ((scores === undefined) === (out === undefined)) {
