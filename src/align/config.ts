@@ -91,9 +91,10 @@ export function need<K extends Needed>(
 }
 
 /** Everything a whole run needs, checked before any of it starts. */
-export function checkConfig(config: RunConfig): void {
-  need(config, 'policy', 'prompts', 'reward', 'beta');
+export function checkConfig(config: RunConfig): RunConfig & Required<Pick<RunConfig, Needed>> {
+  const checked = need(config, 'policy', 'prompts', 'reward', 'beta');
   limitsOf(config);
+  return checked;
 }
 
 /** The limits, checked to be one per constraint. */

@@ -6,7 +6,8 @@ import { type RunDual, solveDual } from './dual.ts';
 import { evaluate } from './evaluate.ts';
 import { label } from './label.ts';
 import { report } from './report.ts';
-import { score } from './score.ts';
+import { score, scorerSettings } from './score.ts';
+import { loadPrompts } from './split.ts';
 import { train } from './train.ts';
 
 export interface MocanResult {
@@ -21,7 +22,7 @@ export interface MocanResult {
  * result is there.
  */
 export async function mocan(context: Context): Promise<MocanResult> {
-  checkConfig(context.config);
+  await checkInputs(context);
   await collect(context);
   await score(context);
   const dual = await solveDual(context);
@@ -30,4 +31,12 @@ export async function mocan(context: Context): Promise<MocanResult> {
   await train(context);
   await evaluate(context);
   return { dual, report: await report(context) };
+}
+
+/** Finds what is missing before hours go into sampling. */
+async function checkInputs(context: Context): Promise<void> {
+  const { policy } = checkConfig(context.config);
+  await context.sources.policy(policy).hash();
+  await scorerSettings(context);
+  await loadPrompts(context);
 }

@@ -41,7 +41,9 @@ export async function main(args: readonly string[] = process.argv.slice(2)): Pro
       error instanceof UserError ? error.exitCode : error instanceof CommanderError ? BAD_INPUT : 1;
     const expected = error instanceof UserError || error instanceof CommanderError;
     const text = expected
-      ? messageOf(error).replace(/^error: /, '')
+      ? messageOf(error)
+          .replace(/^error: /, '')
+          .replaceAll('\n', ' ')
       : ((error as Error).stack ?? messageOf(error));
     process.stderr.write(`dualign: ${text}\n`);
   }

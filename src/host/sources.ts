@@ -8,43 +8,34 @@ import { createWebGpuEngine } from '../engine/webgpu/engine.ts';
 import { messageOf, UserError } from '../errors.ts';
 import { loadAdapter } from '../model/peft.ts';
 import { loadPolicy, type Policy } from '../model/policy.ts';
-import { loadScorer, parseScorerSpec, SCORER_FILES } from '../score/load.ts';
 import type { Scorer } from '../score/scorer.ts';
 import { DiskFolder } from './disk.ts';
 import { requestDevice } from './gpu.ts';
+import { loadScorer, parseScorerSpec, SCORER_FILES } from './scorers.ts';
 
-const POLICY_FILES = ['config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json'];
+const POLICY_FILES = ['config.json', 'model.safetensors', 'tokenizer.json', 'generation_config.json'];
 
 /** Inputs of a run from the disk, in Node and Deno; the device is asked for when a policy is first loaded. */
 export class DiskSources implements Sources {
   #engine: Promise<Engine> | undefined;
-  #policies = new Map<string, Promise<Policy>>();
   #info: DeviceInfo | undefined;
+  #policies = new Map<string, Source<Policy>>();
+  #scorers = new Map<string, Source<Scorer>>();
 
   policy(path: string): Source<Policy> {
-    return {
-      hash: once(() => hashFolder(path, POLICY_FILES)),
-      load: () => {
-        let policy = this.#policies.get(path);
-        if (!policy) {
-          policy = this.#load(path);
-          this.#policies.set(path, policy);
-        }
-        return policy;
-      },
-    };
+    return remember(this.#policies, path, {
+      hash: () => hashFolder(path, POLICY_FILES),
+      load: () => this.#load(path),
+    });
+  }
+
+  scorer(spec: string): Source<Scorer> {
+    return remember(this.#scorers, spec, { hash: () => hashScorer(spec), load: () => loadScorer(spec) });
   }
 
   async useAdapter(policy: Policy, path: string): Promise<void> {
     policy.adapter?.free();
     policy.adapter = await loadAdapter(policy.engine, policy.config, new DiskFolder(path));
-  }
-
-  scorer(spec: string): Source<Scorer> {
-    return {
-      hash: once(() => hashScorer(spec)),
-      load: () => loadScorer(spec),
-    };
   }
 
   async prompts(path: string): Promise<readonly string[]> {
@@ -56,7 +47,11 @@ export class DiskSources implements Sources {
   }
 
   close(): void {
-    void this.#engine?.then((engine) => engine.destroy());
+    // An engine that failed to open has been reported by whoever asked for it.
+    void this.#engine?.then(
+      (engine) => engine.destroy(),
+      () => {},
+    );
   }
 
   async #load(path: string): Promise<Policy> {
@@ -100,20 +95,31 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-/** sha-256 over the hashes of those files of a folder that exist. */
+/** sha-256 over the hashes of a folder's files; the first has to be there. */
 async function hashFolder(path: string, files: readonly string[]): Promise<string> {
   const folder = new DiskFolder(path);
   const hashes: string[] = [];
-  for (const file of files) {
-    if (await folder.exists(file)) hashes.push(`${file} ${await sha256(await folder.read(file))}`);
+  for (const [index, file] of files.entries()) {
+    if (index > 0 && !(await folder.exists(file))) continue;
+    hashes.push(`${file} ${await sha256(await folder.read(file))}`);
   }
   return await sha256(hashes.join('\n'));
 }
 
-function once<T>(compute: () => Promise<T>): () => Promise<T> {
+/** The source of that name, whose hash and value are each made once. */
+function remember<T>(known: Map<string, Source<T>>, name: string, { hash, load }: Source<T>): Source<T> {
+  let source = known.get(name);
+  if (!source) {
+    source = { hash: once(hash), load: once(load) };
+    known.set(name, source);
+  }
+  return source;
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
   let value: Promise<T> | undefined;
   return () => {
-    value ??= compute();
+    value ??= make();
     return value;
   };
 }

@@ -2,8 +2,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../src/errors.ts';
+import { loadScorer } from '../../src/host/scorers.ts';
 import { FunctionScorer, type ScoreFunction } from '../../src/score/function.ts';
-import { loadScorer } from '../../src/score/load.ts';
 import { temporaryFolder } from './support/folders.ts';
 
 const rows = [

@@ -2,7 +2,7 @@ import { rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { DiskFolder } from '../../src/host/disk.ts';
-import { loadScorer } from '../../src/score/load.ts';
+import { loadScorer } from '../../src/host/scorers.ts';
 import { OnnxScorer } from '../../src/score/onnx.ts';
 import { copyOfScorer, expectedOf, haveModels, models, scorerFolder } from './support/folders.ts';
 import { lastPositionModel, poleModel, sumModel, tokenModel } from './support/models.ts';

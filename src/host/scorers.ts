@@ -1,9 +1,9 @@
 import { UserError } from '../errors.ts';
-import { DiskFolder } from '../host/disk.ts';
-import { importModule } from '../host/module.ts';
-import { FunctionScorer, type ScoreFunction } from './function.ts';
-import { OnnxScorer } from './onnx.ts';
-import type { Scorer } from './scorer.ts';
+import { FunctionScorer, type ScoreFunction } from '../score/function.ts';
+import { OnnxScorer } from '../score/onnx.ts';
+import type { Scorer } from '../score/scorer.ts';
+import { DiskFolder } from './disk.ts';
+import { importModule } from './module.ts';
 
 const REQUIRED_FILES = ['model.onnx', 'tokenizer.json'];
 /** What an ONNX scorer reads of its folder; the last two may be absent. */
