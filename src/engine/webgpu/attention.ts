@@ -2,8 +2,7 @@ import type { Engine } from '../engine.ts';
 import { expectRank, expectShape } from './checks.ts';
 import type { Kernels } from './kernels.ts';
 import { GpuTensor } from './memory.ts';
-import type { Recorder } from './recorder.ts';
-import { perElement } from './transformer.ts';
+import { perElement, type Recorder } from './recorder.ts';
 
 type AttentionOperations = Pick<Engine, 'attention' | 'attentionBackward' | 'cacheWrite' | 'attentionCached'>;
 
@@ -31,7 +30,12 @@ export function attentionOperations(recorder: Recorder, kernels: Kernels): Atten
         expectShape('attention', 'v', v, [b, t, kvHeads, headDim]),
       ];
       const params = { b, t, heads, kv_heads: kvHeads, scale };
-      recorder.dispatch(kernels.get('attention', headDim / 4), tensors, params, perElement(b * heads * t));
+      recorder.dispatch(
+        kernels.get('attention', { D4: headDim / 4 }),
+        tensors,
+        params,
+        perElement(b * heads * t),
+      );
     },
     attentionBackward(dq, dk, dv, dout, q, k, v, out, lse, scale) {
       const operation = 'attentionBackward';
@@ -52,13 +56,13 @@ export function attentionOperations(recorder: Recorder, kernels: Kernels): Atten
       const delta = new GpuTensor([b, heads, t], 'f32', recorder.pool.acquire(length * 4), 0, length, false);
       const params = { b, t, heads, kv_heads: kvHeads, scale };
       recorder.dispatch(
-        kernels.get('attention_backward_q', headDim / 4),
+        kernels.get('attention_backward_q', { D4: headDim / 4 }),
         [dquery, delta, gradient, query, key, value, result, rowLse],
         params,
         perElement(length),
       );
       recorder.dispatch(
-        kernels.get('attention_backward_kv', headDim / 4),
+        kernels.get('attention_backward_kv', { D4: headDim / 4 }),
         [dkey, dvalue, gradient, query, key, value, rowLse, delta],
         params,
         perElement(b * kvHeads * t),
@@ -94,7 +98,12 @@ export function attentionOperations(recorder: Recorder, kernels: Kernels): Atten
         expectShape(operation, 'lengths', lengths, [b], 'u32'),
       ];
       const params = { b, max_length: max, heads, kv_heads: kvHeads, scale };
-      recorder.dispatch(kernels.get('attention_cached', headDim / 4), tensors, params, perElement(b * heads));
+      recorder.dispatch(
+        kernels.get('attention_cached', { D4: headDim / 4 }),
+        tensors,
+        params,
+        perElement(b * heads),
+      );
     },
   };
 }

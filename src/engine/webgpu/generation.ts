@@ -1,8 +1,7 @@
 import type { Engine } from '../engine.ts';
 import { expectRank, expectShape } from './checks.ts';
 import type { Kernels } from './kernels.ts';
-import type { Recorder } from './recorder.ts';
-import { perElement } from './transformer.ts';
+import { perElement, type Recorder } from './recorder.ts';
 
 type GenerationOperations = Pick<Engine, 'sample' | 'advance'>;
 

@@ -1,4 +1,5 @@
 import { SHADERS } from '../../generated/shaders.ts';
+import { setConstants, unroll } from './source.ts';
 
 export type KernelName = keyof typeof SHADERS;
 
@@ -13,40 +14,44 @@ export interface Kernel {
   readonly writes: readonly boolean[];
 }
 
+export type Constants = Readonly<Record<string, number>>;
+
 /** Compiles kernels on first use; one pipeline per kernel and set of constants. */
 export class Kernels {
+  /** Whether shaders run on the CPU: loads and barriers cost more there than arithmetic. */
+  readonly software: boolean;
   /** Rows that one workgroup of a row-reducing kernel handles. */
   readonly rowsPerGroup: number;
   #device: GPUDevice;
   #reduce: string;
   #cache = new Map<string, Kernel>();
 
-  /** `serialRows` reduces each row in one invocation, which suits software drivers. */
-  constructor(device: GPUDevice, serialRows: boolean) {
+  constructor(device: GPUDevice, software: boolean) {
     this.#device = device;
-    this.#reduce = serialRows ? SHADERS.reduce_invocation : SHADERS.reduce_workgroup;
+    this.software = software;
+    this.#reduce = software ? SHADERS.reduce_invocation : SHADERS.reduce_workgroup;
     this.rowsPerGroup = Number(/const ROWS = (\d+)u;/.exec(this.#reduce)?.[1]);
   }
 
-  /** Kernel `name` with its WGSL constant `D4`, where it has one, set. */
-  get(name: KernelName, d4 = 0): Kernel {
-    const key = d4 ? `${name}/${d4}` : name;
+  /** Kernel `name` with some of its WGSL constants set. */
+  get(name: KernelName, constants?: Constants): Kernel {
+    let key: string = name;
+    for (const constant in constants) key += ` ${constant}=${constants[constant]}`;
     let kernel = this.#cache.get(key);
     if (!kernel) {
-      kernel = this.#compile(name, key, d4);
+      kernel = this.#compile(name, key, constants);
       this.#cache.set(key, kernel);
     }
     return kernel;
   }
 
-  #compile(name: KernelName, key: string, d4: number): Kernel {
-    const own = SHADERS[name].replace(/const D4 = \d+u;/, `const D4 = ${d4}u;`);
+  #compile(name: KernelName, key: string, constants: Constants = {}): Kernel {
+    const own: string = SHADERS[name];
     const libraries = /^\/\/ uses: (.*)$/m.exec(own)?.[1].split(', ') ?? [];
-    const code = [
-      own,
-      ...(libraries.includes('math') ? [SHADERS.math] : []),
-      ...(libraries.includes('reduce') ? [this.#reduce] : []),
-    ].join('\n');
+    const linked = libraries.map((library) =>
+      library === 'reduce' ? this.#reduce : SHADERS[library as KernelName],
+    );
+    const code = unroll(setConstants([own, ...linked].join('\n'), constants));
     const writes = [...own.matchAll(/var<storage, (read|read_write)>/g)].map(
       (match) => match[1] === 'read_write',
     );

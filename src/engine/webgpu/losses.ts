@@ -2,8 +2,7 @@ import type { Engine } from '../engine.ts';
 import { expectF32, expectRank, expectShape } from './checks.ts';
 import type { Kernels } from './kernels.ts';
 import { GpuTensor } from './memory.ts';
-import type { Recorder } from './recorder.ts';
-import { perElement } from './transformer.ts';
+import { perElement, type Recorder } from './recorder.ts';
 
 type LossOperations = Pick<
   Engine,

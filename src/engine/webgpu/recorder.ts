@@ -9,6 +9,11 @@ const SLOTS = 256;
 const MAX_GROUPS = 65535;
 const MAX_BIND_GROUPS = 8192;
 
+/** Workgroups of 64 invocations, one for each of `count` elements. */
+export function perElement(count: number): number {
+  return Math.ceil(count / 64);
+}
+
 interface PendingRead {
   readonly staging: GPUBuffer;
   readonly bytes: number;

@@ -1,8 +1,9 @@
 import type { Engine } from '../engine.ts';
 import { expectF32, expectRank, expectShape } from './checks.ts';
 import type { Kernels } from './kernels.ts';
+import { matmulOperation } from './matmul.ts';
 import type { GpuTensor } from './memory.ts';
-import type { Recorder } from './recorder.ts';
+import { perElement, type Recorder } from './recorder.ts';
 
 type TransformerOperations = Pick<
   Engine,
@@ -16,13 +17,6 @@ type TransformerOperations = Pick<
   | 'swigluBackward'
   | 'add'
 >;
-
-const MATMUL_TILE = 32;
-
-/** Workgroups of 64 invocations, one for each of `count` elements. */
-export function perElement(count: number): number {
-  return Math.ceil(count / 64);
-}
 
 export function transformerOperations(recorder: Recorder, kernels: Kernels): TransformerOperations {
   function gather(operation: string, out: GpuTensor, rows: GpuTensor, x: GpuTensor): void {
@@ -62,28 +56,7 @@ export function transformerOperations(recorder: Recorder, kernels: Kernels): Tra
       const tensors = [target, gradient, source, scale];
       recorder.dispatch(kernels.get('rmsnorm_backward'), tensors, { n, d, epsilon }, groups);
     },
-    matmul(out, a, b, { transposeA = false, transposeB = false, scale = 1, accumulate = false } = {}) {
-      const left = expectRank('matmul', 'a', a, transposeA ? ['k', 'm'] : ['m', 'k']);
-      const right = expectRank('matmul', 'b', b, transposeB ? ['n', 'k'] : ['k', 'n']);
-      const [m, k] = transposeA ? [left.shape[1], left.shape[0]] : left.shape;
-      const n = right.shape[transposeB ? 0 : 1];
-      expectShape('matmul', 'b', right, transposeB ? [n, k] : [k, n]);
-      const target = expectShape('matmul', 'out', out, [m, n]);
-      if (accumulate) recorder.settle(target);
-      const params = {
-        m,
-        n,
-        k,
-        a_row: transposeA ? 1 : k,
-        a_k: transposeA ? m : 1,
-        b_k: transposeB ? 1 : n,
-        b_column: transposeB ? k : 1,
-        scale,
-        accumulate: Number(accumulate),
-      };
-      const tiles = Math.ceil(m / MATMUL_TILE) * Math.ceil(n / MATMUL_TILE);
-      recorder.dispatch(kernels.get('matmul'), [target, left, right], params, tiles);
-    },
+    matmul: matmulOperation(recorder, kernels),
     rope(x, cos, sin, positions, inverse = false) {
       const target = expectRank('rope', 'x', x, ['n', 'heads', 'head_dim']);
       const [n, heads, headDim] = target.shape;

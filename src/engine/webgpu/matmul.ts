@@ -1,0 +1,108 @@
+import type { Engine } from '../engine.ts';
+import { expectRank, expectShape } from './checks.ts';
+import type { Kernels } from './kernels.ts';
+import { GpuTensor } from './memory.ts';
+import { perElement, type Recorder } from './recorder.ts';
+
+/** Rows and columns of a workgroup of the kernel for odd shapes. */
+const PLAIN_TILE = 32;
+/** A sum over more than this many k, with few results, is split into parts of this length that run side by side. */
+const SPAN = 256;
+const FEW_TILES = 64;
+
+/** Rows, columns and workgroup of the tiled kernels. */
+interface Tiling {
+  readonly rows: number;
+  readonly columns: number;
+  readonly group: number;
+}
+
+/** A load costs a software driver far more than arithmetic or a spilled register, so its tiles are large. */
+const SOFTWARE_TILING: Tiling = { rows: 16, columns: 16, group: 16 };
+const HARDWARE_TILING: Tiling = { rows: 8, columns: 8, group: 64 };
+
+/** The part of a tile's side, in steps of 4, that `size` can fill. */
+function side(length: number, size: number): number {
+  return Math.min(length, Math.ceil(size / 4) * 4);
+}
+
+export function matmulOperation(recorder: Recorder, kernels: Kernels): Engine['matmul'] {
+  const tiling = kernels.software ? SOFTWARE_TILING : HARDWARE_TILING;
+
+  /** Any shape, by strides. */
+  function plain(
+    [out, a, b]: readonly GpuTensor[],
+    [m, n, k]: readonly number[],
+    transposeA: boolean,
+    transposeB: boolean,
+    scale: number,
+    accumulate: number,
+  ): void {
+    const params = {
+      m,
+      n,
+      k,
+      a_row: transposeA ? 1 : k,
+      a_k: transposeA ? m : 1,
+      b_k: transposeB ? 1 : n,
+      b_column: transposeB ? k : 1,
+      scale,
+      accumulate,
+    };
+    const tiles = Math.ceil(m / PLAIN_TILE) * Math.ceil(n / PLAIN_TILE);
+    recorder.dispatch(kernels.get('matmul'), [out, a, b], params, tiles);
+  }
+
+  function transposedA(
+    [out, a, b]: readonly GpuTensor[],
+    [m, n, k]: readonly number[],
+    scale: number,
+    accumulate: number,
+  ): void {
+    const [rows, columns] = [side(tiling.rows, m), side(tiling.columns, n)];
+    const constants = { TILE_M4: rows / 4, TILE_N4: columns / 4, GROUP: tiling.group };
+    const kernel = kernels.get('matmul_tn', constants);
+    const tiles = Math.ceil(m / rows) * Math.ceil(n / columns);
+    const parts = tiles < FEW_TILES ? Math.ceil(k / SPAN) : 1;
+    if (parts <= 1) {
+      recorder.dispatch(
+        kernel,
+        [out, a, b],
+        { m, n, k, span: k, scale, accumulate },
+        Math.ceil(tiles / tiling.group),
+      );
+      return;
+    }
+    const length = parts * m * n;
+    const partial = new GpuTensor([length], 'f32', recorder.pool.acquire(length * 4), 0, length, false);
+    const params = { m, n, k, span: SPAN, scale: 1, accumulate: 0 };
+    recorder.dispatch(kernel, [partial, a, b], params, Math.ceil((tiles * parts) / tiling.group));
+    const sum = { n: m * n, parts, scale, accumulate };
+    recorder.dispatch(kernels.get('sum_parts'), [out, partial], sum, perElement(m * n));
+    recorder.pool.release(partial.storage);
+  }
+
+  return (out, a, b, { transposeA = false, transposeB = false, scale = 1, accumulate = false } = {}) => {
+    const left = expectRank('matmul', 'a', a, transposeA ? ['k', 'm'] : ['m', 'k']);
+    const right = expectRank('matmul', 'b', b, transposeB ? ['n', 'k'] : ['k', 'n']);
+    const [m, k] = transposeA ? [left.shape[1], left.shape[0]] : left.shape;
+    const n = right.shape[transposeB ? 0 : 1];
+    expectShape('matmul', 'b', right, transposeB ? [n, k] : [k, n]);
+    const target = expectShape('matmul', 'out', out, [m, n]);
+    if (accumulate) recorder.settle(target);
+    const tensors = [target, left, right];
+    const sizes = [m, n, k];
+    if (transposeA && !transposeB && m % 4 === 0 && n % 4 === 0) {
+      transposedA(tensors, sizes, scale, Number(accumulate));
+    } else if (!transposeA && k % 4 === 0 && (transposeB || n % 4 === 0)) {
+      const columns = side(tiling.columns, n);
+      const constants = { TILE_M: tiling.rows, TILE_N4: columns / 4, GROUP: tiling.group };
+      const kernel = kernels.get(transposeB ? 'matmul_nt' : 'matmul_nn', constants);
+      const tiles = Math.ceil(m / tiling.rows) * Math.ceil(n / columns);
+      const params = { m, n, k, scale, accumulate: Number(accumulate) };
+      recorder.dispatch(kernel, tensors, params, Math.ceil(tiles / tiling.group));
+    } else {
+      plain(tensors, sizes, transposeA, transposeB, scale, Number(accumulate));
+    }
+  };
+}
