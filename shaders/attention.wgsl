@@ -1,7 +1,8 @@
 // uses: math
 // Causal attention with grouped queries. out, q [b, t, heads, D], k, v [b, t, kv_heads, D], lse [b, heads, t].
-// One query per invocation, keys in order, four at a time with a running maximum.
+// Each invocation takes QUERIES neighbouring queries of a head over their keys in order, with a running maximum.
 const D4 = 2u; // D / 4, set by the host
+const QUERIES = 4u; // set by the host
 struct Params { b: u32, t: u32, heads: u32, kv_heads: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
@@ -10,52 +11,73 @@ struct Params { b: u32, t: u32, heads: u32, kv_heads: u32, scale: f32 }
 @group(0) @binding(4) var<storage, read> k: array<vec4f>;
 @group(0) @binding(5) var<storage, read> v: array<vec4f>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(32)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64u;
-  if (i >= params.b * params.heads * params.t) {
+  let i = id.x + id.y * groups.x * 32u;
+  let tiles = (params.t + QUERIES - 1u) / QUERIES;
+  if (i >= params.b * params.heads * tiles) {
     return;
   }
-  let position = i % params.t;
-  let head = (i / params.t) % params.heads;
-  let batch = i / (params.t * params.heads);
-  let query_base = ((batch * params.t + position) * params.heads + head) * D4;
+  let first = i % tiles * QUERIES;
+  let head = (i / tiles) % params.heads;
+  let batch = i / (tiles * params.heads);
+  let query_stride = params.heads * D4;
+  let query_base = batch * params.t * query_stride + head * D4;
   let key_stride = params.kv_heads * D4;
   let key_base = batch * params.t * key_stride + head / (params.heads / params.kv_heads) * D4;
+  // Queries past the end repeat the last one and are not stored.
+  let last = min(first + QUERIES, params.t) - 1u;
 
-  var query: array<vec4f, D4>;
-  var sum: array<vec4f, D4>;
-  for (var c = 0u; c < D4; c = c + 1u) {
-    query[c] = q[query_base + c] * params.scale;
-    sum[c] = vec4f();
+  var query: array<array<vec4f, D4>, QUERIES>;
+  var sum: array<array<vec4f, D4>, QUERIES>;
+  var maximum: array<f32, QUERIES>;
+  var total: array<f32, QUERIES>;
+  // unroll
+  for (var r = 0u; r < QUERIES; r++) {
+    let base = query_base + min(first + r, last) * query_stride;
+    // unroll
+    for (var c = 0u; c < D4; c++) {
+      query[r][c] = q[base + c] * params.scale;
+    }
+    maximum[r] = -3.0e38;
   }
-  var maximum = -3.0e38;
-  var total = 0.0;
-  for (var j = 0u; j <= position; j = j + 4u) {
-    var score = vec4f(-3.0e38);
-    for (var lane = 0u; lane < min(4u, position + 1u - j); lane = lane + 1u) {
-      var dots = vec4f();
-      for (var c = 0u; c < D4; c = c + 1u) {
-        dots = dots + query[c] * k[key_base + (j + lane) * key_stride + c];
+  for (var j = 0u; j <= last; j++) {
+    var key: array<vec4f, D4>;
+    var value: array<vec4f, D4>;
+    // unroll
+    for (var c = 0u; c < D4; c++) {
+      key[c] = k[key_base + j * key_stride + c];
+      value[c] = v[key_base + j * key_stride + c];
+    }
+    // unroll
+    for (var r = 0u; r < QUERIES; r++) {
+      var dots = query[r][0u] * key[0u];
+      // unroll
+      for (var c = 1u; c < D4; c++) {
+        dots = dots + query[r][c] * key[c];
       }
-      score[lane] = (dots.x + dots.y) + (dots.z + dots.w);
-    }
-    let next = max(maximum, max(max(score.x, score.y), max(score.z, score.w)));
-    let shrink = exp_f32(maximum - next);
-    let p = exp_vec4(score - next);
-    maximum = next;
-    total = total * shrink + ((p.x + p.y) + (p.z + p.w));
-    for (var c = 0u; c < D4; c = c + 1u) {
-      sum[c] = sum[c] * shrink;
-    }
-    for (var lane = 0u; lane < min(4u, position + 1u - j); lane = lane + 1u) {
-      for (var c = 0u; c < D4; c = c + 1u) {
-        sum[c] = sum[c] + p[lane] * v[key_base + (j + lane) * key_stride + c];
+      let score = select(-3.0e38, (dots.x + dots.y) + (dots.z + dots.w), j <= first + r);
+      // One of the two exponentials is 1: the running maximum or the score is the larger.
+      let small = exp_f32(-abs(score - maximum[r]));
+      let grows = score > maximum[r];
+      let shrink = select(1.0, small, grows);
+      let p = select(small, 1.0, grows);
+      maximum[r] = max(maximum[r], score);
+      total[r] = total[r] * shrink + p;
+      // unroll
+      for (var c = 0u; c < D4; c++) {
+        sum[r][c] = sum[r][c] * shrink + p * value[c];
       }
     }
   }
-  for (var c = 0u; c < D4; c = c + 1u) {
-    out[query_base + c] = sum[c] / total;
+  // unroll
+  for (var r = 0u; r < QUERIES; r++) {
+    if (first + r <= last) {
+      // unroll
+      for (var c = 0u; c < D4; c++) {
+        out[query_base + (first + r) * query_stride + c] = sum[r][c] / total[r];
+      }
+      lse[(batch * params.heads + head) * params.t + first + r] = maximum[r] + log_f32(total[r]);
+    }
   }
-  lse[i] = maximum + log_f32(total);
 }

@@ -1,7 +1,9 @@
 // uses: math
 // dk, dv [b, t, kv_heads, D] from dout, q [b, t, heads, D], k, v, lse and delta [b, heads, t]: over the heads of the
-// group and the queries at or after the key, dv = Σ p · dout, dk = scale · Σ p (dout·v − delta) q. One key per invocation.
+// group and the queries at or after the key, dv = Σ p · dout, dk = scale · Σ p (dout·v − delta) q. Each invocation takes
+// KEYS neighbouring keys of a head.
 const D4 = 2u; // D / 4, set by the host
+const KEYS = 4u; // set by the host
 struct Params { b: u32, t: u32, heads: u32, kv_heads: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> dk: array<vec4f>;
@@ -13,49 +15,77 @@ struct Params { b: u32, t: u32, heads: u32, kv_heads: u32, scale: f32 }
 @group(0) @binding(7) var<storage, read> lse: array<f32>;
 @group(0) @binding(8) var<storage, read> delta: array<f32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(32)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64u;
-  if (i >= params.b * params.kv_heads * params.t) {
+  let i = id.x + id.y * groups.x * 32u;
+  let tiles = (params.t + KEYS - 1u) / KEYS;
+  if (i >= params.b * params.kv_heads * tiles) {
     return;
   }
-  let position = i % params.t;
-  let kv_head = (i / params.t) % params.kv_heads;
-  let batch = i / (params.t * params.kv_heads);
-  let key_base = ((batch * params.t + position) * params.kv_heads + kv_head) * D4;
+  let first = i % tiles * KEYS;
+  let kv_head = (i / tiles) % params.kv_heads;
+  let batch = i / (tiles * params.kv_heads);
+  let key_stride = params.kv_heads * D4;
+  let key_base = batch * params.t * key_stride + kv_head * D4;
   let query_stride = params.heads * D4;
   let shared_by = params.heads / params.kv_heads;
 
-  var key: array<vec4f, D4>;
-  var value: array<vec4f, D4>;
-  var key_sum: array<vec4f, D4>;
-  var value_sum: array<vec4f, D4>;
-  for (var c = 0u; c < D4; c = c + 1u) {
-    key[c] = k[key_base + c] * params.scale;
-    value[c] = v[key_base + c];
-    key_sum[c] = vec4f();
-    value_sum[c] = vec4f();
+  var key: array<array<vec4f, D4>, KEYS>;
+  var value: array<array<vec4f, D4>, KEYS>;
+  var key_sum: array<array<vec4f, D4>, KEYS>;
+  var value_sum: array<array<vec4f, D4>, KEYS>;
+  // Keys past the end repeat the last one and are not stored.
+  // unroll
+  for (var r = 0u; r < KEYS; r++) {
+    let base = key_base + min(first + r, params.t - 1u) * key_stride;
+    // unroll
+    for (var c = 0u; c < D4; c++) {
+      key[r][c] = k[base + c] * params.scale;
+      value[r][c] = v[base + c];
+    }
   }
-  for (var head = kv_head * shared_by; head < (kv_head + 1u) * shared_by; head = head + 1u) {
+  for (var head = kv_head * shared_by; head < (kv_head + 1u) * shared_by; head++) {
     let row_base = (batch * params.heads + head) * params.t;
-    for (var j = position; j < params.t; j = j + 1u) {
+    for (var j = first; j < params.t; j++) {
       let query_base = (batch * params.t + j) * query_stride + head * D4;
-      var scores = vec4f();
-      var changes = vec4f();
-      for (var c = 0u; c < D4; c = c + 1u) {
-        scores = scores + key[c] * q[query_base + c];
-        changes = changes + value[c] * dout[query_base + c];
+      var query: array<vec4f, D4>;
+      var gradient: array<vec4f, D4>;
+      // unroll
+      for (var c = 0u; c < D4; c++) {
+        query[c] = q[query_base + c];
+        gradient[c] = dout[query_base + c];
       }
-      let p = exp_f32((scores.x + scores.y) + (scores.z + scores.w) - lse[row_base + j]);
-      let ds = p * ((changes.x + changes.y) + (changes.z + changes.w) - delta[row_base + j]) * params.scale;
-      for (var c = 0u; c < D4; c = c + 1u) {
-        value_sum[c] = value_sum[c] + p * dout[query_base + c];
-        key_sum[c] = key_sum[c] + ds * q[query_base + c];
+      let row_lse = lse[row_base + j];
+      let row_delta = delta[row_base + j];
+      // unroll
+      for (var r = 0u; r < KEYS; r++) {
+        var scores = key[r][0u] * query[0u];
+        var changes = value[r][0u] * gradient[0u];
+        // unroll
+        for (var c = 1u; c < D4; c++) {
+          scores = scores + key[r][c] * query[c];
+          changes = changes + value[r][c] * gradient[c];
+        }
+        let score = select(-3.0e38, (scores.x + scores.y) + (scores.z + scores.w) - row_lse, first + r <= j);
+        let change = (changes.x + changes.y) + (changes.z + changes.w) - row_delta;
+        let p = exp_f32(score);
+        let ds = p * change * params.scale;
+        // unroll
+        for (var c = 0u; c < D4; c++) {
+          value_sum[r][c] = value_sum[r][c] + p * gradient[c];
+          key_sum[r][c] = key_sum[r][c] + ds * query[c];
+        }
       }
     }
   }
-  for (var c = 0u; c < D4; c = c + 1u) {
-    dk[key_base + c] = key_sum[c];
-    dv[key_base + c] = value_sum[c];
+  // unroll
+  for (var r = 0u; r < KEYS; r++) {
+    if (first + r < params.t) {
+      // unroll
+      for (var c = 0u; c < D4; c++) {
+        dk[key_base + (first + r) * key_stride + c] = key_sum[r][c];
+        dv[key_base + (first + r) * key_stride + c] = value_sum[r][c];
+      }
+    }
   }
 }

@@ -6,7 +6,7 @@ const TILE_N4 = 2u; // set by the host
 const GROUP = 16u; // set by the host
 struct Params { m: u32, n: u32, k: u32, scale: f32, accumulate: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(2) var<storage, read> a: array<vec4f>;
 @group(0) @binding(3) var<storage, read> b: array<vec4f>;
 

@@ -15,6 +15,17 @@ function expectHeads(operation: string, heads: number, kvHeads: number, headDim:
   if (headDim % 4) throw new Error(`${operation}: expected head_dim a multiple of 4, got ${headDim}`);
 }
 
+/** Invocations of a workgroup of the attention kernels. */
+const GROUP = 32;
+
+/**
+ * Neighbouring queries, or keys, that one invocation takes. They share loads, which is what costs on a software driver;
+ * a GPU wants many invocations with few registers each.
+ */
+function tileOf(headDim: number, software: boolean): number {
+  return software ? Math.max(1, Math.min(8, Math.floor(128 / headDim))) : 1;
+}
+
 export function attentionOperations(recorder: Recorder, kernels: Kernels): AttentionOperations {
   return {
     attention(out, lse, q, k, v, scale) {
@@ -55,17 +66,19 @@ export function attentionOperations(recorder: Recorder, kernels: Kernels): Atten
       const length = b * heads * t;
       const delta = new GpuTensor([b, heads, t], 'f32', recorder.pool.acquire(length * 4), 0, length, false);
       const params = { b, t, heads, kv_heads: kvHeads, scale };
+      const tile = tileOf(headDim, kernels.software);
+      const tiles = b * Math.ceil(t / tile);
       recorder.dispatch(
-        kernels.get('attention_backward_q', { D4: headDim / 4 }),
+        kernels.get('attention_backward_q', { D4: headDim / 4, QUERIES: tile }),
         [dquery, delta, gradient, query, key, value, result, rowLse],
         params,
-        perElement(length),
+        Math.ceil((tiles * heads) / GROUP),
       );
       recorder.dispatch(
-        kernels.get('attention_backward_kv', { D4: headDim / 4 }),
+        kernels.get('attention_backward_kv', { D4: headDim / 4, KEYS: tile }),
         [dkey, dvalue, gradient, query, key, value, rowLse, delta],
         params,
-        perElement(b * kvHeads * t),
+        Math.ceil((tiles * kvHeads) / GROUP),
       );
       recorder.pool.release(delta.storage);
     },

@@ -94,7 +94,7 @@ export function matmulOperation(recorder: Recorder, kernels: Kernels): Engine['m
     const sizes = [m, n, k];
     if (transposeA && !transposeB && m % 4 === 0 && n % 4 === 0) {
       transposedA(tensors, sizes, scale, Number(accumulate));
-    } else if (!transposeA && k % 4 === 0 && (transposeB || n % 4 === 0)) {
+    } else if (!transposeA && k % 4 === 0 && n % 4 === 0) {
       const columns = side(tiling.columns, n);
       const constants = { TILE_M: tiling.rows, TILE_N4: columns / 4, GROUP: tiling.group };
       const kernel = kernels.get(transposeB ? 'matmul_nt' : 'matmul_nn', constants);
