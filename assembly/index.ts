@@ -1,6 +1,7 @@
 export { sumBlocks } from './dual/blocks';
 export { describeRows, supportBlocks } from './dual/describe';
 export { evaluateBlocks } from './dual/evaluate';
+export { finishLoad, loadRows } from './dual/load';
 export {
   absorb,
   begin,
@@ -15,8 +16,9 @@ export {
   rangeOf,
   valueOf,
 } from './dual/newton';
-export { countOf, createScores, logCountOf, prepare, rewardOf, rewardRangeOf, safetyOf, startOf } from './dual/scores';
+export { keptPart, prune, sampleRows } from './dual/prune';
+export { countOf, createScores, logCountOf, middleOf, rewardRangeOf, startOf, statisticsOf } from './dual/scores';
 export { createScratch } from './dual/softmax';
-export { solve } from './dual/solve';
-export { cos, exp, expAll, log, logAll, sin } from './math';
+export { isDescribed, solve } from './dual/solve';
+export { cos, exp, log, logAll, sin } from './math';
 export { allocate, mark, release } from './memory';

@@ -8,21 +8,41 @@ export interface WasmExports {
   log(x: number): number;
   sin(x: number): number;
   cos(x: number): number;
-  expAll(pointer: number, count: number): void;
   logAll(pointer: number, count: number): void;
   // memory.ts
   allocate(bytes: number): number;
   mark(): number;
   release(position: number): void;
-  // dual/scores.ts
+  // dual/scores.ts, dual/load.ts
   createScores(prompts: number, constraints: number, elements: number, longest: number): number;
   startOf(scores: number): number;
   countOf(scores: number): number;
   logCountOf(scores: number): number;
-  rewardOf(scores: number): number;
+  middleOf(scores: number): number;
   rewardRangeOf(scores: number): number;
-  safetyOf(scores: number): number;
-  prepare(scores: number): number;
+  statisticsOf(scores: number): number;
+  loadRows(
+    scores: number,
+    firstRow: number,
+    endRow: number,
+    reward: number,
+    safety: number,
+    plane: number,
+    singleReward: boolean,
+    singleSafety: boolean,
+  ): number;
+  finishLoad(scores: number): void;
+  // dual/prune.ts
+  sampleRows(scores: number, step: number): number;
+  keptPart(scores: number, scratch: number, centre: number, radius: number, beta: number): number;
+  prune(
+    scores: number,
+    scratch: number,
+    centre: number,
+    radius: number,
+    beta: number,
+    capacity: number,
+  ): number;
   // dual/softmax.ts, dual/evaluate.ts, dual/describe.ts, dual/blocks.ts
   createScratch(scores: number, block: number): number;
   evaluateBlocks(
@@ -33,6 +53,7 @@ export interface WasmExports {
     firstBlock: number,
     endBlock: number,
     partial: number,
+    out: number,
   ): void;
   describeRows(
     scores: number,
@@ -64,7 +85,8 @@ export interface WasmExports {
   begin(newton: number, beta: number, unit: number, least: number): void;
   absorb(newton: number, sums: number, prompts: number): void;
   next(newton: number): number;
-  solve(newton: number, scores: number, scratch: number, partial: number): number;
+  solve(newton: number, scores: number, scratch: number, partial: number, out: number): number;
+  isDescribed(newton: number): number;
 }
 
 /** Elementary functions with the same bits on every engine, and the module they come from. */

@@ -1,8 +1,9 @@
 /** What the policy at λ does on each prompt, and the support function that decides feasibility. */
 import { log } from '../math';
 import { get, set } from './box';
+import { lanes } from './evaluate';
 import { BLOCK, Scores } from './scores';
-import { compact, kept, plane, Scratch, safety, softmax, top, total } from './softmax';
+import { compact, CUTOFF, exponentiate, kept, plane, reduce, safety, Scratch, top, total } from './softmax';
 
 /** f64 a row takes in `describeRows`: β·log mean exp, E_p[r], KL(p‖uniform), 1/Σp², then E_p[g_j]. */
 // @ts-ignore: decorator
@@ -20,38 +21,58 @@ export function describeRows(
   endRow: i32,
   out: usize,
 ): void {
-  const m = scores.constraints;
   for (let row = firstRow; row < endRow; row++) {
     const first = (<usize>load<u32>(scores.start + ((<usize>row) << 2))) << 3;
-    const count = load<i32>(scores.count + ((<usize>row) << 2));
-    softmax(scores, scratch, lambda, beta, first, count);
-    const inverse = 1.0 / total;
-    const logTotal = log(total);
-    const logCount = get(scores.logCount, row);
-    let reward = 0.0;
-    let exponent = 0.0;
-    let squares = 0.0;
-    for (let i = 0; i < kept; i++) {
-      const weight = get(scratch.weight, i);
-      if (weight == 0.0) continue;
-      const k = compact ? load<i32>(scratch.index + ((<usize>i) << 2)) : i;
-      reward += weight * get(scores.reward + first, k);
-      exponent += weight * ((get(scratch.score, k) - top) / beta);
-      squares += weight * weight;
-    }
-    const rewardTop = get(scores.top, row);
-    set(out, 0, rewardTop + top + beta * (logTotal - logCount));
-    set(out, 1, rewardTop + reward * inverse);
-    set(out, 2, max(0.0, exponent * inverse - logTotal + logCount));
-    set(out, 3, (total * total) / squares);
-    for (let j = 0; j < m; j++) {
-      const g = safety + (<usize>j) * plane;
-      let sum = 0.0;
-      for (let i = 0; i < kept; i++) sum += get(scratch.weight, i) * get(g, i);
-      set(out, 4 + j, get(scores.middle, j * scores.prompts + row) + sum * inverse);
-    }
-    out += (<usize>descriptionWidth(m)) << 3;
+    reduce(scores, scratch, lambda, beta, first, load<i32>(scores.count + ((<usize>row) << 2)));
+    exponentiate(scratch, beta);
+    describeRow(scores, scratch, beta, row, out);
+    out += (<usize>descriptionWidth(scores.constraints)) << 3;
   }
+}
+
+/** Describes the row of the last softmax. */
+export function describeRow(scores: Scores, scratch: Scratch, beta: f64, row: i32, out: usize): void {
+  const first = (<usize>load<u32>(scores.start + ((<usize>row) << 2))) << 3;
+  const size = (<usize>kept) << 3;
+  const weight = scratch.weight;
+  const reward = compact ? gatherReward(scores, scratch, first) : scores.reward + first;
+  const values = compact ? scratch.exponent : scratch.score;
+  const shift = f64x2.splat(compact ? 0.0 : top);
+  const scale = f64x2.splat(compact ? 1.0 : 1.0 / beta);
+  // A pad has weight 0, which has to meet finite numbers.
+  const leastReward = f64x2.splat(-1e300);
+  const leastExponent = f64x2.splat(-CUTOFF);
+  let rewards = f64x2.splat(0.0);
+  let exponents = rewards;
+  let squares = rewards;
+  for (let i: usize = 0; i < size; i += 16) {
+    const e = v128.load(weight + i);
+    const x = f64x2.mul(f64x2.sub(v128.load(values + i), shift), scale);
+    rewards = f64x2.add(rewards, f64x2.mul(e, f64x2.pmax(v128.load(reward + i), leastReward)));
+    exponents = f64x2.add(exponents, f64x2.mul(e, f64x2.pmax(x, leastExponent)));
+    squares = f64x2.add(squares, f64x2.mul(e, e));
+  }
+  const inverse = 1.0 / total;
+  const logRatio = log(total) - get(scores.logCount, row);
+  const rewardTop = get(scores.top, row);
+  set(out, 0, rewardTop + top + beta * logRatio);
+  set(out, 1, rewardTop + lanes(rewards) * inverse);
+  set(out, 2, max(0.0, lanes(exponents) * inverse - logRatio));
+  set(out, 3, (total * total) / lanes(squares));
+  for (let j = 0; j < scores.constraints; j++) {
+    const g = safety + (<usize>j) * plane;
+    let sum = f64x2.splat(0.0);
+    for (let i: usize = 0; i < size; i += 16) {
+      sum = f64x2.add(sum, f64x2.mul(v128.load(weight + i), v128.load(g + i)));
+    }
+    set(out, 4 + j, get(scores.middle, j * scores.prompts + row) + lanes(sum) * inverse);
+  }
+}
+
+function gatherReward(scores: Scores, scratch: Scratch, first: usize): usize {
+  const from = scores.reward + first;
+  for (let i = 0; i < kept; i++) set(scratch.product, i, get(from, load<i32>(scratch.index + ((<usize>i) << 2))));
+  return scratch.product;
 }
 
 /** For each block from `firstBlock` to `endBlock` (not included) the sum over its rows of max_k uᵀg, centred scores. */

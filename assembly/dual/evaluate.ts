@@ -1,7 +1,20 @@
 /** Value, gradient and Hessian of the dual in one pass over the scores, block of rows by block of rows. */
-import { logAll } from '../math';
+import { logAll, POWER_SCALE } from '../math';
+import { describeRow, descriptionWidth } from './describe';
 import { BLOCK, Scores } from './scores';
-import { kept, plane, Scratch, safety, softmax, top, total } from './softmax';
+import {
+  compact,
+  exponentiate,
+  kept,
+  plane,
+  POWER_CUTOFF,
+  reduce,
+  Scratch,
+  safety,
+  top,
+  total,
+  weights,
+} from './softmax';
 
 /** f64 a block's sums take: value, gradient, lower triangle of the Hessian row by row. */
 // @ts-ignore: decorator
@@ -10,7 +23,8 @@ import { kept, plane, Scratch, safety, softmax, top, total } from './softmax';
 }
 
 /**
- * For each block from `firstBlock` to `endBlock` (not included), writes the sums over its rows of
+ * Evaluates blocks of rows; with `out` other than 0, each row is described too, from `out` on for the first row of the
+ * table (describe.ts). For each block from `firstBlock` to `endBlock` (not included), writes the sums over its rows of
  * β·log mean_k exp(s), E_p[g] and Cov_p[g] into f64[blocks][evaluationWidth], all for centred scores.
  */
 export function evaluateBlocks(
@@ -21,6 +35,7 @@ export function evaluateBlocks(
   firstBlock: i32,
   endBlock: i32,
   partial: usize,
+  out: usize,
 ): void {
   const m = scores.constraints;
   const size = (<usize>evaluationWidth(m)) << 3;
@@ -32,10 +47,18 @@ export function evaluateBlocks(
     let value = 0.0;
     for (let row = firstRow; row < endRow; row++) {
       const first = (<usize>load<u32>(scores.start + ((<usize>row) << 2))) << 3;
-      softmax(scores, scratch, lambda, beta, first, load<i32>(scores.count + ((<usize>row) << 2)));
-      store<f64>(scratch.total + ((<usize>(row - firstRow)) << 3), total);
+      reduce(scores, scratch, lambda, beta, first, load<i32>(scores.count + ((<usize>row) << 2)));
       value += top;
-      moments(scratch, m, sums + 8);
+      let weight: f64;
+      if (m == 1 && !compact && out == 0) {
+        weight = sweep(scratch.score, beta, sums + 8);
+      } else {
+        exponentiate(scratch, beta);
+        moments(scratch, m, sums + 8);
+        weight = total;
+        if (out != 0) describeRow(scores, scratch, beta, row, out + (<usize>(row * descriptionWidth(m)) << 3));
+      }
+      store<f64>(scratch.total + ((<usize>(row - firstRow)) << 3), weight);
     }
     const rows = endRow - firstRow;
     logAll(scratch.total, rows);
@@ -46,6 +69,58 @@ export function evaluateBlocks(
     }
     store<f64>(sums, value + beta * entropy);
   }
+}
+
+/**
+ * One constraint and a row taken as a whole: exp, mean and variance in one sweep, no weight stored. Returns the total
+ * weight. The scores are centred, so the squares cancel to within an ulp of the squared range.
+ */
+function sweep(score: usize, beta: f64, sums: usize): f64 {
+  const size = (<usize>kept) << 3;
+  const g = safety;
+  const shift = f64x2.splat(top);
+  const scale = f64x2.splat(POWER_SCALE / beta);
+  const cutoff = f64x2.splat(POWER_CUTOFF);
+  const zero = f64x2.splat(0.0);
+  let w0 = zero;
+  let w1 = zero;
+  let a0 = zero;
+  let a1 = zero;
+  let b0 = zero;
+  let b1 = zero;
+  let i: usize = 0;
+  for (; i + 32 <= size; i += 32) {
+    const e0 = weights(v128.load(score + i), shift, scale, cutoff);
+    const e1 = weights(v128.load(score + i, 16), shift, scale, cutoff);
+    const g0 = v128.load(g + i);
+    const g1 = v128.load(g + i, 16);
+    const p0 = f64x2.mul(e0, g0);
+    const p1 = f64x2.mul(e1, g1);
+    w0 = f64x2.add(w0, e0);
+    w1 = f64x2.add(w1, e1);
+    a0 = f64x2.add(a0, p0);
+    a1 = f64x2.add(a1, p1);
+    b0 = f64x2.add(b0, f64x2.mul(p0, g0));
+    b1 = f64x2.add(b1, f64x2.mul(p1, g1));
+  }
+  if (i < size) {
+    const e = weights(v128.load(score + i), shift, scale, cutoff);
+    const p = f64x2.mul(e, v128.load(g + i));
+    w0 = f64x2.add(w0, e);
+    a0 = f64x2.add(a0, p);
+    b0 = f64x2.add(b0, f64x2.mul(p, v128.load(g + i)));
+  }
+  const weight = lanes(f64x2.add(w0, w1));
+  const mean = lanes(f64x2.add(a0, a1)) / weight;
+  const square = lanes(f64x2.add(b0, b1)) / weight;
+  store<f64>(sums, load<f64>(sums) + mean);
+  store<f64>(sums, load<f64>(sums, 8) + max(0.0, square - mean * mean), 8);
+  return weight;
+}
+
+// @ts-ignore: decorator
+@inline export function lanes(x: v128): f64 {
+  return f64x2.extract_lane(x, 0) + f64x2.extract_lane(x, 1);
 }
 
 /** Adds the mean and, after it, the covariance of the safety scores under the last softmax. */
@@ -60,7 +135,7 @@ function moments(scratch: Scratch, m: i32, sums: usize): void {
     for (let i: usize = 0; i < size; i += 16) {
       sum = f64x2.add(sum, f64x2.mul(v128.load(weight + i), v128.load(g + i)));
     }
-    const expected = (f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1)) * inverse;
+    const expected = lanes(sum) * inverse;
     const to = (<usize>j) << 3;
     store<f64>(mean + to, expected);
     store<f64>(sums + to, load<f64>(sums + to) + expected);
@@ -80,7 +155,7 @@ function moments(scratch: Scratch, m: i32, sums: usize): void {
       for (let k: usize = 0; k < size; k += 16) {
         sum = f64x2.add(sum, f64x2.mul(v128.load(product + k), f64x2.sub(v128.load(other + k), otherCentre)));
       }
-      store<f64>(to, load<f64>(to) + (f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1)) * inverse);
+      store<f64>(to, load<f64>(to) + lanes(sum) * inverse);
       to += 8;
     }
   }

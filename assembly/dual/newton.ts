@@ -21,7 +21,11 @@ export const DIVERGED: i32 = 3;
 export const STOPPED: i32 = 4;
 
 const EPSILON: f64 = 2.220446049250313e-16;
-const TOLERANCE: f64 = 1e-12;
+const TOLERANCE: f64 = 1e-11;
+/** A step shorter than this part of the unit moves no digit that matters. */
+const SHORTEST_STEP: f64 = 1e-12;
+/** In units of x, D bends over lengths of β. */
+const LAST_STEP: f64 = 1e-3;
 const STAGE_TOLERANCE: f64 = 1e-3;
 const LIMIT: f64 = 1e6;
 const STALL: i32 = 40;
@@ -32,6 +36,11 @@ export class Newton {
   constraints: i32;
   status: i32;
   evaluations: i32;
+  /** Whether the evaluation wanted should be the last one. */
+  last: bool;
+  /** Whether the last evaluation described the rows, and whether it was at x. */
+  described: bool;
+  accepted: bool;
   /** Whether `next` has to take the evaluation as it is, not judge it as a step. */
   first: bool;
   /** The β of the evaluation wanted, and the one asked for. */
@@ -90,6 +99,7 @@ export function begin(newton: Newton, beta: f64, unit: f64, least: f64): void {
   newton.evaluations = 0;
   newton.since = 0;
   newton.first = true;
+  newton.last = false;
   newton.beta = beta;
   newton.target = beta;
   newton.unit = unit;
@@ -133,7 +143,8 @@ export function absorb(newton: Newton, sums: usize, prompts: i32): void {
 export function next(newton: Newton): bool {
   newton.evaluations++;
   newton.since++;
-  if (newton.first || improves(newton)) accept(newton);
+  newton.accepted = newton.first || improves(newton);
+  if (newton.accepted) accept(newton);
   newton.first = false;
   return propose(newton);
 }
@@ -211,9 +222,11 @@ function propose(newton: Newton): bool {
   if (newton.since == STALL && !staged && newton.target < newton.unit)
     return restart(newton, 0.25 * newton.unit);
   step(newton);
-  let moved = false;
-  for (let j = 0; j < m; j++) if (get(newton.trial, j) != get(newton.x, j)) moved = true;
-  if (moved) return true;
+  let length = 0.0;
+  for (let j = 0; j < m; j++) length = max(length, abs(get(newton.trial, j) - get(newton.x, j)));
+  // Newton's error squares: after a step this short, less than rounding is left.
+  newton.last = !staged && length <= LAST_STEP * newton.beta;
+  if (length > (staged ? 0.0 : SHORTEST_STEP * newton.unit)) return true;
   return staged ? restart(newton, max(newton.target, newton.beta * 0.125)) : end(newton, CONVERGED);
 }
 

@@ -1,21 +1,30 @@
 /**
  * The softmax of one row at λ. Responses more than CUTOFF·β below the row's maximum weigh less than 5e-18 and are left
- * out; when most are, the few that remain are gathered, so that all later work is on them alone.
+ * out; where many are, those that remain are gathered, so that all later work is on them alone.
  */
-import { exp2lanes } from '../math';
+import { POWER_SCALE, powerLanes } from '../math';
 import { allocate } from '../memory';
+import { get, set } from './box';
 import { Scores } from './scores';
 
 export const CUTOFF: f64 = 40.0;
+/** The same in the units of `powerLanes`. */
+export const POWER_CUTOFF: f64 = -CUTOFF * POWER_SCALE;
+
+/** Rows this short are taken as a whole: a selection costs more than it saves, sooner where one sweep does all. */
+const SHORT_FOR_ONE: i32 = 32;
+const SHORT: i32 = 16;
 
 /** Buffers of one evaluating thread. */
 @unmanaged
 export class Scratch {
-  /** f64[longest]: r + λᵀg. */
+  /** f64[longest + 16]: r + λᵀg. */
   score: usize;
-  /** f64[longest + 1]: exp((score - max) / β). */
+  /** f64[longest + 1]: (score - max) / β of gathered elements. */
+  exponent: usize;
+  /** f64[longest + 1]: exp((score - max) / β) of the elements kept. */
   weight: usize;
-  /** u32[longest + 64]: the elements that remain. */
+  /** u32[longest + 1]: the elements that remain. */
   index: usize;
   /** f64[constraints][longest + 1]: their safety scores. */
   gathered: usize;
@@ -34,9 +43,10 @@ export function createScratch(scores: Scores, block: i32): usize {
   if (changetype<usize>(scratch) == 0) return 0;
   const row = (<usize>scores.longest + 2) << 3;
   scratch.plane = row;
-  scratch.score = allocate(row);
+  scratch.score = allocate(row + 128);
+  scratch.exponent = allocate(row);
   scratch.weight = allocate(row);
-  scratch.index = allocate(((<usize>scores.longest) + 64) << 2);
+  scratch.index = allocate(((<usize>scores.longest) + 1) << 2);
   scratch.gathered = allocate(row * scores.constraints);
   scratch.product = allocate(row);
   scratch.mean = allocate((<usize>scores.constraints) << 3);
@@ -49,46 +59,96 @@ export function createScratch(scores: Scores, block: i32): usize {
 export let top: f64 = 0.0;
 /** Σ_k weight of the last row. */
 export let total: f64 = 0.0;
-/** Weights kept for the last row: an even number, the last one 0 where there was an odd number. */
+/** Elements kept of the last row: an even number, the last one without weight where there was an odd number. */
 export let kept: i32 = 0;
 /** Whether they were gathered (`scratch.index` says from where) or lie at their own places. */
 export let compact: bool = false;
-/** f64 safety scores that belong to the weights, and the bytes from one constraint's to the next one's. */
+/** f64 safety scores that belong to the elements kept, and the bytes from one constraint's to the next one's. */
 export let safety: usize = 0;
 export let plane: usize = 0;
 
-/** score[k] = r[k] + Σ_j λ_j g_j[k]; returns max_k. */
-function combine(scores: Scores, lambda: usize, first: usize, size: usize, score: usize): f64 {
+/** score[k] = r[k] + Σ_j λ_j g_j[k] over `size` bytes of a row; returns max_k. */
+export function combine(scores: Scores, lambda: usize, first: usize, size: usize, score: usize): f64 {
   const m = scores.constraints;
-  let most = f64x2.splat(-Infinity);
   let from = scores.reward + first;
+  let most = -Infinity;
   for (let j = 0; j < m; j += 2) {
-    const g0 = scores.safety + (<usize>j) * scores.plane + first;
-    const l0 = v128.load64_splat(lambda + ((<usize>j) << 3));
-    if (j + 1 < m) {
-      const g1 = g0 + scores.plane;
-      const l1 = v128.load64_splat(lambda + ((<usize>(j + 1)) << 3));
-      for (let i: usize = 0; i < size; i += 16) {
-        const s = f64x2.add(
-          f64x2.add(v128.load(from + i), f64x2.mul(l0, v128.load(g0 + i))),
-          f64x2.mul(l1, v128.load(g1 + i)),
-        );
-        v128.store(score + i, s);
-        most = f64x2.pmax(most, s);
-      }
-    } else {
-      for (let i: usize = 0; i < size; i += 16) {
-        const s = f64x2.add(v128.load(from + i), f64x2.mul(l0, v128.load(g0 + i)));
-        v128.store(score + i, s);
-        most = f64x2.pmax(most, s);
-      }
-    }
+    const g = scores.safety + (<usize>j) * scores.plane + first;
+    const factors = lambda + ((<usize>j) << 3);
+    most = j + 1 < m ? addTwo(from, g, g + scores.plane, factors, size, score) : addOne(from, g, factors, size, score);
     from = score;
-    if (j + 2 < m) most = f64x2.splat(-Infinity);
   }
-  const a = f64x2.extract_lane(most, 0);
-  const b = f64x2.extract_lane(most, 1);
-  return a > b ? a : b;
+  return most;
+}
+
+// Several maxima at once: one would make every element wait for the one before.
+
+function addOne(from: usize, g: usize, factor: usize, size: usize, to: usize): f64 {
+  const l = v128.load64_splat(factor);
+  let m0 = f64x2.splat(-Infinity);
+  let m1 = m0;
+  let m2 = m0;
+  let m3 = m0;
+  let i: usize = 0;
+  for (; i + 64 <= size; i += 64) {
+    const s0 = f64x2.add(v128.load(from + i), f64x2.mul(l, v128.load(g + i)));
+    const s1 = f64x2.add(v128.load(from + i, 16), f64x2.mul(l, v128.load(g + i, 16)));
+    const s2 = f64x2.add(v128.load(from + i, 32), f64x2.mul(l, v128.load(g + i, 32)));
+    const s3 = f64x2.add(v128.load(from + i, 48), f64x2.mul(l, v128.load(g + i, 48)));
+    v128.store(to + i, s0);
+    v128.store(to + i, s1, 16);
+    v128.store(to + i, s2, 32);
+    v128.store(to + i, s3, 48);
+    m0 = f64x2.pmax(m0, s0);
+    m1 = f64x2.pmax(m1, s1);
+    m2 = f64x2.pmax(m2, s2);
+    m3 = f64x2.pmax(m3, s3);
+  }
+  for (; i < size; i += 16) {
+    const s = f64x2.add(v128.load(from + i), f64x2.mul(l, v128.load(g + i)));
+    v128.store(to + i, s);
+    m0 = f64x2.pmax(m0, s);
+  }
+  return largest(m0, m1, m2, m3);
+}
+
+function addTwo(from: usize, g: usize, h: usize, factors: usize, size: usize, to: usize): f64 {
+  const l = v128.load64_splat(factors);
+  const k = v128.load64_splat(factors, 8);
+  let m0 = f64x2.splat(-Infinity);
+  let m1 = m0;
+  let i: usize = 0;
+  for (; i + 32 <= size; i += 32) {
+    const s0 = f64x2.add(
+      f64x2.add(v128.load(from + i), f64x2.mul(l, v128.load(g + i))),
+      f64x2.mul(k, v128.load(h + i)),
+    );
+    const s1 = f64x2.add(
+      f64x2.add(v128.load(from + i, 16), f64x2.mul(l, v128.load(g + i, 16))),
+      f64x2.mul(k, v128.load(h + i, 16)),
+    );
+    v128.store(to + i, s0);
+    v128.store(to + i, s1, 16);
+    m0 = f64x2.pmax(m0, s0);
+    m1 = f64x2.pmax(m1, s1);
+  }
+  for (; i < size; i += 16) {
+    const s = f64x2.add(
+      f64x2.add(v128.load(from + i), f64x2.mul(l, v128.load(g + i))),
+      f64x2.mul(k, v128.load(h + i)),
+    );
+    v128.store(to + i, s);
+    m0 = f64x2.pmax(m0, s);
+  }
+  return largest(m0, m1, m0, m1);
+}
+
+// @ts-ignore: decorator
+@inline function largest(a: v128, b: v128, c: v128, d: v128): f64 {
+  const most = f64x2.pmax(f64x2.pmax(a, b), f64x2.pmax(c, d));
+  const x = f64x2.extract_lane(most, 0);
+  const y = f64x2.extract_lane(most, 1);
+  return y > x ? y : x;
 }
 
 /** Sixteen comparisons as sixteen bits. */
@@ -101,81 +161,111 @@ function combine(scores: Scores, lambda: usize, first: usize, size: usize, score
   return i8x16.bitmask(i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)));
 }
 
-/** Writes the positions of the scores that are at least `least`; their number. */
-function select(score: usize, elements: i32, least: f64, index: usize): i32 {
+/**
+ * Writes the positions of the scores that are at least `least`; their number. Reads up to 128 bytes beyond the row, which
+ * the scores' buffer has.
+ */
+export function select(score: usize, elements: i32, least: f64, index: usize): i32 {
   const bound = f64x2.splat(least);
   let out = index;
-  let i = 0;
-  for (; i + 64 <= elements; i += 64) {
+  for (let i = 0; i < elements; i += 64) {
     const p = score + ((<usize>i) << 3);
-    let mask =
-      <u64>atLeast(p, bound) |
-      (<u64>atLeast(p + 128, bound) << 16) |
-      (<u64>atLeast(p + 256, bound) << 32) |
-      (<u64>atLeast(p + 384, bound) << 48);
+    const left = elements - i;
+    let mask = <u64>atLeast(p, bound);
+    if (left > 16) mask |= <u64>atLeast(p + 128, bound) << 16;
+    if (left > 32) mask |= <u64>atLeast(p + 256, bound) << 32;
+    if (left > 48) mask |= <u64>atLeast(p + 384, bound) << 48;
+    if (left < 64) mask &= ((<u64>1) << left) - 1;
     for (; mask != 0; mask &= mask - 1) {
       store<i32>(out, i + <i32>ctz(mask));
       out += 4;
     }
   }
-  for (; i < elements; i++) {
-    store<i32>(out, i);
-    out += load<f64>(score + ((<usize>i) << 3)) >= least ? 4 : 0;
-  }
   return <i32>((out - index) >> 2);
 }
 
-/** Fills weight, total, kept, compact, safety, plane for the row whose elements start at byte `first`. */
-export function softmax(scores: Scores, scratch: Scratch, lambda: usize, beta: f64, first: usize, count: i32): void {
-  const m = scores.constraints;
-  const padded = (count + 1) & ~1;
-  const score = scratch.score;
-  const weight = scratch.weight;
-  top = combine(scores, lambda, first, (<usize>padded) << 3, score);
-  const inverse = 1.0 / beta;
-  const survivors = select(score, padded, top - CUTOFF * beta, scratch.index);
-  if (survivors * 4 <= padded) {
-    compact = true;
-    for (let i = 0; i < survivors; i++) {
-      const from = (<usize>load<u32>(scratch.index + ((<usize>i) << 2))) << 3;
-      const to = (<usize>i) << 3;
-      store<f64>(weight + to, (load<f64>(score + from) - top) * inverse);
-      for (let j = 0; j < m; j++) {
-        store<f64>(
-          scratch.gathered + (<usize>j) * scratch.plane + to,
-          load<f64>(scores.safety + (<usize>j) * scores.plane + first + from),
-        );
-      }
-    }
-    kept = (survivors + 1) & ~1;
-    if (survivors & 1) {
-      const last = (<usize>survivors) << 3;
-      store<f64>(weight + last, -Infinity);
-      for (let j = 0; j < m; j++) store<f64>(scratch.gathered + (<usize>j) * scratch.plane + last, 0.0);
-    }
-    exponentiate(weight, kept, f64x2.splat(0.0), f64x2.splat(1.0));
-    safety = scratch.gathered;
-    plane = scratch.plane;
-  } else {
-    compact = false;
-    kept = padded;
-    memory.copy(weight, score, (<usize>padded) << 3);
-    exponentiate(weight, kept, f64x2.splat(top), f64x2.splat(inverse));
-    safety = scores.safety + first;
-    plane = scores.plane;
-  }
+/** Whether half of a row's first scores are at least `least`: the row is taken as a whole, without a selection. */
+function startsDense(score: usize, elements: i32, least: f64): bool {
+  if (elements < 32) return false;
+  const bound = f64x2.splat(least);
+  return popcnt(atLeast(score, bound) | (atLeast(score + 128, bound) << 16)) >= 16;
 }
 
-/** Replaces each value by exp((value - shift)·scale), 0 where that is below the cutoff; leaves the sum in `total`. */
-function exponentiate(values: usize, count: i32, shift: v128, scale: v128): void {
-  const cutoff = f64x2.splat(-CUTOFF);
-  const end = values + ((<usize>count) << 3);
-  let sum = f64x2.splat(0.0);
-  for (let p = values; p < end; p += 16) {
-    const x = f64x2.mul(f64x2.sub(v128.load(p), shift), scale);
-    const e = v128.and(exp2lanes(f64x2.pmax(x, cutoff)), f64x2.ge(x, cutoff));
-    v128.store(p, e);
-    sum = f64x2.add(sum, e);
+/**
+ * Finds the scores of the row whose elements start at byte `first`, their maximum, and what to keep: sets top, compact
+ * and kept, and for a compact row gathers the exponents (score - max) / β and the safety scores.
+ */
+export function reduce(scores: Scores, scratch: Scratch, lambda: usize, beta: f64, first: usize, count: i32): void {
+  const padded = (count + 1) & ~1;
+  const score = scratch.score;
+  top = combine(scores, lambda, first, (<usize>padded) << 3, score);
+  const least = top - CUTOFF * beta;
+  safety = scores.safety + first;
+  plane = scores.plane;
+  kept = padded;
+  compact = false;
+  if (padded <= (scores.constraints == 1 ? SHORT_FOR_ONE : SHORT) || startsDense(score, padded, least)) return;
+  const survivors = select(score, padded, least, scratch.index);
+  if (survivors * 4 > padded * 3) return;
+  compact = true;
+  kept = (survivors + 1) & ~1;
+  gather(scores, scratch, survivors, 1.0 / beta);
+}
+
+function gather(scores: Scores, scratch: Scratch, survivors: i32, inverse: f64): void {
+  const index = scratch.index;
+  const exponent = scratch.exponent;
+  for (let i = 0; i < survivors; i++) {
+    set(exponent, i, (get(scratch.score, load<i32>(index + ((<usize>i) << 2))) - top) * inverse);
   }
+  if (survivors & 1) {
+    set(exponent, survivors, -Infinity);
+    store<i32>(index + ((<usize>survivors) << 2), load<i32>(index));
+  }
+  for (let j = 0; j < scores.constraints; j++) {
+    const from = safety + (<usize>j) * plane;
+    const to = scratch.gathered + (<usize>j) * scratch.plane;
+    for (let i = 0; i < survivors; i++) set(to, i, get(from, load<i32>(index + ((<usize>i) << 2))));
+    if (survivors & 1) set(to, survivors, 0.0);
+  }
+  safety = scratch.gathered;
+  plane = scratch.plane;
+}
+
+/** After `reduce`: exp into weight, and their total. */
+export function exponentiate(scratch: Scratch, beta: f64): void {
+  if (compact) weigh(scratch.exponent, scratch.weight, kept, 0.0, POWER_SCALE);
+  else weigh(scratch.score, scratch.weight, kept, top, POWER_SCALE / beta);
+}
+
+/** The two weights 2^((value - shift)·scale/256), 0 below the cutoff. */
+// @ts-ignore: decorator
+@inline export function weights(values: v128, shift: v128, scale: v128, cutoff: v128): v128 {
+  const y = f64x2.mul(f64x2.sub(values, shift), scale);
+  return v128.and(powerLanes(f64x2.pmax(y, cutoff)), f64x2.ge(y, cutoff));
+}
+
+function weigh(values: usize, to: usize, count: i32, shift: f64, scale: f64): void {
+  const s = f64x2.splat(shift);
+  const c = f64x2.splat(scale);
+  const cutoff = f64x2.splat(POWER_CUTOFF);
+  const size = (<usize>count) << 3;
+  let sum0 = f64x2.splat(0.0);
+  let sum1 = sum0;
+  let i: usize = 0;
+  for (; i + 32 <= size; i += 32) {
+    const e0 = weights(v128.load(values + i), s, c, cutoff);
+    const e1 = weights(v128.load(values + i, 16), s, c, cutoff);
+    v128.store(to + i, e0);
+    v128.store(to + i, e1, 16);
+    sum0 = f64x2.add(sum0, e0);
+    sum1 = f64x2.add(sum1, e1);
+  }
+  if (i < size) {
+    const e = weights(v128.load(values + i), s, c, cutoff);
+    v128.store(to + i, e);
+    sum0 = f64x2.add(sum0, e);
+  }
+  const sum = f64x2.add(sum0, sum1);
   total = f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1);
 }

@@ -1,18 +1,28 @@
 /** The whole search over scores that lie in this memory. */
 import { sumBlocks } from './blocks';
 import { evaluateBlocks, evaluationWidth } from './evaluate';
-import { absorb, Newton, next } from './newton';
+import { absorb, CONVERGED, Newton, next } from './newton';
 import { BLOCK, Scores } from './scores';
 import { Scratch } from './softmax';
 
-/** Runs a search that `begin` started to its end; `partial` is f64[blocks][evaluationWidth]. Returns newton.status. */
-export function solve(newton: Newton, scores: Scores, scratch: Scratch, partial: usize): i32 {
+/**
+ * Runs a search that `begin` started to its end; `partial` is f64[blocks][evaluationWidth]. With `out` other than 0 an
+ * evaluation that should be the last one describes the rows too. Returns newton.status.
+ */
+export function solve(newton: Newton, scores: Scores, scratch: Scratch, partial: usize, out: usize): i32 {
   const blocks = (scores.prompts + BLOCK - 1) / BLOCK;
   const width = evaluationWidth(scores.constraints);
   do {
-    evaluateBlocks(scores, scratch, newton.lambda, newton.beta, 0, blocks, partial);
+    const describe = newton.last ? out : 0;
+    newton.described = describe != 0;
+    evaluateBlocks(scores, scratch, newton.lambda, newton.beta, 0, blocks, partial, describe);
     sumBlocks(partial, blocks, width);
     absorb(newton, partial, scores.prompts);
   } while (next(newton));
   return newton.status;
+}
+
+/** Whether value, gradient and Hessian in `newton` are those at the final λ, with the rows described. */
+export function isDescribed(newton: Newton): bool {
+  return newton.described && newton.accepted && newton.status == CONVERGED;
 }

@@ -11,7 +11,8 @@ export async function evaluateDual(problem: DualProblem, lambda: readonly number
 export function evaluateWith(kernels: Kernels, problem: DualProblem, lambda: readonly number[]): Evaluation {
   checkProblem(problem);
   checkLambda(lambda, constraintsOf(problem));
-  return withWorkspace(kernels, problem, (workspace) =>
-    workspace.evaluate(problem.beta, problem.thresholds, lambda),
-  );
+  return withWorkspace(kernels, problem, (workspace) => {
+    const { value, gradient, hessian } = workspace.evaluate(problem.beta, problem.thresholds, lambda);
+    return { value, gradient, hessian };
+  });
 }

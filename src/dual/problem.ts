@@ -22,7 +22,7 @@ export interface DualProblem extends ScoreTable {
 /** A lower bound on E[g]: absolute, or over the mean of the reference samples. */
 export type Limit = { readonly threshold: number } | { readonly margin: number };
 
-/** Larger scores could overflow when squared and summed; scores this small could vanish. */
+/** Larger scores could overflow when squared and summed (assembly/dual/load.ts). */
 const LARGEST = 1e100;
 const SMALLEST_BETA = 1e-12;
 const LARGEST_BETA = 1e12;
@@ -36,7 +36,7 @@ export function constraintsOf(table: ScoreTable): number {
   return table.reward.length === 0 ? 0 : table.safety.length / table.reward.length;
 }
 
-/** Throws a UserError unless sizes agree and every score is a finite number of reasonable size. */
+/** Throws a UserError unless the sizes agree; the scores themselves are checked as they are loaded. */
 export function checkTable(table: ScoreTable): void {
   const { prompts, responses, reward, safety } = table;
   if (!Number.isSafeInteger(prompts) || prompts < 1) {
@@ -67,28 +67,24 @@ export function checkTable(table: ScoreTable): void {
       `scores: expected m × ${total} safety scores for ${total} rewards, with m of 1 or more; got ${safety.length}`,
     );
   }
-  checkFinite(reward, 'reward', table, total);
-  checkFinite(safety, 'safety', table, total);
 }
 
-function checkFinite(
-  values: Float64Array | Float32Array,
-  name: 'reward' | 'safety',
-  table: ScoreTable,
-  total: number,
-): void {
-  for (let i = 0; i < values.length; i++) {
-    // Written so that NaN fails too.
-    if (values[i] >= -LARGEST && values[i] <= LARGEST) continue;
-    const which = name === 'safety' ? `safety score ${Math.floor(i / total) + 1}` : 'reward';
-    let response = i % total;
-    let prompt = 0;
-    while (response >= responsesOf(table, prompt)) response -= responsesOf(table, prompt++);
-    throw new UserError(
-      `scores: expected finite numbers of at most ${LARGEST} in size, got ${values[i]} as ${which} of ` +
-        `response ${response + 1} to prompt ${prompt + 1}; drop or rescore that response`,
-    );
-  }
+/** The error that names the first score that is not a finite number of reasonable size, in a table that has one. */
+export function badScore(table: ScoreTable): UserError {
+  const total = table.reward.length;
+  // Written so that NaN counts as bad.
+  const bad = (value: number) => !(value >= -LARGEST && value <= LARGEST);
+  const inReward = table.reward.findIndex(bad);
+  const at = inReward >= 0 ? inReward : table.safety.findIndex(bad);
+  const which = inReward >= 0 ? 'reward' : `safety score ${Math.floor(at / total) + 1}`;
+  const value = inReward >= 0 ? table.reward[at] : table.safety[at];
+  let response = at % total;
+  let prompt = 0;
+  while (response >= responsesOf(table, prompt)) response -= responsesOf(table, prompt++);
+  return new UserError(
+    `scores: expected finite numbers of at most ${LARGEST} in size, got ${value} as ${which} of ` +
+      `response ${response + 1} to prompt ${prompt + 1}; drop or rescore that response`,
+  );
 }
 
 export function checkBeta(beta: number): void {

@@ -4,15 +4,15 @@ import { curvatureOf, effectiveSampleSize, lambdaIntervals } from './diagnostics
 import {
   checkProblem,
   checkTable,
-  constraintsOf,
   type DualProblem,
   type Limit,
+  responsesOf,
   type ScoreTable,
 } from './problem.ts';
 import type { DualSolution, Infeasible, Solved } from './solution.ts';
 import { quantile } from './sums.ts';
 import { ENOUGH, type Mend, pickingOnly, warningsOf } from './warnings.ts';
-import { type Statistics, type Workspace, withWorkspace } from './workspace.ts';
+import { type Outcome, type Statistics, type Workspace, withWorkspace } from './workspace.ts';
 
 /** A slack of less than this part of a score's range is none. */
 const NO_SLACK = 1e-12;
@@ -48,6 +48,8 @@ interface Optimum {
   readonly status: 'optimal' | 'nearly-infeasible';
   readonly lambda: readonly number[];
   readonly evaluations: number;
+  /** At λ, where the search has it. */
+  readonly outcome?: Outcome;
 }
 
 interface Impossible {
@@ -60,7 +62,7 @@ export function optimise(
   workspace: Workspace,
   beta: number,
   thresholds: readonly number[],
-  start: readonly number[] = thresholds.map(() => 0),
+  start?: readonly number[],
 ): Optimum | Impossible {
   const { statistics } = workspace;
   const scale = scaleOf(statistics, thresholds);
@@ -77,21 +79,19 @@ export function optimise(
     }
   }
   const unit = workspace.unit(beta);
-  const { status, lambda, evaluations } = workspace.search(beta, thresholds, start);
+  const { status, lambda, evaluations, outcome } = workspace.search(beta, thresholds, start);
   const size = lambda.reduce((sum, value) => sum + value, 0);
   const weight = lambda.reduce((sum, value, j) => sum + value * statistics.safetyRange[j], 0);
-  if (status === 'converged' && weight <= LARGE * unit) return { status: 'optimal', lambda, evaluations };
+  if (status === 'converged' && weight <= LARGE * unit) {
+    return { status: 'optimal', lambda, evaluations, outcome };
+  }
   const direction = lambda.map((value) => value / size);
   const value = size > 0 ? workspace.support(direction, thresholds) : 0;
   const breadth = direction.reduce((sum, u, j) => sum + u * scale[j], 0);
   if (size > 0 && value < -NO_SLACK * breadth)
     return { status: 'infeasible', certificate: { direction, value } };
   const edge = status === 'diverged' || status === 'below' || (size > 0 && value <= LITTLE_SLACK * breadth);
-  return {
-    status: edge ? 'nearly-infeasible' : 'optimal',
-    lambda,
-    evaluations,
-  };
+  return { status: edge ? 'nearly-infeasible' : 'optimal', lambda, evaluations, outcome };
 }
 
 /** For each safety score the size that its rounding errors are measured against. */
@@ -113,20 +113,20 @@ export function solveIn(kernels: Kernels, workspace: Workspace, problem: DualPro
     reference: { reward: statistics.reward, safety: statistics.safety },
     reachable: statistics.reachable,
   };
-  const outcome = optimise(workspace, beta, thresholds);
-  if (outcome.status === 'infeasible') return { ...outcome, ...verdict, warnings: [] };
-  const { lambda } = outcome;
-  const { value, gradient, hessian } = workspace.evaluate(beta, thresholds, lambda);
+  const optimum = optimise(workspace, beta, thresholds);
+  if (optimum.status === 'infeasible') return { ...optimum, ...verdict, warnings: [] };
+  const { lambda } = optimum;
+  const prediction = optimum.outcome ?? workspace.evaluate(beta, thresholds, lambda);
+  const { value, gradient, hessian } = prediction;
   const residual = residualOf(lambda, gradient, statistics);
-  if (outcome.status === 'optimal' && residual > LARGE_RESIDUAL) {
+  if (optimum.status === 'optimal' && residual > LARGE_RESIDUAL) {
     throw new UserError(
       `beta: ${beta} is too small for scores that range over ${workspace.unit(beta)}: double precision cannot tell ` +
         'the policies apart; raise beta, or clip the scores',
     );
   }
-  const prediction = workspace.describe(beta, lambda);
   const solution: Omit<Solved, 'warnings'> = {
-    status: outcome.status,
+    status: optimum.status,
     lambda,
     dual: value,
     gradient,
@@ -136,7 +136,7 @@ export function solveIn(kernels: Kernels, workspace: Workspace, problem: DualPro
     ess: effectiveSampleSize(prediction.ess),
     lambdaIntervals: lambdaIntervals(lambda, hessian, prediction),
     curvature: curvatureOf(statistics, beta, hessian),
-    iterations: outcome.evaluations,
+    iterations: optimum.evaluations,
     ...verdict,
   };
   const warnings = warningsOf(solution, statistics.logCount, residual <= SMALL_RESIDUAL, () =>
@@ -169,10 +169,10 @@ function responsesShown({ responses }: ScoreTable): number | [number, number] {
   return least === most ? least : [least, most];
 }
 
-const BETA_STEPS = 24;
+const DOUBLINGS = 12;
 const MOST_RESPONSES = 1e5;
 /** Advice is a round number: this many prompts are enough for it. */
-const ADVICE_ROWS = 64;
+const ADVICE_ROWS = 32;
 
 /**
  * The least β among β·2^(i/2) at which the policy of the same λ has a median effective sample size of ENOUGH, and the
@@ -184,36 +184,41 @@ function findMend(
   problem: DualProblem,
   lambda: readonly number[],
 ): Mend {
-  const spread = medianVariance(problem, lambda) / (problem.beta * problem.beta);
-  const responses = spread < 20 ? ENOUGH * kernels.exp(spread) : Number.POSITIVE_INFINITY;
-  let beta = problem.beta;
-  for (let i = 0; i < BETA_STEPS; i++) {
-    beta *= Math.SQRT2;
-    const { median, kl } = workspace.sampleSize(beta, lambda, ADVICE_ROWS);
-    if (median < ENOUGH || pickingOnly(median, kl, workspace.statistics.logCount)) continue;
-    return { beta, ...(responses <= MOST_RESPONSES ? { responses: Math.ceil(responses) } : {}) };
-  }
-  return responses <= MOST_RESPONSES ? { responses: Math.ceil(responses) } : {};
+  const { beta } = problem;
+  const enough = (candidate: number) => {
+    const { median, kl } = workspace.sampleSize(candidate, lambda, ADVICE_ROWS);
+    return median >= ENOUGH && !pickingOnly(median, kl, workspace.statistics.logCount);
+  };
+  let candidate = 2 * beta;
+  while (candidate < beta * 2 ** DOUBLINGS && !enough(candidate)) candidate *= 2;
+  const found = candidate < beta * 2 ** DOUBLINGS;
+  if (found && candidate > 2 * beta && enough(candidate / Math.SQRT2)) candidate /= Math.SQRT2;
+  const spread = medianVariance(problem, lambda) / (beta * beta);
+  const responses = spread < 20 ? Math.ceil(ENOUGH * kernels.exp(spread)) : Number.POSITIVE_INFINITY;
+  return { ...(found ? { beta: candidate } : {}), ...(responses <= MOST_RESPONSES ? { responses } : {}) };
 }
 
-/** Median over prompts of the variance of r + λᵀg among the reference samples. */
+/** Median over some prompts of the variance of r + λᵀg among the reference samples. */
 function medianVariance(table: ScoreTable, lambda: readonly number[]): number {
-  const { reward, safety, prompts, responses } = table;
-  const constraints = constraintsOf(table);
-  const variances = new Float64Array(prompts);
+  const { reward, safety, prompts } = table;
+  const step = Math.max(1, Math.floor(prompts / ADVICE_ROWS));
+  const variances: number[] = [];
   let at = 0;
   for (let n = 0; n < prompts; n++) {
-    const count = typeof responses === 'number' ? responses : responses[n];
-    let mean = 0;
-    let squares = 0;
-    for (let k = 0; k < count; k++, at++) {
-      let score = reward[at];
-      for (let j = 0; j < constraints; j++) score += lambda[j] * safety[j * reward.length + at];
-      const shift = score - mean;
-      mean += shift / (k + 1);
-      squares += shift * (score - mean);
+    const count = responsesOf(table, n);
+    if (n % step === 0) {
+      let mean = 0;
+      let squares = 0;
+      for (let k = 0; k < count; k++) {
+        let score = reward[at + k];
+        for (const [j, price] of lambda.entries()) score += price * safety[j * reward.length + at + k];
+        const shift = score - mean;
+        mean += shift / (k + 1);
+        squares += shift * (score - mean);
+      }
+      variances.push(squares / count);
     }
-    variances[n] = squares / count;
+    at += count;
   }
-  return quantile(variances.sort(), 0.5);
+  return quantile(Float64Array.from(variances).sort(), 0.5);
 }

@@ -1,12 +1,22 @@
 import { UserError } from '../errors.ts';
 import type { Kernels, WasmExports } from '../wasm.ts';
-import { constraintsOf, responsesOf, type ScoreTable } from './problem.ts';
+import { badScore, constraintsOf, responsesOf, type ScoreTable } from './problem.ts';
 import { pairwiseSum, quantile } from './sums.ts';
 
 /** Rows of a block, as in assembly/dual/scores.ts. */
 const BLOCK = 256;
 /** A row whose range is this many times the mean distorts the mean. */
 const OUTLIER = 4;
+/** Smaller tables are searched as they are. */
+const SAMPLED_ELEMENTS = 16384;
+/** Prompts of the sample that gives a large table's first guess: this part of them, but within these bounds. */
+const SAMPLE_PART = 1 / 16;
+const SAMPLE_LEAST = 64;
+const SAMPLE_MOST = 2048;
+/** Standard errors of the sample's λ that the box around it spans, either way. */
+const BOX = 4;
+/** Dropping responses has to leave less than this part to be worth its own pass. */
+const WORTH_PRUNING = 0.6;
 
 /** What one pass over the scores tells. */
 export interface Statistics {
@@ -47,6 +57,25 @@ export interface Evaluation {
 export type SearchStatus = 'converged' | 'below' | 'diverged' | 'stopped';
 const SEARCH_STATUS: readonly SearchStatus[] = ['stopped', 'converged', 'below', 'diverged', 'stopped'];
 
+/** Evaluation and prediction at one λ. */
+export type Outcome = Evaluation & Prediction;
+
+export interface Search {
+  readonly status: SearchStatus;
+  readonly lambda: number[];
+  readonly evaluations: number;
+  /** At λ, where the search has it. */
+  readonly outcome?: Outcome;
+}
+
+/** A table without the responses that no policy with λ in the box around `centre` uses, at this β or a smaller one. */
+interface PrunedTable {
+  readonly scores: number;
+  readonly beta: number;
+  readonly centre: readonly number[];
+  readonly radius: readonly number[];
+}
+
 /** A score table in Wasm memory, and the kernels that run over it. */
 export class Workspace {
   readonly prompts: number;
@@ -57,9 +86,16 @@ export class Workspace {
   #scratch: number;
   #newton: number;
   #partial: number;
-  #blocks: number;
+  #radius: number;
+  /** Rows as `describeRows` writes them. */
+  #rows: number;
+  #elements: number;
+  /** Memory between these holds the last sample and pruned table, unless others allocated after it. */
+  #start: number;
+  #end: number;
+  #pruned: PrunedTable | undefined;
 
-  /** Copies a checked table in. */
+  /** Copies a table in; throws a UserError when a score is not a finite number. */
   constructor(kernels: Kernels, table: ScoreTable) {
     const wasm = kernels.exports;
     const constraints = constraintsOf(table);
@@ -71,65 +107,97 @@ export class Workspace {
       elements += padded;
       longest = Math.max(longest, padded);
     }
-    const width = 1 + constraints + (constraints * (constraints + 1)) / 2;
-    const bytes = 8 * elements * (1 + constraints);
-    const tooLarge = () =>
-      new UserError(`scores: ${bytes} bytes do not fit into memory; take fewer prompts or responses`);
-    if (bytes > 0xf0000000) throw tooLarge();
     this.prompts = prompts;
     this.constraints = constraints;
     this.#wasm = wasm;
-    this.#blocks = Math.ceil(prompts / BLOCK);
-    this.#scores = wasm.createScores(prompts, constraints, elements, longest);
-    if (this.#scores === 0) throw tooLarge();
-    this.#scratch = wasm.createScratch(this.#scores, BLOCK);
-    this.#newton = wasm.createNewton(constraints);
-    this.#partial = wasm.allocate(8 * width * this.#blocks);
-    if (this.#scratch === 0 || this.#newton === 0 || this.#partial === 0) throw tooLarge();
-    this.#fill(kernels, table, elements);
-    this.statistics = this.#prepare();
+    this.#elements = elements;
+    if (8 * elements * (1 + constraints) > 0xf0000000) throw this.#tooLarge();
+    this.#scores = this.#granted(wasm.createScores(prompts, constraints, elements, longest));
+    this.#load(kernels, table);
+    this.statistics = this.#statistics();
+    const width = 1 + constraints + (constraints * (constraints + 1)) / 2;
+    this.#scratch = this.#granted(wasm.createScratch(this.#scores, BLOCK));
+    this.#newton = this.#granted(wasm.createNewton(constraints));
+    this.#partial = this.#granted(wasm.allocate(8 * width * Math.ceil(prompts / BLOCK)));
+    this.#radius = this.#granted(wasm.allocate(8 * constraints));
+    this.#rows = this.#granted(wasm.allocate(8 * (4 + constraints) * prompts));
+    this.#start = wasm.mark();
+    this.#end = this.#start;
   }
 
+  #tooLarge(): UserError {
+    return new UserError(
+      `scores: ${this.#elements} responses with ${1 + this.constraints} scores each do not fit into memory; take fewer prompts or responses`,
+    );
+  }
+
+  #granted(pointer: number): number {
+    if (pointer === 0) throw this.#tooLarge();
+    return pointer;
+  }
+
+  // Wasm hands out pointers as signed numbers.
+
   #floats(pointer: number, length: number): Float64Array {
-    // Wasm hands out pointers as signed numbers.
     return new Float64Array(this.#wasm.memory.buffer, pointer >>> 0, length);
   }
 
-  #fill(kernels: Kernels, table: ScoreTable, elements: number): void {
-    const wasm = this.#wasm;
-    const { prompts, reward, safety } = table;
-    const start = new Uint32Array(wasm.memory.buffer, wasm.startOf(this.#scores) >>> 0, prompts + 1);
-    const count = new Uint32Array(wasm.memory.buffer, wasm.countOf(this.#scores) >>> 0, prompts);
-    const logCount = this.#floats(wasm.logCountOf(this.#scores), prompts);
-    const rewards = this.#floats(wasm.rewardOf(this.#scores), elements);
-    const safeties = this.#floats(wasm.safetyOf(this.#scores), elements * this.constraints);
-    let at = 0;
-    for (let n = 0; n < prompts; n++) {
-      start[n] = at;
-      count[n] = responsesOf(table, n);
-      logCount[n] = n > 0 && count[n] === count[n - 1] ? logCount[n - 1] : kernels.log(count[n]);
-      at += (count[n] + 1) & ~1;
-    }
-    start[prompts] = at;
-    if (elements === reward.length) {
-      rewards.set(reward);
-      safeties.set(safety);
-      return;
-    }
-    let from = 0;
-    for (let n = 0; n < prompts; n++) {
-      const end = from + count[n];
-      rewards.set(reward.subarray(from, end), start[n]);
-      for (let j = 0; j < this.constraints; j++) {
-        const plane = j * reward.length;
-        safeties.set(safety.subarray(plane + from, plane + end), j * elements + start[n]);
-      }
-      from = end;
-    }
+  #words(pointer: number, length: number): Uint32Array {
+    return new Uint32Array(this.#wasm.memory.buffer, pointer >>> 0, length);
   }
 
-  #prepare(): Statistics {
-    const values = this.#floats(this.#wasm.prepare(this.#scores), 5 + 4 * this.constraints);
+  #load(kernels: Kernels, table: ScoreTable): void {
+    const wasm = this.#wasm;
+    const { prompts, reward, safety } = table;
+    const m = this.constraints;
+    const start = this.#words(wasm.startOf(this.#scores), prompts);
+    const count = this.#words(wasm.countOf(this.#scores), prompts);
+    const logCount = this.#floats(wasm.logCountOf(this.#scores), prompts);
+    let at = 0;
+    let largestBlock = 0;
+    let block = 0;
+    for (let n = 0; n < prompts; n++) {
+      const K = responsesOf(table, n);
+      start[n] = at;
+      count[n] = K;
+      logCount[n] = n > 0 && K === count[n - 1] ? logCount[n - 1] : kernels.log(K);
+      at += (K + 1) & ~1;
+      block = n % BLOCK === 0 ? K : block + K;
+      largestBlock = Math.max(largestBlock, block);
+    }
+    const mark = wasm.mark();
+    const plane = 8 * largestBlock;
+    const staging = this.#granted(wasm.allocate(plane * (1 + m)));
+    // Growth may have replaced the memory's buffer.
+    const counts = this.#words(wasm.countOf(this.#scores), prompts);
+    let from = 0;
+    for (let row = 0; row < prompts; row += BLOCK) {
+      const end = Math.min(row + BLOCK, prompts);
+      let to = from;
+      for (let n = row; n < end; n++) to += counts[n];
+      this.#copy(reward, from, to, staging);
+      for (let j = 0; j < m; j++) {
+        this.#copy(safety, j * reward.length + from, j * reward.length + to, staging + plane * (1 + j));
+      }
+      const single = [reward instanceof Float32Array, safety instanceof Float32Array] as const;
+      if (wasm.loadRows(this.#scores, row, end, staging, staging + plane, plane, ...single) >= 0) {
+        wasm.release(mark);
+        throw badScore(table);
+      }
+      from = to;
+    }
+    wasm.release(mark);
+    wasm.finishLoad(this.#scores);
+  }
+
+  #copy(values: Float64Array | Float32Array, from: number, to: number, pointer: number): void {
+    const { buffer } = this.#wasm.memory;
+    const view = values instanceof Float32Array ? Float32Array : Float64Array;
+    new view(buffer, pointer >>> 0, to - from).set(values.subarray(from, to));
+  }
+
+  #statistics(): Statistics {
+    const values = this.#floats(this.#wasm.statisticsOf(this.#scores), 5 + 4 * this.constraints);
     const each = (offset: number) =>
       Array.from({ length: this.constraints }, (_, j) => values[5 + 4 * j + offset]);
     return {
@@ -157,7 +225,7 @@ export class Workspace {
     return this.statistics.rewardRange + beta * this.statistics.logCount || 1;
   }
 
-  /** Sets where the next evaluation or search starts. */
+  /** Sets where the next search starts. */
   #aim(beta: number, thresholds: readonly number[], start: ArrayLike<number>): void {
     const { middle, safetyRange, rewardTop, rewardBottom, logCount } = this.statistics;
     const m = this.constraints;
@@ -167,76 +235,162 @@ export class Workspace {
     this.#wasm.begin(this.#newton, beta, this.unit(beta), rewardBottom - rewardTop - beta * logCount);
   }
 
-  /** Minimises the dual over λ ≥ 0 from `start`. */
-  search(
-    beta: number,
-    thresholds: readonly number[],
-    start: ArrayLike<number>,
-  ): { status: SearchStatus; lambda: number[]; evaluations: number } {
-    this.#aim(beta, thresholds, start);
-    const status = this.#wasm.solve(this.#newton, this.#scores, this.#scratch, this.#partial);
+  /** Runs the search over the table, or over a sample of it whose rows nobody asks about. */
+  #solve(scores: number, sample = false): Search {
+    const wasm = this.#wasm;
+    const status = wasm.solve(this.#newton, scores, this.#scratch, this.#partial, sample ? 0 : this.#rows);
     return {
       status: SEARCH_STATUS[status],
-      lambda: Array.from(this.#floats(this.#wasm.lambdaOf(this.#newton), this.constraints)),
-      evaluations: this.#wasm.evaluationsOf(this.#newton),
+      lambda: Array.from(this.#floats(wasm.lambdaOf(this.#newton), this.constraints)),
+      evaluations: wasm.evaluationsOf(this.#newton),
+      ...(wasm.isDescribed(this.#newton) ? { outcome: this.#outcome() } : {}),
     };
   }
 
-  /** D, ∇D and ∇²D at λ. */
-  evaluate(beta: number, thresholds: readonly number[], lambda: readonly number[]): Evaluation {
+  /** What the last evaluation, which described the rows, found. */
+  #outcome(): Outcome {
+    return { ...this.#evaluation(), ...this.#prediction(this.prompts) };
+  }
+
+  /** Minimises the dual over λ ≥ 0, from `start` or from a guess. */
+  search(beta: number, thresholds: readonly number[], start?: readonly number[]): Search {
+    let guess = start ?? thresholds.map(() => 0);
+    if (!start && this.#elements >= SAMPLED_ELEMENTS) {
+      const sampled = this.#sampleSearch(beta, thresholds);
+      if (sampled) {
+        guess = sampled.centre;
+        this.#end = this.#wasm.mark();
+        const found = sampled.scores !== 0 && this.#prunedSearch(beta, thresholds, sampled);
+        if (found) return found;
+      }
+    }
+    this.#aim(beta, thresholds, guess);
+    return this.#solve(this.#scores);
+  }
+
+  /**
+   * λ of a sample of the prompts, and a table pruned to the box around it that should hold the λ of all of them;
+   * `scores` is 0 where pruning is not worth its pass. Undefined where the sample has no λ to speak of.
+   */
+  #sampleSearch(beta: number, thresholds: readonly number[]): PrunedTable | undefined {
+    const wasm = this.#wasm;
+    const m = this.constraints;
+    this.#pruned = undefined;
+    if (wasm.mark() === this.#end) wasm.release(this.#start);
+    const wanted = Math.min(SAMPLE_MOST, Math.max(SAMPLE_LEAST, this.prompts * SAMPLE_PART));
+    const step = Math.floor(this.prompts / wanted);
+    if (step < 2) return undefined;
+    const rows = Math.ceil(this.prompts / step);
+    const sample = this.#granted(wasm.sampleRows(this.#scores, step));
+    // With the middles of all rows, only what the sampled rows do within their ranges is a guess.
+    this.#aim(
+      beta,
+      thresholds,
+      thresholds.map(() => 0),
+    );
+    const { status, lambda } = this.#solve(sample, true);
+    if (status !== 'converged') return undefined;
+    const hessian = this.#floats(wasm.hessianOf(this.#newton), m * m).slice();
+    const { rowSafety } = this.#describe(sample, rows, beta, lambda);
+    const middles = this.#floats(wasm.middleOf(sample), rows * m);
+    const radius = lambda.map((_, j) => {
+      const off = Float64Array.from({ length: rows }, (_, n) => rowSafety[n * m + j] - middles[j * rows + n]);
+      const mean = pairwiseSum(off) / rows;
+      const squares = off.map((value) => (value - mean) * (value - mean));
+      return (BOX * Math.sqrt(pairwiseSum(squares))) / rows / hessian[j * m + j];
+    });
+    if (!radius.every(Number.isFinite)) return undefined;
+    this.#floats(this.#radius, m).set(radius);
+    this.#floats(wasm.lambdaOf(this.#newton), m).set(lambda);
+    const box = [wasm.lambdaOf(this.#newton), this.#radius, beta] as const;
+    const part = wasm.keptPart(sample, this.#scratch, ...box);
+    let scores = 0;
+    if (part < WORTH_PRUNING) {
+      // Rows differ: room for a fifth more than the sample kept, and for a pad a row.
+      const capacity = Math.min(this.#elements, Math.ceil(this.#elements * part * 1.2) + 2 * this.prompts);
+      scores = wasm.prune(this.#scores, this.#scratch, ...box, capacity);
+    }
+    return { scores, beta, centre: lambda, radius };
+  }
+
+  /** The search over a pruned table; undefined where it ends outside the box, where the table is not the whole truth. */
+  #prunedSearch(beta: number, thresholds: readonly number[], pruned: PrunedTable): Search | undefined {
+    this.#aim(beta, thresholds, pruned.centre);
+    const found = this.#solve(pruned.scores);
+    if (found.status !== 'converged' || !inBox(pruned, found.lambda)) return undefined;
+    this.#pruned = pruned;
+    return found;
+  }
+
+  /** The smallest table that is exact at λ. */
+  #tableAt(beta: number, lambda: readonly number[]): number {
+    const pruned = this.#pruned;
+    return pruned && beta <= pruned.beta && inBox(pruned, lambda) ? pruned.scores : this.#scores;
+  }
+
+  /** D, ∇D and ∇²D at λ, and what the policy there does. */
+  evaluate(beta: number, thresholds: readonly number[], lambda: readonly number[]): Outcome {
     const m = this.constraints;
     const wasm = this.#wasm;
+    const blocks = Math.ceil(this.prompts / BLOCK);
     this.#aim(beta, thresholds, lambda);
-    // `begin` holds λ below the search's limit; an evaluation takes it as it is.
-    this.#floats(wasm.lambdaOf(this.#newton), m).set(lambda);
+    // The search holds λ below a limit; an evaluation takes it as it is.
+    const at = wasm.lambdaOf(this.#newton);
+    this.#floats(at, m).set(lambda);
     wasm.evaluateBlocks(
-      this.#scores,
+      this.#tableAt(beta, lambda),
       this.#scratch,
-      wasm.lambdaOf(this.#newton),
+      at,
       beta,
       0,
-      this.#blocks,
+      blocks,
       this.#partial,
+      this.#rows,
     );
-    wasm.sumBlocks(this.#partial, this.#blocks, 1 + m + (m * (m + 1)) / 2);
+    wasm.sumBlocks(this.#partial, blocks, 1 + m + (m * (m + 1)) / 2);
     wasm.absorb(this.#newton, this.#partial, this.prompts);
-    const hessian = this.#floats(wasm.hessianOf(this.#newton), m * m);
+    return this.#outcome();
+  }
+
+  #evaluation(): Evaluation {
+    const m = this.constraints;
+    const hessian = this.#floats(this.#wasm.hessianOf(this.#newton), m * m);
     return {
-      value: wasm.valueOf(this.#newton) + this.statistics.rewardTop,
-      gradient: Array.from(this.#floats(wasm.gradientOf(this.#newton), m)),
+      value: this.#wasm.valueOf(this.#newton) + this.statistics.rewardTop,
+      gradient: Array.from(this.#floats(this.#wasm.gradientOf(this.#newton), m)),
       hessian: Array.from({ length: m }, (_, i) => Array.from(hessian.subarray(i * m, (i + 1) * m))),
     };
   }
 
   /** What the policy at λ does. */
   describe(beta: number, lambda: readonly number[]): Prediction {
+    return this.#describe(this.#tableAt(beta, lambda), this.prompts, beta, lambda);
+  }
+
+  #describe(scores: number, rows: number, beta: number, lambda: readonly number[]): Prediction {
+    const at = this.#wasm.lambdaOf(this.#newton);
+    this.#floats(at, this.constraints).set(lambda);
+    this.#wasm.describeRows(scores, this.#scratch, at, beta, 0, rows, this.#rows);
+    return this.#prediction(rows);
+  }
+
+  #prediction(N: number): Prediction {
     const m = this.constraints;
-    const N = this.prompts;
-    const wasm = this.#wasm;
     const width = 4 + m;
-    const at = wasm.mark();
-    try {
-      const out = wasm.allocate(8 * width * N);
-      if (out === 0) throw new UserError('scores: out of memory; take fewer prompts or responses');
-      this.#floats(wasm.lambdaOf(this.#newton), m).set(lambda);
-      wasm.describeRows(this.#scores, this.#scratch, wasm.lambdaOf(this.#newton), beta, 0, N, out);
-      const rows = this.#floats(out, width * N);
-      const ess = new Float64Array(N);
-      const rowSafety = new Float64Array(N * m);
-      for (let n = 0; n < N; n++) {
-        ess[n] = rows[n * width + 3];
-        for (let j = 0; j < m; j++) rowSafety[n * m + j] = rows[n * width + 4 + j];
-      }
-      return {
-        reward: pairwiseSum(rows, N, 1, width) / N,
-        safety: Array.from({ length: m }, (_, j) => pairwiseSum(rows, N, 4 + j, width) / N),
-        kl: pairwiseSum(rows, N, 2, width) / N,
-        ess,
-        rowSafety,
-      };
-    } finally {
-      wasm.release(at);
+    const rows = this.#floats(this.#rows, width * N);
+    const ess = new Float64Array(N);
+    const rowSafety = new Float64Array(N * m);
+    for (let n = 0; n < N; n++) {
+      ess[n] = rows[n * width + 3];
+      for (let j = 0; j < m; j++) rowSafety[n * m + j] = rows[n * width + 4 + j];
     }
+    return {
+      reward: pairwiseSum(rows, N, 1, width) / N,
+      safety: Array.from({ length: m }, (_, j) => pairwiseSum(rows, N, 4 + j, width) / N),
+      kl: pairwiseSum(rows, N, 2, width) / N,
+      ess,
+      rowSafety,
+    };
   }
 
   /** Median effective sample size and mean KL of the policy at λ over about `rows` evenly spaced prompts. */
@@ -247,7 +401,7 @@ export class Workspace {
     const ess: number[] = [];
     const kl: number[] = [];
     const at = wasm.mark();
-    const out = wasm.allocate(8 * width);
+    const out = this.#granted(wasm.allocate(8 * width));
     this.#floats(wasm.lambdaOf(this.#newton), this.constraints).set(lambda);
     for (let n = 0; n < this.prompts; n += step) {
       wasm.describeRows(this.#scores, this.#scratch, wasm.lambdaOf(this.#newton), beta, n, n + 1, out);
@@ -262,15 +416,20 @@ export class Workspace {
   /** mean_n max_k Σ_j u_j (g_j − thresholds_j). */
   support(direction: readonly number[], thresholds: readonly number[]): number {
     const wasm = this.#wasm;
+    const blocks = Math.ceil(this.prompts / BLOCK);
     this.#floats(wasm.lambdaOf(this.#newton), this.constraints).set(direction);
-    wasm.supportBlocks(this.#scores, wasm.lambdaOf(this.#newton), 0, this.#blocks, this.#partial);
-    wasm.sumBlocks(this.#partial, this.#blocks, 1);
+    wasm.supportBlocks(this.#scores, wasm.lambdaOf(this.#newton), 0, blocks, this.#partial);
+    wasm.sumBlocks(this.#partial, blocks, 1);
     let value = this.#floats(this.#partial, 1)[0] / this.prompts;
     for (let j = 0; j < this.constraints; j++) {
       value += direction[j] * (this.statistics.middle[j] - thresholds[j]);
     }
     return value;
   }
+}
+
+function inBox({ centre, radius }: PrunedTable, lambda: readonly number[]): boolean {
+  return lambda.every((value, j) => Math.abs(value - centre[j]) <= radius[j]);
 }
 
 /** Tables from this size on get a memory of their own, which goes with them: a Wasm memory never shrinks. */

@@ -1,0 +1,141 @@
+/** Takes raw scores in, block by block: centres the rows and gathers what one pass can tell. */
+import { sumBlocks } from './blocks';
+import { get, set } from './box';
+import {
+  BLOCK,
+  BOTTOM,
+  LOG_COUNT,
+  MIDDLE,
+  RANGE,
+  REACHABLE,
+  REWARD,
+  SAFETY,
+  SAFETY_RANGE,
+  SAFETY_STATISTICS,
+  Scores,
+  STATISTICS,
+  TOP,
+} from './scores';
+
+/** Larger scores could overflow when squared and summed. */
+const LARGEST: f64 = 1e100;
+
+let low: f64 = 0.0;
+let high: f64 = 0.0;
+let sum: f64 = 0.0;
+
+/**
+ * Loads rows `firstRow` to `endRow` (not included), whose responses stand one after another at `reward`, and at
+ * `safety` + j·`plane` bytes for score j; in single precision where so told. Returns the first row with a score that is
+ * not a number of at most LARGEST in size, or -1.
+ */
+export function loadRows(
+  scores: Scores,
+  firstRow: i32,
+  endRow: i32,
+  reward: usize,
+  safety: usize,
+  plane: usize,
+  singleReward: bool,
+  singleSafety: bool,
+): i32 {
+  const m = scores.constraints;
+  const width = STATISTICS + SAFETY_STATISTICS * m;
+  for (let row = firstRow; row < endRow; row++) {
+    const sums = scores.partial + ((<usize>((row / BLOCK) * width)) << 3);
+    const first = (<usize>load<u32>(scores.start + ((<usize>row) << 2))) << 3;
+    const count = load<i32>(scores.count + ((<usize>row) << 2));
+    reward += copyRow(reward, singleReward, scores.reward + first, count);
+    if (!isFinite(sum) || low < -LARGEST || high > LARGEST) return row;
+    shift(scores.reward + first, count, high, -Infinity);
+    set(scores.top, row, high);
+    set(scores.range, row, high - low);
+    add(sums, TOP, high);
+    add(sums, BOTTOM, low);
+    add(sums, REWARD, sum / <f64>count);
+    add(sums, LOG_COUNT, get(scores.logCount, row));
+    raise(scores.statistics, RANGE, high - low);
+    let size: usize = 0;
+    for (let j = 0; j < m; j++) {
+      const to = scores.safety + (<usize>j) * scores.plane + first;
+      size = copyRow(safety + (<usize>j) * plane, singleSafety, to, count);
+      if (!isFinite(sum) || low < -LARGEST || high > LARGEST) return row;
+      const middle = low + (high - low) * 0.5;
+      shift(to, count, middle, 0.0);
+      const base = STATISTICS + SAFETY_STATISTICS * j;
+      set(scores.middle, j * scores.prompts + row, middle);
+      add(sums, base + MIDDLE, middle);
+      add(sums, base + REACHABLE, high);
+      add(sums, base + SAFETY, sum / <f64>count);
+      raise(scores.statistics, base + SAFETY_RANGE, high - low);
+    }
+    safety += size;
+  }
+  return -1;
+}
+
+/** Copies a row to where it belongs, leaves its range and sum in `low`, `high` and `sum`; returns the bytes read. */
+function copyRow(from: usize, single: bool, to: usize, count: i32): usize {
+  const pairs = count & ~1;
+  let least = f64x2.splat(Infinity);
+  let most = f64x2.splat(-Infinity);
+  let total = f64x2.splat(0.0);
+  let p = to;
+  const end = to + ((<usize>pairs) << 3);
+  const step: usize = single ? 8 : 16;
+  for (; p < end; p += 16, from += step) {
+    const x = single ? f64x2.promote_low_f32x4(v128.load64_zero(from)) : v128.load(from);
+    v128.store(p, x);
+    least = f64x2.pmin(least, x);
+    most = f64x2.pmax(most, x);
+    total = f64x2.add(total, x);
+  }
+  low = lesser(f64x2.extract_lane(least, 0), f64x2.extract_lane(least, 1));
+  high = greater(f64x2.extract_lane(most, 0), f64x2.extract_lane(most, 1));
+  sum = f64x2.extract_lane(total, 0) + f64x2.extract_lane(total, 1);
+  if (count & 1) {
+    const x = single ? <f64>load<f32>(from) : load<f64>(from);
+    store<f64>(p, x);
+    low = lesser(low, x);
+    high = greater(high, x);
+    sum += x;
+  }
+  return (<usize>count) * (single ? 4 : 8);
+}
+
+function shift(pointer: usize, count: i32, by: f64, pad: f64): void {
+  const shift = f64x2.splat(by);
+  const end = pointer + ((<usize>((count + 1) & ~1)) << 3);
+  for (let p = pointer; p < end; p += 16) v128.store(p, f64x2.sub(v128.load(p), shift));
+  if (count & 1) store<f64>(end - 8, pad);
+}
+
+/** The means over rows, once all rows are loaded. */
+export function finishLoad(scores: Scores): void {
+  const width = STATISTICS + SAFETY_STATISTICS * scores.constraints;
+  sumBlocks(scores.partial, (scores.prompts + BLOCK - 1) / BLOCK, width);
+  for (let i = 0; i < width; i++) {
+    const largest = i == RANGE || (i >= STATISTICS && (i - STATISTICS) % SAFETY_STATISTICS == SAFETY_RANGE);
+    if (!largest) set(scores.statistics, i, get(scores.partial, i) / <f64>scores.prompts);
+  }
+}
+
+// @ts-ignore: decorator
+@inline function add(pointer: usize, index: i32, value: f64): void {
+  set(pointer, index, get(pointer, index) + value);
+}
+
+// @ts-ignore: decorator
+@inline function raise(pointer: usize, index: i32, value: f64): void {
+  if (value > get(pointer, index)) set(pointer, index, value);
+}
+
+// @ts-ignore: decorator
+@inline function lesser(a: f64, b: f64): f64 {
+  return b < a ? b : a;
+}
+
+// @ts-ignore: decorator
+@inline function greater(a: f64, b: f64): f64 {
+  return b > a ? b : a;
+}

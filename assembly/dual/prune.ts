@@ -1,0 +1,115 @@
+/** Smaller tables that give the dual exactly where it matters, and nearly everywhere else. */
+import { get, set } from './box';
+import { createElements, createRows, Scores } from './scores';
+import { combine, CUTOFF, Scratch, select } from './softmax';
+
+/** Every `step`-th row, sharing the table's elements; 0 if memory is exhausted. */
+export function sampleRows(scores: Scores, step: i32): usize {
+  const rows = (scores.prompts + step - 1) / step;
+  const sample = createRows(rows, scores.constraints, scores.longest);
+  if (changetype<usize>(sample) == 0) return 0;
+  sample.reward = scores.reward;
+  sample.safety = scores.safety;
+  sample.plane = scores.plane;
+  for (let i = 0; i < rows; i++) {
+    const row = i * step;
+    const word = (<usize>i) << 2;
+    store<u32>(sample.start + word, load<u32>(scores.start + ((<usize>row) << 2)));
+    store<u32>(sample.count + word, load<u32>(scores.count + ((<usize>row) << 2)));
+    set(sample.logCount, i, get(scores.logCount, row));
+    set(sample.top, i, get(scores.top, row));
+    set(sample.range, i, get(scores.range, row));
+    for (let j = 0; j < scores.constraints; j++) {
+      set(sample.middle, j * rows + i, get(scores.middle, j * scores.prompts + row));
+    }
+  }
+  return changetype<usize>(sample);
+}
+
+/**
+ * The table without the responses that are more than CUTOFF·β below their row's best at every λ within `radius` of
+ * `centre`, which no softmax there would keep. 0 if more than `capacity` elements remain, or memory is exhausted.
+ *
+ * With a the best response at the centre, response k scores at most s_k + Σ_j radius_j·|g_kj − g_aj| against s_a
+ * anywhere in that box.
+ */
+export function prune(
+  scores: Scores,
+  scratch: Scratch,
+  centre: usize,
+  radius: usize,
+  beta: f64,
+  capacity: i32,
+): usize {
+  const pruned = createRows(scores.prompts, scores.constraints, 2);
+  if (changetype<usize>(pruned) == 0 || !createElements(pruned, capacity)) return 0;
+  pruned.logCount = scores.logCount;
+  pruned.top = scores.top;
+  pruned.range = scores.range;
+  pruned.middle = scores.middle;
+  let out = 0;
+  for (let row = 0; row < scores.prompts; row++) {
+    const word = (<usize>row) << 2;
+    const first = (<usize>load<u32>(scores.start + word)) << 3;
+    const padded = (load<i32>(scores.count + word) + 1) & ~1;
+    const count = near(scores, scratch, centre, radius, beta, first, padded);
+    const size = (count + 1) & ~1;
+    if (out + size > capacity) return 0;
+    store<u32>(pruned.start + word, out);
+    store<i32>(pruned.count + word, count);
+    if (size > pruned.longest) pruned.longest = size;
+    gather(scores.reward + first, scratch.index, count, pruned.reward + ((<usize>out) << 3), -Infinity);
+    for (let j = 0; j < scores.constraints; j++) {
+      const from = scores.safety + (<usize>j) * scores.plane + first;
+      gather(from, scratch.index, count, pruned.safety + (<usize>j) * pruned.plane + ((<usize>out) << 3), 0.0);
+    }
+    out += size;
+  }
+  return changetype<usize>(pruned);
+}
+
+/** Writes the positions of the responses that stay to `scratch.index`; their number. */
+function near(
+  scores: Scores,
+  scratch: Scratch,
+  centre: usize,
+  radius: usize,
+  beta: f64,
+  first: usize,
+  padded: i32,
+): i32 {
+  const score = scratch.score;
+  const size = (<usize>padded) << 3;
+  const best = combine(scores, centre, first, size, score);
+  let anchor: usize = 0;
+  while (load<f64>(score + anchor) != best) anchor += 8;
+  for (let j = 0; j < scores.constraints; j++) {
+    const g = scores.safety + (<usize>j) * scores.plane + first;
+    const at = v128.load64_splat(g + anchor);
+    const reach = v128.load64_splat(radius + ((<usize>j) << 3));
+    for (let i: usize = 0; i < size; i += 16) {
+      const rise = f64x2.mul(reach, f64x2.abs(f64x2.sub(v128.load(g + i), at)));
+      v128.store(score + i, f64x2.add(v128.load(score + i), rise));
+    }
+  }
+  return select(score, padded, best - CUTOFF * beta, scratch.index);
+}
+
+function gather(from: usize, index: usize, count: i32, to: usize, pad: f64): void {
+  for (let i = 0; i < count; i++) set(to, i, get(from, load<i32>(index + ((<usize>i) << 2))));
+  if (count & 1) set(to, count, pad);
+}
+
+/** Part of the elements that `prune` would keep of a table. */
+export function keptPart(scores: Scores, scratch: Scratch, centre: usize, radius: usize, beta: f64): f64 {
+  let kept = 0;
+  let all = 0;
+  for (let row = 0; row < scores.prompts; row++) {
+    const word = (<usize>row) << 2;
+    const first = (<usize>load<u32>(scores.start + word)) << 3;
+    const padded = (load<i32>(scores.count + word) + 1) & ~1;
+    kept += (near(scores, scratch, centre, radius, beta, first, padded) + 1) & ~1;
+    all += padded;
+  }
+  return <f64>kept / <f64>all;
+}
