@@ -9,7 +9,7 @@ describe('scheduleFactor', () => {
     ['linear', [0, 0.5, 1, 0.75, 0.5, 0.25]],
     ['constant_with_warmup', [0, 0.5, 1, 1, 1, 1]],
     ['constant', [1, 1, 1, 1, 1, 1]],
-  ] as const)('%s follows transformers' formula', async (type, expected) => {
+  ] as const)('%s follows the formula of transformers', async (type, expected) => {
     const { cos } = await loadWasm();
     expected.forEach((factor, step) => {
       expect(scheduleFactor(type, step, 2, 6, cos)).toBeCloseTo(factor, 14);
