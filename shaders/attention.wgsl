@@ -2,7 +2,7 @@
 // Causal attention with grouped queries. out, q [b, t, heads, D], k, v [b, t, kv_heads, D], lse [b, heads, t].
 // Each invocation takes QUERIES neighbouring queries of a head over their keys in order, with a running maximum.
 const D4 = 2u; // D / 4, set by the host
-const QUERIES = 4u; // set by the host
+const QUERIES = 4u; // of an invocation, set by the host
 struct Params { b: u32, t: u32, heads: u32, kv_heads: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;

@@ -3,7 +3,7 @@
 // group and the queries at or after the key, dv = Σ p · dout, dk = scale · Σ p (dout·v − delta) q. Each invocation takes
 // KEYS neighbouring keys of a head.
 const D4 = 2u; // D / 4, set by the host
-const KEYS = 4u; // set by the host
+const KEYS = 4u; // of an invocation, set by the host
 struct Params { b: u32, t: u32, heads: u32, kv_heads: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> dk: array<vec4f>;

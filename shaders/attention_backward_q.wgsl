@@ -2,7 +2,7 @@
 // dq [b, t, heads, D] and delta [b, heads, t] = Σ dout · out, which attention_backward_kv needs. With p = exp(scale ·
 // q·k − lse): dq = scale · Σ_j p_j (dout·v_j − delta) k_j. Each invocation takes QUERIES neighbouring queries of a head.
 const D4 = 2u; // D / 4, set by the host
-const QUERIES = 4u; // set by the host
+const QUERIES = 4u; // of an invocation, set by the host
 struct Params { b: u32, t: u32, heads: u32, kv_heads: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> dq: array<vec4f>;

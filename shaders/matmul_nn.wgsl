@@ -1,9 +1,9 @@
 // uses: store_tile
 // out [m, n] = scale · A [m, k] · B [k, n] (+ out), k and n multiples of 4. Each invocation keeps a tile of TILE_M rows
 // and 4 · TILE_N4 columns in registers and runs over k in order, without barriers.
-const TILE_M = 8u; // set by the host
-const TILE_N4 = 2u; // set by the host
-const GROUP = 16u; // set by the host
+const TILE_M = 8u; // rows of a tile, set by the host
+const TILE_N4 = 2u; // columns of a tile / 4, set by the host
+const GROUP = 16u; // invocations of a workgroup, set by the host
 struct Params { m: u32, n: u32, k: u32, scale: f32, accumulate: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;

@@ -1,9 +1,9 @@
 // uses: store_tile
 // out [k / span, m, n] = scale · Aᵀ · B (+ out) over each span of k, A [k, m], B [k, n], m and n multiples of 4. Each
 // invocation keeps a tile of 4 · TILE_M4 rows and 4 · TILE_N4 columns in registers and runs over its k in order.
-const TILE_M4 = 2u; // set by the host
-const TILE_N4 = 2u; // set by the host
-const GROUP = 16u; // set by the host
+const TILE_M4 = 2u; // rows of a tile / 4, set by the host
+const TILE_N4 = 2u; // columns of a tile / 4, set by the host
+const GROUP = 16u; // invocations of a workgroup, set by the host
 struct Params { m: u32, n: u32, k: u32, span: u32, scale: f32, accumulate: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;

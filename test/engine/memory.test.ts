@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Engine } from '../../src/engine/engine.ts';
+import type { Engine, Tensor } from '../../src/engine/engine.ts';
 import { createWebGpuEngine } from '../../src/engine/webgpu/engine.ts';
 import { bucketSize } from '../../src/engine/webgpu/memory.ts';
 import { requestDevice } from '../../src/host/gpu.ts';
@@ -102,6 +102,23 @@ describe.skipIf(noGpu)('memory', () => {
       43,
       50,
     ]);
+  });
+
+  test('an operation on a view leaves what follows the view alone', async () => {
+    const engine = (await opened)!;
+    for (const count of [1, 2, 3, 5]) {
+      const filled = () => engine.upload(new Float32Array(200).fill(5), [200]);
+      const view = (of: Tensor) => engine.view(of, 64, [1, count]);
+      const [sum, gate, dgate, dup, x] = Array.from({ length: 5 }, filled);
+      engine.add(view(sum), view(x));
+      engine.swiglu(view(gate), view(x), view(dup));
+      engine.swigluBackward(view(dgate), view(dup), view(x), view(x), view(sum));
+      for (const tensor of [sum, gate, dgate, dup]) {
+        const values = await engine.read(tensor);
+        const changed = [...values.keys()].filter((i) => values[i] !== 5);
+        expect(changed).toEqual(Array.from({ length: count }, (_, i) => 64 + i));
+      }
+    }
   });
 
   test('more than 65535 workgroups', async () => {

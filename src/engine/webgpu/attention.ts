@@ -41,12 +41,9 @@ export function attentionOperations(recorder: Recorder, kernels: Kernels): Atten
         expectShape('attention', 'v', v, [b, t, kvHeads, headDim]),
       ];
       const params = { b, t, heads, kv_heads: kvHeads, scale };
-      recorder.dispatch(
-        kernels.get('attention', { D4: headDim / 4 }),
-        tensors,
-        params,
-        perElement(b * heads * t),
-      );
+      const queries = tileOf(headDim, kernels.software);
+      const kernel = kernels.get('attention', { D4: headDim / 4, QUERIES: queries });
+      recorder.dispatch(kernel, tensors, params, Math.ceil((b * heads * Math.ceil(t / queries)) / GROUP));
     },
     attentionBackward(dq, dk, dv, dout, q, k, v, out, lse, scale) {
       const operation = 'attentionBackward';
@@ -111,12 +108,10 @@ export function attentionOperations(recorder: Recorder, kernels: Kernels): Atten
         expectShape(operation, 'lengths', lengths, [b], 'u32'),
       ];
       const params = { b, max_length: max, heads, kv_heads: kvHeads, scale };
-      recorder.dispatch(
-        kernels.get('attention_cached', { D4: headDim / 4 }),
-        tensors,
-        params,
-        perElement(b * heads),
-      );
+      const shared = heads / kvHeads;
+      const queries = shared <= tileOf(headDim, kernels.software) ? shared : 1;
+      const kernel = kernels.get('attention_cached', { D4: headDim / 4, QUERIES: queries });
+      recorder.dispatch(kernel, tensors, params, Math.ceil((b * heads) / queries / GROUP));
     },
   };
 }

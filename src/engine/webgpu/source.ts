@@ -1,13 +1,13 @@
-/** `source` with the values of some of its `const NAME = 1u;` replaced. */
+const SETTABLE = /^const (\w+) = \d+u; \/\/ .*set by the host$/gm;
+
+/** `source` with its constants marked `set by the host` set. */
 export function setConstants(source: string, constants: Readonly<Record<string, number>>): string {
-  let text = source;
-  for (const [name, value] of Object.entries(constants)) {
-    const pattern = new RegExp(`\\bconst ${name} = \\d+u;`);
-    if (!pattern.test(text))
-      throw new Error(`shader: expected a constant ${name} to set to ${value}, got none`);
-    text = text.replace(pattern, `const ${name} = ${value}u;`);
+  const names = Array.from(source.matchAll(SETTABLE), (match) => match[1]).sort();
+  const given = Object.keys(constants).sort();
+  if (names.join() !== given.join()) {
+    throw new Error(`shader: expected the constants ${names.join(', ')}, got ${given.join(', ')}`);
   }
-  return text;
+  return source.replace(SETTABLE, (_, name: string) => `const ${name} = ${constants[name]}u;`);
 }
 
 const LOOP =

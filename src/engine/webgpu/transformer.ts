@@ -81,7 +81,7 @@ export function transformerOperations(recorder: Recorder, kernels: Kernels): Tra
       const target = expectShape('swiglu', 'out', out, input.shape);
       const linear = expectShape('swiglu', 'up', up, input.shape);
       const n = input.length;
-      recorder.dispatch(kernels.get('swiglu'), [target, input, linear], { n }, perElement(n));
+      recorder.dispatch(kernels.get('swiglu'), [target, input, linear], { n }, perElement(n / 4));
     },
     swigluBackward(dgate, dup, dout, gate, up) {
       const input = expectF32('swigluBackward', 'gate', gate);
@@ -93,7 +93,7 @@ export function transformerOperations(recorder: Recorder, kernels: Kernels): Tra
         input,
         expectShape('swigluBackward', 'up', up, shape),
       ];
-      recorder.dispatch(kernels.get('swiglu_backward'), tensors, { n }, perElement(n));
+      recorder.dispatch(kernels.get('swiglu_backward'), tensors, { n }, perElement(n / 4));
     },
     add(out, x) {
       const target = expectF32('add', 'out', out);
