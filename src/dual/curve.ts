@@ -2,7 +2,7 @@ import { type Kernels, loadWasm } from '../wasm.ts';
 import { effectiveSampleSize } from './diagnostics.ts';
 import { checkBeta, checkLambda, checkTable, constraintsOf, type ScoreTable } from './problem.ts';
 import type { EffectiveSampleSize } from './solution.ts';
-import { withWorkspace } from './workspace.ts';
+import { COLUMN, withWorkspace } from './workspace.ts';
 
 /** The policy ∝ π_ref·exp((r + λᵀg)/β) on a table of reference samples. */
 export interface PolicyPoint {
@@ -35,9 +35,10 @@ export function describePoliciesWith(
   for (const lambda of lambdas) checkLambda(lambda, constraintsOf(table));
   return withWorkspace(kernels, table, (workspace) =>
     lambdas.map((lambda) => {
-      const { reward, safety, kl, ess } = workspace.describe(beta, lambda);
+      const { reward, safety, kl } = workspace.describe(beta, lambda);
+      const ess = effectiveSampleSize(workspace.column(COLUMN.ess));
       const value = reward + lambda.reduce((sum, price, j) => sum + price * safety[j], 0) - beta * kl;
-      return { lambda: [...lambda], value, reward, safety, kl, ess: effectiveSampleSize(ess) };
+      return { lambda: [...lambda], value, reward, safety, kl, ess };
     }),
   );
 }

@@ -1,7 +1,7 @@
 import { eigenvalues, invert, multiply } from './linear.ts';
 import type { Curvature, EffectiveSampleSize } from './solution.ts';
 import { pairwiseSum, quantile } from './sums.ts';
-import type { Prediction, Statistics } from './workspace.ts';
+import type { Statistics } from './workspace.ts';
 
 /** 0.975-quantile of the standard normal distribution. */
 const Z_95 = 1.959963984540054;
@@ -37,30 +37,31 @@ export function curvatureOf(
 export function lambdaIntervals(
   lambda: readonly number[],
   hessian: readonly (readonly number[])[],
-  { safety, rowSafety }: Pick<Prediction, 'safety' | 'rowSafety'>,
+  rowSafety: readonly Float64Array[],
 ): [number, number][] {
-  const m = lambda.length;
-  const N = rowSafety.length / m;
+  const prompts = rowSafety[0].length;
   const active = lambda.flatMap((value, j) => (value > 0 ? [j] : []));
-  const unbounded = (): [number, number] => [0, Number.POSITIVE_INFINITY];
   const inverse = active.length > 0 ? invert(active.map((i) => active.map((j) => hessian[i][j]))) : undefined;
-  if (N < 2 || (active.length > 0 && !inverse))
-    return lambda.map((value) => (value > 0 ? unbounded() : [0, 0]));
-  const products = new Float64Array(N);
-  const covariance = active.map((i) =>
-    active.map((j) => {
-      for (let n = 0; n < N; n++) {
-        const at = n * m;
-        products[n] = (rowSafety[at + i] - safety[i]) * (rowSafety[at + j] - safety[j]);
-      }
-      return pairwiseSum(products) / (N - 1);
-    }),
-  );
+  if (prompts < 2 || (active.length > 0 && !inverse)) {
+    return lambda.map((value) => (value > 0 ? [0, Number.POSITIVE_INFINITY] : [0, 0]));
+  }
+  const covariance = covarianceOf(active.map((j) => rowSafety[j]));
   const variance = inverse ? multiply(multiply(inverse, covariance), inverse) : [];
   return lambda.map((value, j) => {
     const index = active.indexOf(j);
     if (index < 0) return [0, 0];
-    const half = Z_95 * Math.sqrt(Math.max(0, variance[index][index]) / N);
+    const half = Z_95 * Math.sqrt(Math.max(0, variance[index][index]) / prompts);
     return [Math.max(0, value - half), value + half];
   });
+}
+
+/** Sample covariance of columns of equal length. */
+export function covarianceOf(columns: readonly Float64Array[]): number[][] {
+  const centred = columns.map((column) => {
+    const mean = pairwiseSum(column) / column.length;
+    return column.map((value) => value - mean);
+  });
+  return centred.map((a) =>
+    centred.map((b) => pairwiseSum(a.map((value, n) => value * b[n])) / (a.length - 1)),
+  );
 }

@@ -1,6 +1,7 @@
 /** The entry `dualign/dual`: from scores to λ*, the trade-off and a verdict. WebAssembly and TypeScript, nothing else. */
 export { UserError } from '../errors.ts';
 export { type Kernels, loadWasm } from '../wasm.ts';
+export { type Budget, largestThreshold, largestThresholdWith } from './budget.ts';
 export {
   type CurvePoint,
   describePolicies,
@@ -9,6 +10,8 @@ export {
   tradeOffCurve,
 } from './curve.ts';
 export { evaluateDual, evaluateWith } from './evaluate.ts';
+export { alongDirection, type GridPoint, paretoGrid, solvePath, solvePathWith } from './grid.ts';
+export { type CurveOptions, type SafetyCurve, safetyCurve, safetyCurveWith } from './path.ts';
 export type { DualProblem, Limit, ScoreTable } from './problem.ts';
 export type { Curvature, DualSolution, EffectiveSampleSize, Infeasible, Solved } from './solution.ts';
 export { solveDual, solveWith, thresholdsOf } from './solve.ts';

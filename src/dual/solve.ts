@@ -10,9 +10,9 @@ import {
   type ScoreTable,
 } from './problem.ts';
 import type { DualSolution, Infeasible, Solved } from './solution.ts';
-import { quantile } from './sums.ts';
+import { median } from './sums.ts';
 import { ENOUGH, type Mend, pickingOnly, warningsOf } from './warnings.ts';
-import { type Outcome, type Statistics, type Workspace, withWorkspace } from './workspace.ts';
+import { COLUMN, type Outcome, type Statistics, type Workspace, withWorkspace } from './workspace.ts';
 
 /** A slack of less than this part of a score's range is none. */
 const NO_SLACK = 1e-12;
@@ -133,8 +133,12 @@ export function solveIn(kernels: Kernels, workspace: Workspace, problem: DualPro
     hessian,
     expected: { reward: prediction.reward, safety: prediction.safety },
     kl: prediction.kl,
-    ess: effectiveSampleSize(prediction.ess),
-    lambdaIntervals: lambdaIntervals(lambda, hessian, prediction),
+    ess: effectiveSampleSize(workspace.column(COLUMN.ess)),
+    lambdaIntervals: lambdaIntervals(
+      lambda,
+      hessian,
+      lambda.map((_, j) => workspace.column(COLUMN.safety + j)),
+    ),
     curvature: curvatureOf(statistics, beta, hessian),
     iterations: optimum.evaluations,
     ...verdict,
@@ -220,5 +224,5 @@ function medianVariance(table: ScoreTable, lambda: readonly number[]): number {
     }
     at += count;
   }
-  return quantile(Float64Array.from(variances).sort(), 0.5);
+  return median(Float64Array.from(variances));
 }

@@ -28,3 +28,35 @@ export function quantile(sorted: ArrayLike<number>, q: number): number {
   const above = Math.min(below + 1, sorted.length - 1);
   return sorted[below] + (sorted[above] - sorted[below]) * (position - below);
 }
+
+/** The median, which reorders `values`. */
+export function median(values: Float64Array): number {
+  const upper = values.length >> 1;
+  const high = select(values, upper);
+  if (values.length % 2 === 1) return high;
+  let low = values[0];
+  for (let i = 1; i < upper; i++) low = Math.max(low, values[i]);
+  return low + (high - low) * 0.5;
+}
+
+/** The k-th smallest value, with nothing larger before it (Hoare's quickselect, middle element as pivot). */
+function select(values: Float64Array, k: number): number {
+  let left = 0;
+  let right = values.length - 1;
+  while (left < right) {
+    const pivot = values[(left + right) >> 1];
+    let i = left;
+    let j = right;
+    while (i <= j) {
+      while (values[i] < pivot) i++;
+      while (values[j] > pivot) j--;
+      if (i > j) break;
+      const value = values[i];
+      values[i++] = values[j];
+      values[j--] = value;
+    }
+    if (j < k) left = i;
+    if (k < i) right = j;
+  }
+  return values[k];
+}

@@ -1,7 +1,7 @@
 import { UserError } from '../errors.ts';
 import type { Kernels, WasmExports } from '../wasm.ts';
 import { badScore, constraintsOf, responsesOf, type ScoreTable } from './problem.ts';
-import { pairwiseSum, quantile } from './sums.ts';
+import { median, pairwiseSum } from './sums.ts';
 
 /** Rows of a block, as in assembly/dual/scores.ts. */
 const BLOCK = 256;
@@ -42,11 +42,10 @@ export interface Prediction {
   readonly safety: readonly number[];
   /** KL(π‖π_ref), mean over prompts. */
   readonly kl: number;
-  /** 1/Σp², for each prompt in order. */
-  readonly ess: Float64Array;
-  /** E_p[g_j] of prompt n at [n·m + j]. */
-  readonly rowSafety: Float64Array;
 }
+
+/** Columns of a described row: β·log mean exp, E_p[r], KL, 1/Σp², then E_p[g_j] for each j. */
+export const COLUMN = { value: 0, reward: 1, kl: 2, ess: 3, safety: 4 } as const;
 
 export interface Evaluation {
   readonly value: number;
@@ -120,7 +119,7 @@ export class Workspace {
     this.#newton = this.#granted(wasm.createNewton(constraints));
     this.#partial = this.#granted(wasm.allocate(8 * width * Math.ceil(prompts / BLOCK)));
     this.#radius = this.#granted(wasm.allocate(8 * constraints));
-    this.#rows = this.#granted(wasm.allocate(8 * (4 + constraints) * prompts));
+    this.#rows = this.#granted(wasm.allocate(8 * (COLUMN.safety + constraints) * prompts));
     this.#start = wasm.mark();
     this.#end = this.#start;
   }
@@ -216,8 +215,8 @@ export class Workspace {
   /** The mean range, or the median where a few prompts with huge ranges would carry the mean away. */
   #typicalRange(mean: number, largest: number): number {
     if (largest <= OUTLIER * mean) return mean;
-    const ranges = this.#floats(this.#wasm.rewardRangeOf(this.#scores), this.prompts).slice().sort();
-    return quantile(ranges, 0.5);
+    const ranges = this.#floats(this.#wasm.rewardRangeOf(this.#scores), this.prompts).slice();
+    return median(ranges);
   }
 
   /** The unit of the objective: what a typical prompt can differ by. One response a prompt has none; any will do. */
@@ -255,6 +254,10 @@ export class Workspace {
   /** Minimises the dual over λ ≥ 0, from `start` or from a guess. */
   search(beta: number, thresholds: readonly number[], start?: readonly number[]): Search {
     let guess = start ?? thresholds.map(() => 0);
+    if (start && this.#pruned && beta <= this.#pruned.beta) {
+      const found = inBox(this.#pruned, start) && this.#prunedSearch(beta, thresholds, this.#pruned, start);
+      if (found) return found;
+    }
     if (!start && this.#elements >= SAMPLED_ELEMENTS) {
       const sampled = this.#sampleSearch(beta, thresholds);
       if (sampled) {
@@ -291,31 +294,54 @@ export class Workspace {
     const { status, lambda } = this.#solve(sample, true);
     if (status !== 'converged') return undefined;
     const hessian = this.#floats(wasm.hessianOf(this.#newton), m * m).slice();
-    const { rowSafety } = this.#describe(sample, rows, beta, lambda);
+    this.#describe(sample, rows, beta, lambda);
     const middles = this.#floats(wasm.middleOf(sample), rows * m);
     const radius = lambda.map((_, j) => {
-      const off = Float64Array.from({ length: rows }, (_, n) => rowSafety[n * m + j] - middles[j * rows + n]);
+      const off = this.column(COLUMN.safety + j, rows).map((value, n) => value - middles[j * rows + n]);
       const mean = pairwiseSum(off) / rows;
       const squares = off.map((value) => (value - mean) * (value - mean));
       return (BOX * Math.sqrt(pairwiseSum(squares))) / rows / hessian[j * m + j];
     });
     if (!radius.every(Number.isFinite)) return undefined;
-    this.#floats(this.#radius, m).set(radius);
-    this.#floats(wasm.lambdaOf(this.#newton), m).set(lambda);
-    const box = [wasm.lambdaOf(this.#newton), this.#radius, beta] as const;
-    const part = wasm.keptPart(sample, this.#scratch, ...box);
-    let scores = 0;
-    if (part < WORTH_PRUNING) {
-      // Rows differ: room for a fifth more than the sample kept, and for a pad a row.
-      const capacity = Math.min(this.#elements, Math.ceil(this.#elements * part * 1.2) + 2 * this.prompts);
-      scores = wasm.prune(this.#scores, this.#scratch, ...box, capacity);
-    }
+    const scores = this.#prune(sample, beta, lambda, radius);
     return { scores, beta, centre: lambda, radius };
   }
 
+  /**
+   * Drops the responses that no policy with λ within `radius` of `centre` uses, for evaluations and searches that stay
+   * in that box, at this β or a smaller one. Does nothing where it would drop too few.
+   */
+  focus(beta: number, centre: readonly number[], radius: readonly number[]): void {
+    const wasm = this.#wasm;
+    this.#pruned = undefined;
+    if (wasm.mark() === this.#end) wasm.release(this.#start);
+    const step = Math.max(1, Math.floor(this.prompts / SAMPLE_LEAST));
+    const scores = this.#prune(this.#granted(wasm.sampleRows(this.#scores, step)), beta, centre, radius);
+    if (scores !== 0) this.#pruned = { scores, beta, centre, radius };
+    this.#end = wasm.mark();
+  }
+
+  /** The pruned table; 0 where `sample` says that too much would stay. */
+  #prune(sample: number, beta: number, centre: readonly number[], radius: readonly number[]): number {
+    const wasm = this.#wasm;
+    const at = wasm.lambdaOf(this.#newton);
+    this.#floats(at, this.constraints).set(centre);
+    this.#floats(this.#radius, this.constraints).set(radius);
+    const part = wasm.keptPart(sample, this.#scratch, at, this.#radius, beta);
+    if (part >= WORTH_PRUNING) return 0;
+    // Rows differ: room for a fifth more than the sample kept, and for a pad a row.
+    const capacity = Math.min(this.#elements, Math.ceil(this.#elements * part * 1.2) + 2 * this.prompts);
+    return wasm.prune(this.#scores, this.#scratch, at, this.#radius, beta, capacity);
+  }
+
   /** The search over a pruned table; undefined where it ends outside the box, where the table is not the whole truth. */
-  #prunedSearch(beta: number, thresholds: readonly number[], pruned: PrunedTable): Search | undefined {
-    this.#aim(beta, thresholds, pruned.centre);
+  #prunedSearch(
+    beta: number,
+    thresholds: readonly number[],
+    pruned: PrunedTable,
+    start: readonly number[] = pruned.centre,
+  ): Search | undefined {
+    this.#aim(beta, thresholds, start);
     const found = this.#solve(pruned.scores);
     if (found.status !== 'converged' || !inBox(pruned, found.lambda)) return undefined;
     this.#pruned = pruned;
@@ -376,27 +402,27 @@ export class Workspace {
 
   #prediction(N: number): Prediction {
     const m = this.constraints;
-    const width = 4 + m;
+    const width = COLUMN.safety + m;
     const rows = this.#floats(this.#rows, width * N);
-    const ess = new Float64Array(N);
-    const rowSafety = new Float64Array(N * m);
-    for (let n = 0; n < N; n++) {
-      ess[n] = rows[n * width + 3];
-      for (let j = 0; j < m; j++) rowSafety[n * m + j] = rows[n * width + 4 + j];
-    }
+    const mean = (column: number) => pairwiseSum(rows, N, column, width) / N;
     return {
-      reward: pairwiseSum(rows, N, 1, width) / N,
-      safety: Array.from({ length: m }, (_, j) => pairwiseSum(rows, N, 4 + j, width) / N),
-      kl: pairwiseSum(rows, N, 2, width) / N,
-      ess,
-      rowSafety,
+      reward: mean(COLUMN.reward),
+      safety: Array.from({ length: m }, (_, j) => mean(COLUMN.safety + j)),
+      kl: mean(COLUMN.kl),
     };
+  }
+
+  /** A column of the last description, for each of `rows` prompts in order; until the next one overwrites it. */
+  column(column: number, rows: number = this.prompts): Float64Array {
+    const width = COLUMN.safety + this.constraints;
+    const values = this.#floats(this.#rows, width * rows);
+    return Float64Array.from({ length: rows }, (_, n) => values[n * width + column]);
   }
 
   /** Median effective sample size and mean KL of the policy at λ over about `rows` evenly spaced prompts. */
   sampleSize(beta: number, lambda: readonly number[], rows: number): { median: number; kl: number } {
     const wasm = this.#wasm;
-    const width = 4 + this.constraints;
+    const width = COLUMN.safety + this.constraints;
     const step = Math.max(1, Math.floor(this.prompts / rows));
     const ess: number[] = [];
     const kl: number[] = [];
@@ -406,11 +432,11 @@ export class Workspace {
     for (let n = 0; n < this.prompts; n += step) {
       wasm.describeRows(this.#scores, this.#scratch, wasm.lambdaOf(this.#newton), beta, n, n + 1, out);
       const row = this.#floats(out, width);
-      kl.push(row[2]);
-      ess.push(row[3]);
+      kl.push(row[COLUMN.kl]);
+      ess.push(row[COLUMN.ess]);
     }
     wasm.release(at);
-    return { median: quantile(Float64Array.from(ess).sort(), 0.5), kl: pairwiseSum(kl) / kl.length };
+    return { median: median(Float64Array.from(ess)), kl: pairwiseSum(kl) / kl.length };
   }
 
   /** mean_n max_k Σ_j u_j (g_j − thresholds_j). */

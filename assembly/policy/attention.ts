@@ -1,0 +1,131 @@
+/** Causal attention with grouped queries. A unit of work is one key head of one sequence, with the heads it serves. */
+import { bytesOf } from './lanes';
+import { packColumns, packTransposed, transpose4 } from './pack';
+import { softmaxRow } from './softmax';
+import { dotTile, tile } from './tile';
+
+// @ts-ignore: decorator
+@inline function eights(n: i32): i32 {
+  return (n + 7) & ~7;
+}
+
+/** Bytes of scratch that `attention` needs. */
+export function attentionScratch(t: i32, dim: i32): usize {
+  const [keys, values] = [eights(t) * dim, t * eights(dim)];
+  return bytesOf(keys + values + 4 * dim + 8 * eights(t));
+}
+
+/** out, q `[b, t, heads, dim]`, k, v `[b, t, groups, dim]`, lse `[b, heads, t]`. */
+export function attention(
+  out: usize,
+  lse: usize,
+  q: usize,
+  k: usize,
+  v: usize,
+  t: i32,
+  heads: i32,
+  groups: i32,
+  dim: i32,
+  scale: f32,
+  scratch: usize,
+  first: i32,
+  end: i32,
+): void {
+  const width = eights(t);
+  const keys = scratch;
+  const values = keys + bytesOf(width * dim);
+  const query = values + bytesOf(t * eights(dim));
+  const scores = query + bytesOf(4 * dim);
+  const weights = scores + bytesOf(4 * width);
+  const scoreStep = bytesOf(width);
+  const queryStep = bytesOf(heads * dim);
+  const keyStep = bytesOf(groups * dim);
+  const shared = heads / groups;
+  for (let unit = first; unit < end; unit++) {
+    const batch = unit / groups;
+    const group = unit % groups;
+    const keyAt = bytesOf((batch * t * groups + group) * dim);
+    packTransposed(keys, k + keyAt, keyStep, dim, t);
+    packColumns(values, v + keyAt, keyStep, t, dim);
+    for (let head = group * shared; head < (group + 1) * shared; head++) {
+      const sums = lse + bytesOf((batch * heads + head) * t);
+      for (let i = 0; i < t; i += 4) {
+        const rows = min(4, t - i);
+        const seen = i + rows;
+        const at = bytesOf(((batch * t + i) * heads + head) * dim);
+        transpose4(query, 16, q + at, queryStep, dim, rows);
+        for (let j = 0; j < seen; j += 8) {
+          tile(query, keys + bytesOf(j * dim), 32, dim, scores + bytesOf(j), scoreStep, rows, 8, scale, false);
+        }
+        for (let row = 0; row < rows; row++) {
+          const sum = softmaxRow(scores + <usize>row * scoreStep, i + row + 1, seen);
+          store<f32>(sums + bytesOf(i + row), sum);
+        }
+        transpose4(weights, 16, scores, scoreStep, seen, rows);
+        for (let c = 0; c < dim; c += 8) {
+          const to = out + at + bytesOf(c);
+          tile(weights, values + bytesOf(c * t), 32, seen, to, queryStep, rows, min(8, dim - c), 1, false);
+        }
+      }
+    }
+  }
+}
+
+/** Bytes of scratch that `attentionCached` needs, `shared` heads to a key head. */
+export function attentionCachedScratch(length: i32, shared: i32): usize {
+  return bytesOf(eights(length) * (shared + 4));
+}
+
+/** out, q `[b, heads, dim]`, caches `[b, length, groups, dim]`, lengths u32 `[b]`. */
+export function attentionCached(
+  out: usize,
+  q: usize,
+  kCache: usize,
+  vCache: usize,
+  lengths: usize,
+  length: i32,
+  heads: i32,
+  groups: i32,
+  dim: i32,
+  scale: f32,
+  scratch: usize,
+  first: i32,
+  end: i32,
+): void {
+  const shared = heads / groups;
+  const scoreStep = bytesOf(eights(length));
+  const scores = scratch;
+  const weights = scores + <usize>shared * scoreStep;
+  const headStep = bytesOf(dim);
+  const keyStep = bytesOf(groups * dim);
+  for (let unit = first; unit < end; unit++) {
+    const batch = unit / groups;
+    const group = unit % groups;
+    const count = min(load<i32>(lengths + bytesOf(batch)), length);
+    const at = bytesOf((batch * heads + group * shared) * dim);
+    const keyAt = bytesOf((batch * length * groups + group) * dim);
+    for (let j = 0; j < count; j += 4) {
+      const columns = min(4, count - j);
+      const k0 = kCache + keyAt + <usize>j * keyStep;
+      const k1 = columns > 1 ? k0 + keyStep : k0;
+      const k2 = columns > 2 ? k1 + keyStep : k1;
+      const k3 = columns > 3 ? k2 + keyStep : k2;
+      for (let row = 0; row < shared; row += 2) {
+        const q0 = q + at + <usize>row * headStep;
+        const two = row + 1 < shared;
+        const to = scores + <usize>row * scoreStep + bytesOf(j);
+        dotTile(q0, two ? q0 + headStep : q0, k0, k1, k2, k3, dim, to, scoreStep, two ? 2 : 1, columns, scale, false);
+      }
+    }
+    for (let row = 0; row < shared; row++) softmaxRow(scores + <usize>row * scoreStep, count, count);
+    for (let row = 0; row < shared; row += 4) {
+      const rows = min(4, shared - row);
+      transpose4(weights, 16, scores + <usize>row * scoreStep, scoreStep, count, rows);
+      for (let c = 0; c < dim; c += 8) {
+        const to = out + at + <usize>row * headStep + bytesOf(c);
+        const from = vCache + keyAt + bytesOf(c);
+        tile(weights, from, keyStep, count, to, headStep, rows, min(8, dim - c), 1, false);
+      }
+    }
+  }
+}

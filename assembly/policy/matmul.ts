@@ -1,0 +1,112 @@
+/**
+ * Products of matrices. A unit of work is a block of out, `rowSize` by `columnSize`; which unit a thread gets changes no
+ * bit, because no sum is split but at multiples of a fixed number of terms.
+ */
+import { bytesOf } from './lanes';
+import { copy4, packColumns, packTransposed, transpose4 } from './pack';
+import { dotTile, tile } from './tile';
+
+/** Terms summed before a partial sum is added to out: a panel of that length stays in the L1 cache. */
+const TILE_TERMS: i32 = 256;
+const DOT_TERMS: i32 = 1024;
+/** Rows that do not pay for packing b. */
+const FEW_ROWS: i32 = 8;
+
+/** out `[m, n]` = scale · a `[m, k]` · bᵀ, b `[n, k]`, or added to out. */
+export function matmulDot(
+  out: usize,
+  a: usize,
+  b: usize,
+  m: i32,
+  n: i32,
+  k: i32,
+  scale: f32,
+  accumulate: i32,
+  rowSize: i32,
+  columnSize: i32,
+  scratch: usize,
+  first: i32,
+  end: i32,
+): void {
+  const columnUnits = (n + columnSize - 1) / columnSize;
+  const outStep = bytesOf(n);
+  const step = bytesOf(k);
+  for (let unit = first; unit < end; unit++) {
+    const i0 = (unit / columnUnits) * rowSize;
+    const i1 = min(i0 + rowSize, m);
+    const j0 = (unit % columnUnits) * columnSize;
+    const j1 = min(j0 + columnSize, n);
+    for (let l = 0; l < k; l += DOT_TERMS) {
+      const terms = min(DOT_TERMS, k - l);
+      const add = l > 0 || accumulate != 0;
+      for (let j = j0; j < j1; j += 4) {
+        const columns = min(4, j1 - j);
+        const b0 = b + <usize>j * step + bytesOf(l);
+        const b1 = columns > 1 ? b0 + step : b0;
+        const b2 = columns > 2 ? b1 + step : b1;
+        const b3 = columns > 3 ? b2 + step : b2;
+        for (let i = i0; i < i1; i += 2) {
+          const a0 = a + <usize>i * step + bytesOf(l);
+          const two = i + 1 < i1;
+          const c = out + <usize>i * outStep + bytesOf(j);
+          dotTile(a0, two ? a0 + step : a0, b0, b1, b2, b3, terms, c, outStep, two ? 2 : 1, columns, scale, add);
+        }
+      }
+    }
+  }
+}
+
+/** Bytes of scratch that `matmulTile` needs. */
+export function matmulTileScratch(columnSize: i32): usize {
+  return <usize>TILE_TERMS * (((<usize>columnSize + 7) & ~7) + 4) * 4;
+}
+
+/** out `[m, n]` = scale · a · b, or added to out; a `[m, k]` or stored `[k, m]`, b `[k, n]` or stored `[n, k]`. */
+export function matmulTile(
+  out: usize,
+  a: usize,
+  b: usize,
+  m: i32,
+  n: i32,
+  k: i32,
+  transposeA: i32,
+  transposeB: i32,
+  scale: f32,
+  accumulate: i32,
+  rowSize: i32,
+  columnSize: i32,
+  scratch: usize,
+  first: i32,
+  end: i32,
+): void {
+  const columnUnits = (n + columnSize - 1) / columnSize;
+  const outStep = bytesOf(n);
+  const aStep = bytesOf(transposeA ? m : k);
+  const bStep = bytesOf(transposeB ? k : n);
+  const aPanel = scratch;
+  const bPanels = scratch + ((<usize>TILE_TERMS) << 4);
+  for (let unit = first; unit < end; unit++) {
+    const i0 = (unit / columnUnits) * rowSize;
+    const i1 = min(i0 + rowSize, m);
+    const j0 = (unit % columnUnits) * columnSize;
+    const j1 = min(j0 + columnSize, n);
+    const packs = transposeB != 0 || i1 - i0 > FEW_ROWS;
+    for (let l = 0; l < k; l += TILE_TERMS) {
+      const terms = min(TILE_TERMS, k - l);
+      const add = l > 0 || accumulate != 0;
+      const right = b + (transposeB ? <usize>j0 * bStep + bytesOf(l) : <usize>l * bStep + bytesOf(j0));
+      if (transposeB) packTransposed(bPanels, right, bStep, terms, j1 - j0);
+      else if (packs) packColumns(bPanels, right, bStep, terms, j1 - j0);
+      for (let i = i0; i < i1; i += 4) {
+        const rows = min(4, i1 - i);
+        if (transposeA) copy4(aPanel, 16, a + <usize>l * aStep + bytesOf(i), aStep, terms, rows);
+        else transpose4(aPanel, 16, a + <usize>i * aStep + bytesOf(l), aStep, terms, rows);
+        for (let j = j0; j < j1; j += 8) {
+          const panel = packs ? bPanels + (<usize>(j - j0) * <usize>terms << 2) : right + bytesOf(j - j0);
+          const c = out + <usize>i * outStep + bytesOf(j);
+          tile(aPanel, panel, packs ? 32 : bStep, terms, c, outStep, rows, min(8, j1 - j), scale, add);
+        }
+      }
+    }
+  }
+}
