@@ -10,7 +10,7 @@ fn reduce_max(lane: u32, value: f32) -> f32 {
   return value;
 }
 
-fn reduce_sum_u32(lane: u32, value: u32) -> u32 {
+fn reduce_sum_vec4(lane: u32, value: vec4f) -> vec4f {
   return value;
 }
 

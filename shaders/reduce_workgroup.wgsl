@@ -3,6 +3,7 @@ const LANES = 64u;
 const ROWS = 1u;
 
 var<workgroup> lanes_f32: array<f32, LANES>;
+var<workgroup> lanes_vec4: array<vec4f, LANES>;
 var<workgroup> lanes_u32: array<u32, LANES>;
 
 /// Sum of `value` over the lanes of the row, in a fixed tree.
@@ -34,16 +35,16 @@ fn reduce_max(lane: u32, value: f32) -> f32 {
   return total;
 }
 
-fn reduce_sum_u32(lane: u32, value: u32) -> u32 {
-  lanes_u32[lane] = value;
+fn reduce_sum_vec4(lane: u32, value: vec4f) -> vec4f {
+  lanes_vec4[lane] = value;
   for (var half = LANES / 2u; half > 0u; half = half / 2u) {
     workgroupBarrier();
     if (lane < half) {
-      lanes_u32[lane] = lanes_u32[lane] + lanes_u32[lane + half];
+      lanes_vec4[lane] = lanes_vec4[lane] + lanes_vec4[lane + half];
     }
   }
   workgroupBarrier();
-  let total = lanes_u32[0];
+  let total = lanes_vec4[0];
   workgroupBarrier();
   return total;
 }

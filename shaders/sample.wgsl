@@ -55,23 +55,39 @@ fn rank(x: f32) -> u32 {
   return select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
 }
 
-fn count_from(base: u32, lane: u32, threshold: u32) -> u32 {
-  var count = 0u;
-  for (var i = lane; i < params.vocab; i = i + LANES) {
-    count = count + select(0u, 1u, rank(logits[base + i]) >= threshold);
+/// For each threshold: how many tokens rank at or above it, or, if `weighted`, the sum of their exp((x − maximum) /
+/// temperature). Nothing is added up when `skip`.
+fn mass_from(base: u32, lane: u32, thresholds: vec4u, weighted: bool, maximum: f32, skip: bool) -> vec4f {
+  let end = select(params.vocab, 0u, skip);
+  var sums = vec4f();
+  for (var i = lane; i < end; i = i + LANES) {
+    let x = logits[base + i];
+    var weight = 1.0;
+    if (weighted) {
+      weight = exp_f32((x - maximum) / params.temperature);
+    }
+    sums = sums + select(vec4f(), vec4f(weight), vec4u(rank(x)) >= thresholds);
   }
-  return reduce_sum_u32(lane, count);
+  return reduce_sum_vec4(lane, sums);
 }
 
-fn mass_from(base: u32, lane: u32, threshold: u32, maximum: f32) -> f32 {
-  var sum = 0.0;
-  for (var i = lane; i < params.vocab; i = i + LANES) {
-    let x = logits[base + i];
-    if (rank(x) >= threshold) {
-      sum = sum + exp_f32((x - maximum) / params.temperature);
+/// The largest rank, at least `lowest`, from which upward there is as much as `wanted`: two bits at a time from the top.
+fn threshold_of(base: u32, lane: u32, lowest: u32, wanted: f32, weighted: bool, maximum: f32) -> u32 {
+  var threshold = 0u;
+  var exact = false;
+  for (var shift = 32u; shift > 0u; shift = shift - 2u) {
+    let digits = vec4u(threshold) | (vec4u(1u, 2u, 3u, 3u) << vec4u(shift - 2u));
+    let sums = mass_from(base, lane, max(digits, vec4u(lowest)), weighted, maximum, exact);
+    // unroll
+    for (var digit = 0u; digit < 3u; digit++) {
+      if (sums[digit] >= wanted && !exact) {
+        threshold = digits[digit];
+      }
     }
+    // More bits would not change the set.
+    exact = exact || sums.x == wanted || sums.y == wanted || sums.z == wanted;
   }
-  return reduce_sum(lane, sum);
+  return max(threshold, lowest);
 }
 
 /// The first kept token, in order of id, at which the running sum of probabilities passes the fraction `u` of their total.
@@ -133,24 +149,13 @@ fn main(
     }
     chosen = reduce_min_u32(lane, chosen);
   } else {
-    // The largest rank that leaves at least top_k tokens, bit by bit from the top.
     var threshold = 0u;
     if (params.top_k > 0u && params.top_k < params.vocab) {
-      for (var bit = 0x80000000u; bit > 0u; bit = bit >> 1u) {
-        if (count_from(base, lane, threshold | bit) >= params.top_k) {
-          threshold = threshold | bit;
-        }
-      }
+      threshold = threshold_of(base, lane, 0u, f32(params.top_k), false, maximum);
     }
     if (params.top_p < 1.0) {
-      let wanted = params.top_p * mass_from(base, lane, threshold, maximum);
-      var nucleus = 0u;
-      for (var bit = 0x80000000u; bit > 0u; bit = bit >> 1u) {
-        if (mass_from(base, lane, max(nucleus | bit, threshold), maximum) >= wanted) {
-          nucleus = nucleus | bit;
-        }
-      }
-      threshold = max(nucleus, threshold);
+      let total = mass_from(base, lane, vec4u(threshold), true, maximum, false).x;
+      threshold = threshold_of(base, lane, threshold, params.top_p * total, true, maximum);
     }
     let counter = vec4u(streams[2u * source], streams[2u * source + 1u], lengths[source], 0u);
     let u = f32(philox(counter, vec2u(params.key0, params.key1)) >> 8u) * 5.9604645e-8;
