@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Engine, Tensor } from '../../src/engine/engine.ts';
 import { Inputs } from './inputs.ts';
-import { noGpu, openEngine, variants } from './support.ts';
+import { noGpu } from './support.ts';
 import { values } from './values.ts';
+import { openEngine, variants } from './variants.ts';
 
 const ROWS = 37;
 

@@ -1,7 +1,8 @@
 import { afterAll, describe, test } from 'vitest';
 import type { Engine, Tensor } from '../../src/engine/engine.ts';
 import { Inputs } from './inputs.ts';
-import { differences, expectClose, noGpu, openEngine } from './support.ts';
+import { differences, expectClose, noGpu } from './support.ts';
+import { openEngine } from './variants.ts';
 
 type Input = { data: Float32Array; shape: readonly number[] };
 

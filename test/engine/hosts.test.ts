@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { OPERATIONS } from './operations.ts';
 import { noGpu } from './support.ts';
+import { variants } from './variants.ts';
 
 const script = fileURLToPath(new URL('./identity.ts', import.meta.url));
 const deno = fileURLToPath(new URL('../../node_modules/.bin/deno', import.meta.url));
@@ -34,7 +35,7 @@ describe.skipIf(noGpu || !hosts.Deno)('Node and Deno', () => {
     expect([node.code, other.code]).toEqual([0, 0]);
     const [driver, ...digests] = node.stdout.trim().split('\n');
     const [otherDriver, ...otherDigests] = other.stdout.trim().split('\n');
-    expect(digests.length).toBe(OPERATIONS.length);
+    expect(digests.length).toBe(variants.length * OPERATIONS.length);
     if ([driver, otherDriver].every((name) => /swiftshader/i.test(name)))
       expect(otherDigests).toEqual(digests);
   });

@@ -3,7 +3,8 @@ import type { Engine, Tensor } from '../../src/engine/engine.ts';
 import { createWebGpuEngine } from '../../src/engine/webgpu/engine.ts';
 import { bucketSize } from '../../src/engine/webgpu/memory.ts';
 import { requestDevice } from '../../src/host/gpu.ts';
-import { noGpu, openEngine } from './support.ts';
+import { noGpu } from './support.ts';
+import { openEngine } from './variants.ts';
 
 test('pool buckets hold what is asked for and waste at most a quarter', () => {
   for (const bytes of [0, 1, 256, 257, 1000, 4096, 5000, 123_457, 2 ** 20 + 4, 3 * 2 ** 27]) {

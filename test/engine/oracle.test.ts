@@ -1,7 +1,8 @@
 import { afterAll, describe, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { OPERATIONS } from './operations.ts';
-import { expectOracle, noGpu, openEngine, variants } from './support.ts';
+import { expectOracle, noGpu } from './support.ts';
+import { openEngine, variants } from './variants.ts';
 
 describe.skipIf(noGpu).each(variants)('operations agree with the f64 oracle, %s', (variant) => {
   const opened: Promise<Engine> | undefined = noGpu ? undefined : openEngine(variant);

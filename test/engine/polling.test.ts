@@ -1,7 +1,8 @@
 import { performance } from 'node:perf_hooks';
 import { setImmediate as immediately } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { noGpu, openEngine } from './support.ts';
+import { noGpu } from './support.ts';
+import { openEngine } from './variants.ts';
 
 test.skipIf(noGpu)('waiting for the device leaves the event loop of Node idle', async () => {
   const engine = await openEngine();

@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Engine, SampleOptions } from '../../src/engine/engine.ts';
 import { philox } from '../../src/random.ts';
-import { noGpu, openEngine } from './support.ts';
+import { noGpu } from './support.ts';
+import { openEngine } from './variants.ts';
 
 const DRAWS = 20_000;
 

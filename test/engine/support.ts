@@ -1,7 +1,6 @@
 /** What the engine's tests share: devices, reproducible inputs, and comparison with the oracle. */
 import { expect } from 'vitest';
-import type { DeviceInfo, Engine, Tensor } from '../../src/engine/engine.ts';
-import { createWebGpuEngine } from '../../src/engine/webgpu/engine.ts';
+import type { Engine, Tensor } from '../../src/engine/engine.ts';
 import { messageOf } from '../../src/errors.ts';
 import { requestDevice } from '../../src/host/gpu.ts';
 import { ReferenceEngine } from '../support/reference_engine.ts';
@@ -18,20 +17,6 @@ export const noGpu: string | undefined = await requestDevice().then(
     return messageOf(error);
   },
 );
-
-/** Software drivers reduce a row in one invocation, GPUs in a workgroup; the name of the driver decides. */
-export const variants = ['rows by invocation', 'rows by workgroup'] as const;
-
-export async function openEngine(variant: (typeof variants)[number] = variants[0]): Promise<Engine> {
-  const { device, info } = await requestDevice();
-  const named: DeviceInfo = {
-    ...info,
-    vendor: '',
-    device: '',
-    description: variant === variants[0] ? 'SwiftShader' : 'a GPU',
-  };
-  return createWebGpuEngine(device, named);
-}
 
 export function expectClose(
   actual: ArrayLike<number>,

@@ -71,7 +71,7 @@ export class Pool {
     if (bytes > limit) {
       throw new UserError(
         `tensor: expected at most ${limit} bytes, the largest buffer this GPU driver binds, got ${bytes}. ` +
-          'Use a smaller batch or a shorter sequence.',
+          'Use a smaller batch, shorter sequences or a smaller model.',
       );
     }
     const size = Math.min(bucketSize(bytes), limit);
