@@ -11,8 +11,7 @@ import { dotTile, tile } from './tile';
 
 /** Bytes of scratch that `attention` needs. */
 export function attentionScratch(t: i32, dim: i32): usize {
-  const [keys, values] = [eights(t) * dim, t * eights(dim)];
-  return bytesOf(keys + values + 4 * dim + 8 * eights(t));
+  return bytesOf(eights(t) * dim + t * eights(dim) + 4 * dim + 8 * eights(t));
 }
 
 /** out, q `[b, t, heads, dim]`, k, v `[b, t, groups, dim]`, lse `[b, heads, t]`. */

@@ -1,4 +1,4 @@
-import { bytesOf, exp4, mad } from './lanes';
+import { bytesOf, exp4 } from './lanes';
 import { copy4, packColumns, packTransposed, transpose4 } from './pack';
 import { tile } from './tile';
 
@@ -132,8 +132,8 @@ export function attentionBackward(
           const row = at + <usize>from * queryStep;
           copy4(packed, 16, slopes + corner, scoreStep, terms, 4);
           for (let c = 0; c < dim; c += 8) {
-            const [to, with] = [dk + key + bytesOf(c), q + row + bytesOf(c)];
-            tile(packed, with, queryStep, terms, to, keyStep, rows, min(8, dim - c), 1, true);
+            const to = dk + key + bytesOf(c);
+            tile(packed, q + row + bytesOf(c), queryStep, terms, to, keyStep, rows, min(8, dim - c), 1, true);
           }
           copy4(packed, 16, scores + corner, scoreStep, terms, 4);
           for (let c = 0; c < dim; c += 8) {

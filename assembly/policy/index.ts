@@ -1,0 +1,10 @@
+/** The CPU engine's kernels. Each takes, after what it computes, a thread's scratch and its units of work [first, end). */
+export { attention, attentionCached, attentionCachedScratch, attentionScratch } from './attention';
+export { attentionBackward, attentionBackwardScratch } from './attention_backward';
+export { add, swiglu, swigluBackward } from './elementwise';
+export { dpo, maskedSum, maskedSumBackward, tokenLogps, tokenLogpsBackward } from './losses';
+export { matmulDot, matmulTile, matmulTileScratch } from './matmul';
+export { adamw, sumBlocks, sumSquaresBlocks } from './optimizer';
+export { cacheWrite, gatherRows, rmsnorm, rmsnormBackward, rope } from './rows';
+export { advance, sample, sampleScratch } from './sample';
+export const heapBase: usize = __heap_base;

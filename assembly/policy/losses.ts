@@ -1,0 +1,123 @@
+/** Log-probabilities and preference losses; a unit of work is one row. */
+import { exp, log } from '../math';
+import { bytesOf, exp4, loadPart, storePart } from './lanes';
+import { expSum, logSum, rowMax } from './softmax';
+
+/** logps `[n]` = log softmax(logits `[n, vocab]`)[targets]; lse `[n]`. */
+export function tokenLogps(
+  logps: usize,
+  lse: usize,
+  logits: usize,
+  targets: usize,
+  vocab: i32,
+  scratch: usize,
+  first: i32,
+  end: i32,
+): void {
+  for (let i = first; i < end; i++) {
+    const row = logits + <usize>i * bytesOf(vocab);
+    const most = rowMax(row, vocab);
+    const sum = logSum(most, expSum(row, vocab, most, 1, 0));
+    const target = min(load<u32>(targets + bytesOf(i)), <u32>vocab - 1);
+    store<f32>(lse + bytesOf(i), sum);
+    store<f32>(logps + bytesOf(i), load<f32>(row + bytesOf(<i32>target)) - sum);
+  }
+}
+
+/** dlogits `[n, vocab]` = dlogps · (onehot(targets) - softmax(logits)). */
+export function tokenLogpsBackward(
+  dlogits: usize,
+  dlogps: usize,
+  logits: usize,
+  lse: usize,
+  targets: usize,
+  vocab: i32,
+  scratch: usize,
+  first: i32,
+  end: i32,
+): void {
+  for (let i = first; i < end; i++) {
+    const row = logits + <usize>i * bytesOf(vocab);
+    const to = dlogits + <usize>i * bytesOf(vocab);
+    const gradient = load<f32>(dlogps + bytesOf(i));
+    const factor = f32x4.splat(-gradient);
+    const sum = f32x4.splat(load<f32>(lse + bytesOf(i)));
+    let j = 0;
+    for (; j + 4 <= vocab; j += 4) {
+      v128.store(to + bytesOf(j), f32x4.mul(factor, exp4(f32x4.sub(v128.load(row + bytesOf(j)), sum))));
+    }
+    const rest = vocab - j;
+    if (rest > 0) {
+      const p = exp4(f32x4.sub(loadPart(row + bytesOf(j), rest), sum));
+      storePart(to + bytesOf(j), f32x4.mul(factor, p), rest);
+    }
+    const target = to + bytesOf(<i32>min(load<u32>(targets + bytesOf(i)), <u32>vocab - 1));
+    store<f32>(target, load<f32>(target) + gradient);
+  }
+}
+
+/** out `[b]` = Σ x `[b, t]` · mask `[b, t]`. */
+export function maskedSum(
+  out: usize,
+  x: usize,
+  mask: usize,
+  t: i32,
+  scratch: usize,
+  first: i32,
+  end: i32,
+): void {
+  for (let i = first; i < end; i++) {
+    let sum: f64 = 0;
+    for (let j = i * t; j < (i + 1) * t; j++) sum += <f64>load<f32>(x + bytesOf(j)) * <f64>load<f32>(mask + bytesOf(j));
+    store<f32>(out + bytesOf(i), <f32>sum);
+  }
+}
+
+/** dinp `[b, t]` = dout `[b]` · mask `[b, t]`. */
+export function maskedSumBackward(
+  dinp: usize,
+  dout: usize,
+  mask: usize,
+  t: i32,
+  scratch: usize,
+  first: i32,
+  end: i32,
+): void {
+  for (let i = first; i < end; i++) {
+    const gradient = load<f32>(dout + bytesOf(i));
+    for (let j = i * t; j < (i + 1) * t; j++) store<f32>(dinp + bytesOf(j), gradient * load<f32>(mask + bytesOf(j)));
+  }
+}
+
+/** log(1 + exp(x)) */
+function softplus(x: f64): f64 {
+  return max(x, 0) + log(1 + exp(-abs(x)));
+}
+
+/** Losses `[pairs]` and their slopes `[2·pairs]` of direct preference optimisation, chosen rows before rejected. */
+export function dpo(
+  losses: usize,
+  dlogps: usize,
+  logps: usize,
+  refLogps: usize,
+  labels: usize,
+  pairs: i32,
+  beta: f64,
+  scale: f64,
+  scratch: usize,
+  first: i32,
+  end: i32,
+): void {
+  for (let i = first; i < end; i++) {
+    const chosen = bytesOf(i);
+    const rejected = bytesOf(pairs + i);
+    const ahead = <f64>load<f32>(logps + chosen) - <f64>load<f32>(refLogps + chosen);
+    const behind = <f64>load<f32>(logps + rejected) - <f64>load<f32>(refLogps + rejected);
+    const delta = beta * (ahead - behind);
+    const label = <f64>load<f32>(labels + chosen);
+    const slope = <f32>(scale * beta * (1 / (1 + exp(-delta)) - label));
+    store<f32>(losses + chosen, <f32>(label * softplus(-delta) + (1 - label) * softplus(delta)));
+    store<f32>(dlogps + chosen, slope);
+    store<f32>(dlogps + rejected, -slope);
+  }
+}
