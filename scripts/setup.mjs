@@ -24,6 +24,7 @@ const BUILD_INPUTS = [
   'src',
   'align.ts',
   'asconfig.json',
+  'asconfig.policy.json',
   'build.mjs',
   'package.json',
   'tsconfig.json',
@@ -31,6 +32,7 @@ const BUILD_INPUTS = [
 ];
 const BUILD_OUTPUTS = [
   'src/generated/wasm.ts',
+  'src/generated/policy_wasm.ts',
   'src/generated/shaders.ts',
   'dist/dualign.mjs',
   'dist/dual.mjs',

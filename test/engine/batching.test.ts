@@ -1,9 +1,9 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Engine, Tensor } from '../../src/engine/engine.ts';
 import { Inputs } from './inputs.ts';
-import { noGpu } from './support.ts';
+import { engineVariants } from './support.ts';
 import { values } from './values.ts';
-import { openEngine, variants } from './variants.ts';
+import { openEngine } from './variants.ts';
 
 const ROWS = 37;
 
@@ -86,12 +86,12 @@ const PROGRAMS: readonly [string, Program][] = [
   ],
 ];
 
-describe.skipIf(noGpu).each(variants)('a row has the same bits whatever stands beside it, %s', (variant) => {
-  const opened: Promise<Engine> | undefined = noGpu ? undefined : openEngine(variant);
-  afterAll(async () => (await opened)?.destroy());
+describe.each(engineVariants)('a row has the same bits whatever stands beside it, %s', (variant) => {
+  const opened: Promise<Engine> = openEngine(variant);
+  afterAll(async () => (await opened).destroy());
 
   test.each(PROGRAMS)('%s', async (_, program) => {
-    const engine = (await opened)!;
+    const engine = await opened;
     const run = async (rows: number) => {
       const size = (width: number[]) => width.reduce((a, b) => a * b, 1);
       const pick = (label: string, width: number[], scale = 1) =>

@@ -3,7 +3,7 @@ import type { Engine, Tensor } from '../../src/engine/engine.ts';
 import { createWebGpuEngine } from '../../src/engine/webgpu/engine.ts';
 import { bucketSize } from '../../src/engine/webgpu/memory.ts';
 import { requestDevice } from '../../src/host/gpu.ts';
-import { noGpu } from './support.ts';
+import { engines, noGpu } from './support.ts';
 import { openEngine } from './variants.ts';
 
 test('pool buckets hold what is asked for and waste at most a quarter', () => {
@@ -15,13 +15,13 @@ test('pool buckets hold what is asked for and waste at most a quarter', () => {
   }
 });
 
-describe.skipIf(noGpu)('memory', () => {
-  const opened: Promise<Engine> | undefined = noGpu ? undefined : openEngine();
-  afterAll(async () => (await opened)?.destroy());
+describe.each(engines)('memory, %s', (name) => {
+  const opened: Promise<Engine> = openEngine(name);
+  afterAll(async () => (await opened).destroy());
   const floats = (...values: number[]) => Float32Array.from(values);
 
   test('a new tensor is zero, also where its memory held something before', async () => {
-    const engine = (await opened)!;
+    const engine = await opened;
     for (let round = 0; round < 3; round++) {
       const tensor = engine.tensor([100]);
       expect((await engine.read(tensor)).every((x) => x === 0)).toBe(true);
@@ -31,7 +31,7 @@ describe.skipIf(noGpu)('memory', () => {
   });
 
   test('operations that add to a recycled tensor add to zeros', async () => {
-    const engine = (await opened)!;
+    const engine = await opened;
     const one = engine.upload(floats(1), [1, 1]);
     for (const act of ['add', 'matmul', 'view', 'write to a view'] as const) {
       const used = engine.upload(new Float32Array(100).fill(5), [100]);
@@ -49,7 +49,7 @@ describe.skipIf(noGpu)('memory', () => {
   });
 
   test('writes, operations, copies and reads take effect in program order', async () => {
-    const engine = (await opened)!;
+    const engine = await opened;
     const x = engine.upload(floats(1, 2), [2]);
     const sum = engine.tensor([2]);
     engine.add(sum, x);
@@ -70,7 +70,7 @@ describe.skipIf(noGpu)('memory', () => {
   });
 
   test('a freed tensor keeps its last operations, though its memory is used again at once', async () => {
-    const engine = (await opened)!;
+    const engine = await opened;
     const sum = engine.tensor([4]);
     for (let i = 1; i <= 600; i++) {
       const term = engine.upload(new Float32Array(4).fill(i), [4]);
@@ -81,7 +81,7 @@ describe.skipIf(noGpu)('memory', () => {
   });
 
   test('views share memory with their tensor and may be inputs beside an output in the same one', async () => {
-    const engine = (await opened)!;
+    const engine = await opened;
     const whole = engine.tensor([192]);
     const [a, b, c] = [0, 64, 128].map((offset) => engine.view(whole, offset, [2, 2]));
     engine.write(a, floats(1, 2, 3, 4));
@@ -106,7 +106,7 @@ describe.skipIf(noGpu)('memory', () => {
   });
 
   test('an operation on a view leaves what follows the view alone', async () => {
-    const engine = (await opened)!;
+    const engine = await opened;
     for (const count of [1, 2, 3, 5]) {
       const filled = () => engine.upload(new Float32Array(200).fill(5), [200]);
       const view = (of: Tensor) => engine.view(of, 64, [1, count]);
@@ -123,7 +123,7 @@ describe.skipIf(noGpu)('memory', () => {
   });
 
   test('more than 65535 workgroups', async () => {
-    const engine = (await opened)!;
+    const engine = await opened;
     const length = 65_535 * 64 + 100;
     const x = engine.upload(new Float32Array(length).fill(1.5), [length]);
     engine.add(x, engine.upload(new Float32Array(length).fill(1), [length]));
@@ -132,13 +132,13 @@ describe.skipIf(noGpu)('memory', () => {
   });
 
   test('u32 tensors keep all 32 bits', async () => {
-    const engine = (await opened)!;
+    const engine = await opened;
     const tensor = engine.upload(Uint32Array.of(0xffffffff, 0x80000000, 1), [3]);
     expect([...(await engine.readU32(tensor))]).toEqual([0xffffffff, 0x80000000, 1]);
   });
 
   test('what does not fit is refused by name', async () => {
-    const engine = (await opened)!;
+    const engine = await opened;
     const f = (...shape: number[]) => engine.tensor(shape);
     const u = (...shape: number[]) => engine.tensor(shape, 'u32');
     const freed = f(2);
@@ -168,25 +168,8 @@ describe.skipIf(noGpu)('memory', () => {
     await expect(engine.readU32(f(2))).rejects.toThrow('readU32: expected a u32 tensor, got f32');
   });
 
-  test('an error the device reports, or its loss, rejects the next read', async () => {
-    const { device, info } = await requestDevice();
-    const engine = createWebGpuEngine(device, info);
-    const tensor = engine.upload(floats(1), [1]);
-    expect(await engine.read(tensor)).toEqual(floats(1));
-    device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE });
-    await expect(engine.read(tensor)).rejects.toThrow('The GPU reported an error: ');
-
-    const second = await requestDevice();
-    const other = createWebGpuEngine(second.device, second.info);
-    const lost = other.upload(floats(1), [1]);
-    second.device.destroy();
-    await second.device.lost;
-    await expect(other.read(lost)).rejects.toThrow('The GPU device was lost: ');
-    engine.destroy();
-  });
-
   test('an engine that was destroyed refuses work and rejects reads under way', async () => {
-    const engine = await openEngine();
+    const engine = await openEngine(name);
     const tensor = engine.tensor([2]);
     const reading = engine.read(tensor);
     engine.destroy();
@@ -195,4 +178,22 @@ describe.skipIf(noGpu)('memory', () => {
     expect(() => engine.add(tensor, tensor)).toThrow('The engine was destroyed');
     await expect(engine.read(tensor)).rejects.toThrow('The engine was destroyed');
   });
+});
+
+test.skipIf(noGpu)('an error the device reports, or its loss, rejects the next read', async () => {
+  const { device, info } = await requestDevice();
+  const engine = createWebGpuEngine(device, info);
+  const one = Float32Array.of(1);
+  const tensor = engine.upload(one, [1]);
+  expect(await engine.read(tensor)).toEqual(one);
+  device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE });
+  await expect(engine.read(tensor)).rejects.toThrow('The GPU reported an error: ');
+
+  const second = await requestDevice();
+  const other = createWebGpuEngine(second.device, second.info);
+  const lost = other.upload(one, [1]);
+  second.device.destroy();
+  await second.device.lost;
+  await expect(other.read(lost)).rejects.toThrow('The GPU device was lost: ');
+  engine.destroy();
 });

@@ -1,14 +1,14 @@
 import { afterAll, describe, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { OPERATIONS } from './operations.ts';
-import { expectOracle, noGpu } from './support.ts';
-import { openEngine, variants } from './variants.ts';
+import { engineVariants, expectOracle } from './support.ts';
+import { openEngine } from './variants.ts';
 
-describe.skipIf(noGpu).each(variants)('operations agree with the f64 oracle, %s', (variant) => {
-  const opened: Promise<Engine> | undefined = noGpu ? undefined : openEngine(variant);
-  afterAll(async () => (await opened)?.destroy());
+describe.each(engineVariants)('operations agree with the f64 oracle, %s', (variant) => {
+  const opened: Promise<Engine> = openEngine(variant);
+  afterAll(async () => (await opened).destroy());
 
   test.each(OPERATIONS)('%s', async (_, program) => {
-    await expectOracle((await opened)!, program, { absolute: 2e-5, relative: 2e-5 });
+    await expectOracle(await opened, program, { absolute: 2e-5, relative: 2e-5 });
   });
 });

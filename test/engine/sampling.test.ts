@@ -1,18 +1,18 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Engine, SampleOptions } from '../../src/engine/engine.ts';
 import { philox } from '../../src/random.ts';
-import { noGpu } from './support.ts';
+import { engines } from './support.ts';
 import { openEngine } from './variants.ts';
 
 const DRAWS = 20_000;
 
-describe.skipIf(noGpu)('sample', () => {
-  const opened: Promise<Engine> | undefined = noGpu ? undefined : openEngine();
-  afterAll(async () => (await opened)?.destroy());
+describe.each(engines)('sample, %s', (name) => {
+  const opened: Promise<Engine> = openEngine(name);
+  afterAll(async () => (await opened).destroy());
 
   /** Tokens drawn for `rows` copies of one row of logits, stream and length numbered by row. */
   async function draw(logits: number[], rows: number, options: Partial<SampleOptions>): Promise<Uint32Array> {
-    const engine = (await opened)!;
+    const engine = await opened;
     const vocab = logits.length;
     const repeated = engine.upload(
       Float32Array.from({ length: rows * vocab }, (_, i) => logits[i % vocab]),
@@ -110,9 +110,9 @@ describe.skipIf(noGpu)('sample', () => {
   });
 });
 
-describe.skipIf(noGpu)('advance', () => {
+describe.each(engines)('advance, %s', (name) => {
   test('appends until a row ends or is full, and keeps finished rows as they are', async () => {
-    const engine = await openEngine();
+    const engine = await openEngine(name);
     const upload = (values: number[], shape = [values.length]) =>
       engine.upload(Uint32Array.from(values), shape);
     const tokens = upload([1, 0, 0, 1, 0, 0, 1, 1, 0], [3, 3]);

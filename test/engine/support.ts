@@ -5,6 +5,7 @@ import { messageOf } from '../../src/errors.ts';
 import { requestDevice } from '../../src/host/gpu.ts';
 import { ReferenceEngine } from '../support/reference_engine.ts';
 import { values } from './values.ts';
+import { type EngineName, variants } from './variants.ts';
 
 /** Why there is no WebGPU here, or undefined. */
 export const noGpu: string | undefined = await requestDevice().then(
@@ -17,6 +18,10 @@ export const noGpu: string | undefined = await requestDevice().then(
     return messageOf(error);
   },
 );
+
+/** Engines that can be opened here: the CPU's everywhere, and WebGPU once or in each of its variants. */
+export const engines: readonly EngineName[] = ['cpu', ...(noGpu ? [] : [variants[0]])];
+export const engineVariants: readonly EngineName[] = ['cpu', ...(noGpu ? [] : variants)];
 
 export function expectClose(
   actual: ArrayLike<number>,

@@ -1,4 +1,5 @@
-/** Engines that tests of the model run on: the oracle, storing f32 as a device does, and WebGPU where there is one. */
+/** Engines that tests of the model run on: the oracle, storing f32 as a device does, the CPU's, WebGPU where there is one. */
+import { createCpuEngine } from '../../src/engine/cpu/engine.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { createWebGpuEngine } from '../../src/engine/webgpu/engine.ts';
 import { messageOf } from '../../src/errors.ts';
@@ -15,7 +16,10 @@ async function openWebGpu(): Promise<Engine> {
   return createWebGpuEngine(device, info);
 }
 
-export const engines: EngineCase[] = [{ name: 'reference', open: async () => new ReferenceEngine('f32') }];
+export const engines: EngineCase[] = [
+  { name: 'reference', open: async () => new ReferenceEngine('f32') },
+  { name: 'CPU', open: () => createCpuEngine() },
+];
 try {
   (await openWebGpu()).destroy();
   engines.push({ name: 'WebGPU', open: openWebGpu });

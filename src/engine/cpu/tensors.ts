@@ -36,9 +36,11 @@ export function tensorOperations(runner: Runner): TensorOperations {
   }
 
   async function giveTurn(): Promise<void> {
-    if (performance.now() - turn < TURN_MS) return;
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    turn = performance.now();
+    if (performance.now() - turn < TURN_MS) await undefined;
+    else {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      turn = performance.now();
+    }
     runner.check();
   }
 
