@@ -17,7 +17,8 @@ export {
   valueOf,
 } from './dual/newton';
 export { keptPart, prune, sampleRows } from './dual/prune';
-export { countOf, createScores, logCountOf, middleOf, rewardRangeOf, startOf, statisticsOf } from './dual/scores';
+export { drawTimes, weightedSum, weightedSums } from './dual/resample';
+export { countOf, createScores, logCountOf, meanOf, middleOf, rewardRangeOf, startOf, statisticsOf, topOf } from './dual/scores';
 export { createScratch } from './dual/softmax';
 export { isDescribed, solve } from './dual/solve';
 export { cos, exp, log, logAll, sin } from './math';

@@ -18,9 +18,11 @@ export interface WasmExports {
   startOf(scores: number): number;
   countOf(scores: number): number;
   logCountOf(scores: number): number;
+  meanOf(scores: number): number;
   middleOf(scores: number): number;
   rewardRangeOf(scores: number): number;
   statisticsOf(scores: number): number;
+  topOf(scores: number): number;
   loadRows(
     scores: number,
     firstRow: number,
@@ -54,6 +56,7 @@ export interface WasmExports {
     endBlock: number,
     partial: number,
     out: number,
+    times: number,
   ): void;
   describeRows(
     scores: number,
@@ -72,6 +75,10 @@ export interface WasmExports {
     partial: number,
   ): void;
   sumBlocks(partial: number, blocks: number, width: number): void;
+  // dual/resample.ts
+  drawTimes(times: number, rows: number, key0: number, key1: number, replicate: number): void;
+  weightedSum(values: number, rows: number, times: number): number;
+  weightedSums(values: number, rows: number, width: number, times: number, out: number): void;
   // dual/newton.ts, dual/solve.ts
   createNewton(constraints: number): number;
   rangeOf(newton: number): number;
@@ -85,7 +92,14 @@ export interface WasmExports {
   begin(newton: number, beta: number, unit: number, least: number): void;
   absorb(newton: number, sums: number, prompts: number): void;
   next(newton: number): number;
-  solve(newton: number, scores: number, scratch: number, partial: number, out: number): number;
+  solve(
+    newton: number,
+    scores: number,
+    scratch: number,
+    partial: number,
+    out: number,
+    times: number,
+  ): number;
   isDescribed(newton: number): number;
 }
 

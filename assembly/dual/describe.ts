@@ -5,10 +5,10 @@ import { lanes } from './evaluate';
 import { BLOCK, Scores } from './scores';
 import { compact, CUTOFF, exponentiate, kept, plane, reduce, safety, Scratch, top, total } from './softmax';
 
-/** f64 a row takes in `describeRows`: β·log mean exp, E_p[r], KL(p‖uniform), 1/Σp², then E_p[g_j]. */
+/** f64 a row takes in `describeRows`: E_p[r], KL(p‖uniform), 1/Σp², then E_p[g_j]. */
 // @ts-ignore: decorator
 @inline export function descriptionWidth(constraints: i32): i32 {
-  return 4 + constraints;
+  return 3 + constraints;
 }
 
 /** Writes f64[endRow - firstRow][descriptionWidth] to `out`. */
@@ -54,18 +54,16 @@ export function describeRow(scores: Scores, scratch: Scratch, beta: f64, row: i3
   }
   const inverse = 1.0 / total;
   const logRatio = log(total) - get(scores.logCount, row);
-  const rewardTop = get(scores.top, row);
-  set(out, 0, rewardTop + top + beta * logRatio);
-  set(out, 1, rewardTop + lanes(rewards) * inverse);
-  set(out, 2, max(0.0, lanes(exponents) * inverse - logRatio));
-  set(out, 3, (total * total) / lanes(squares));
+  set(out, 0, get(scores.top, row) + lanes(rewards) * inverse);
+  set(out, 1, max(0.0, lanes(exponents) * inverse - logRatio));
+  set(out, 2, (total * total) / lanes(squares));
   for (let j = 0; j < scores.constraints; j++) {
     const g = safety + (<usize>j) * plane;
     let sum = f64x2.splat(0.0);
     for (let i: usize = 0; i < size; i += 16) {
       sum = f64x2.add(sum, f64x2.mul(v128.load(weight + i), v128.load(g + i)));
     }
-    set(out, 4 + j, get(scores.middle, j * scores.prompts + row) + lanes(sum) * inverse);
+    set(out, 3 + j, get(scores.middle, j * scores.prompts + row) + lanes(sum) * inverse);
   }
 }
 

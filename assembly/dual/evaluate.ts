@@ -1,5 +1,6 @@
 /** Value, gradient and Hessian of the dual in one pass over the scores, block of rows by block of rows. */
 import { logAll, POWER_SCALE } from '../math';
+import { get, set } from './box';
 import { describeRow, descriptionWidth } from './describe';
 import { BLOCK, Scores } from './scores';
 import {
@@ -24,7 +25,7 @@ import {
 
 /**
  * Evaluates blocks of rows; with `out` other than 0, each row is described too, from `out` on for the first row of the
- * table (describe.ts). For each block from `firstBlock` to `endBlock` (not included), writes the sums over its rows of
+ * table (describe.ts); with `times` other than 0, row n counts times[n] times (f64). For each block from `firstBlock` to `endBlock` (not included), writes the sums over its rows of
  * β·log mean_k exp(s), E_p[g] and Cov_p[g] into f64[blocks][evaluationWidth], all for centred scores.
  */
 export function evaluateBlocks(
@@ -36,6 +37,7 @@ export function evaluateBlocks(
   endBlock: i32,
   partial: usize,
   out: usize,
+  times: usize,
 ): void {
   const m = scores.constraints;
   const size = (<usize>evaluationWidth(m)) << 3;
@@ -46,26 +48,32 @@ export function evaluateBlocks(
     memory.fill(sums, 0, size);
     let value = 0.0;
     for (let row = firstRow; row < endRow; row++) {
+      const counted = times == 0 ? 1.0 : get(times, row);
+      if (counted == 0.0) {
+        set(scratch.total, row - firstRow, 1.0);
+        continue;
+      }
       const first = (<usize>load<u32>(scores.start + ((<usize>row) << 2))) << 3;
       reduce(scores, scratch, lambda, beta, first, load<i32>(scores.count + ((<usize>row) << 2)));
-      value += top;
+      value += counted * top;
       let weight: f64;
       if (m == 1 && !compact && out == 0) {
-        weight = sweep(scratch.score, beta, sums + 8);
+        weight = sweep(scratch.score, beta, sums + 8, counted);
       } else {
         exponentiate(scratch, beta);
-        moments(scratch, m, sums + 8);
+        moments(scratch, m, sums + 8, counted);
         weight = total;
         if (out != 0) describeRow(scores, scratch, beta, row, out + (<usize>(row * descriptionWidth(m)) << 3));
       }
-      store<f64>(scratch.total + ((<usize>(row - firstRow)) << 3), weight);
+      set(scratch.total, row - firstRow, weight);
     }
     const rows = endRow - firstRow;
     logAll(scratch.total, rows);
     let entropy = 0.0;
     for (let i = 0; i < rows; i++) {
-      entropy +=
-        load<f64>(scratch.total + ((<usize>i) << 3)) - load<f64>(scores.logCount + ((<usize>(firstRow + i)) << 3));
+      const row = firstRow + i;
+      const ratio = get(scratch.total, i) - get(scores.logCount, row);
+      entropy += times == 0 ? ratio : get(times, row) * ratio;
     }
     store<f64>(sums, value + beta * entropy);
   }
@@ -75,7 +83,7 @@ export function evaluateBlocks(
  * One constraint and a row taken as a whole: exp, mean and variance in one sweep, no weight stored. Returns the total
  * weight. The scores are centred, so the squares cancel to within an ulp of the squared range.
  */
-function sweep(score: usize, beta: f64, sums: usize): f64 {
+function sweep(score: usize, beta: f64, sums: usize, counted: f64): f64 {
   const size = (<usize>kept) << 3;
   const g = safety;
   const shift = f64x2.splat(top);
@@ -113,8 +121,8 @@ function sweep(score: usize, beta: f64, sums: usize): f64 {
   const weight = lanes(f64x2.add(w0, w1));
   const mean = lanes(f64x2.add(a0, a1)) / weight;
   const square = lanes(f64x2.add(b0, b1)) / weight;
-  store<f64>(sums, load<f64>(sums) + mean);
-  store<f64>(sums, load<f64>(sums, 8) + max(0.0, square - mean * mean), 8);
+  set(sums, 0, get(sums, 0) + counted * mean);
+  set(sums, 1, get(sums, 1) + counted * max(0.0, square - mean * mean));
   return weight;
 }
 
@@ -124,11 +132,12 @@ function sweep(score: usize, beta: f64, sums: usize): f64 {
 }
 
 /** Adds the mean and, after it, the covariance of the safety scores under the last softmax. */
-function moments(scratch: Scratch, m: i32, sums: usize): void {
+function moments(scratch: Scratch, m: i32, sums: usize, counted: f64): void {
   const size = (<usize>kept) << 3;
   const weight = scratch.weight;
   const mean = scratch.mean;
   const inverse = 1.0 / total;
+  const share = counted * inverse;
   for (let j = 0; j < m; j++) {
     const g = safety + (<usize>j) * plane;
     let sum = f64x2.splat(0.0);
@@ -136,9 +145,8 @@ function moments(scratch: Scratch, m: i32, sums: usize): void {
       sum = f64x2.add(sum, f64x2.mul(v128.load(weight + i), v128.load(g + i)));
     }
     const expected = lanes(sum) * inverse;
-    const to = (<usize>j) << 3;
-    store<f64>(mean + to, expected);
-    store<f64>(sums + to, load<f64>(sums + to) + expected);
+    set(mean, j, expected);
+    set(sums, j, get(sums, j) + counted * expected);
   }
   let to = sums + ((<usize>m) << 3);
   for (let i = 0; i < m; i++) {
@@ -155,7 +163,7 @@ function moments(scratch: Scratch, m: i32, sums: usize): void {
       for (let k: usize = 0; k < size; k += 16) {
         sum = f64x2.add(sum, f64x2.mul(v128.load(product + k), f64x2.sub(v128.load(other + k), otherCentre)));
       }
-      store<f64>(to, load<f64>(to) + lanes(sum) * inverse);
+      store<f64>(to, load<f64>(to) + lanes(sum) * share);
       to += 8;
     }
   }

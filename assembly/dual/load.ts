@@ -64,6 +64,7 @@ export function loadRows(
       shift(to, count, middle, 0.0);
       const base = STATISTICS + SAFETY_STATISTICS * j;
       set(scores.middle, j * scores.prompts + row, middle);
+      set(scores.mean, j * scores.prompts + row, sum / <f64>count);
       add(sums, base + MIDDLE, middle);
       add(sums, base + REACHABLE, high);
       add(sums, base + SAFETY, sum / <f64>count);

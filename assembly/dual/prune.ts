@@ -47,6 +47,7 @@ export function prune(
   pruned.top = scores.top;
   pruned.range = scores.range;
   pruned.middle = scores.middle;
+  pruned.mean = scores.mean;
   let out = 0;
   for (let row = 0; row < scores.prompts; row++) {
     const word = (<usize>row) << 2;

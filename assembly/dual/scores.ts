@@ -25,6 +25,8 @@ export class Scores {
   /** f64[prompts] and f64[constraints][prompts]: what centring took off each row. */
   top: usize;
   middle: usize;
+  /** f64[constraints][prompts]: mean of each row. */
+  mean: usize;
   /** f64[prompts]: range of each row's rewards. */
   range: usize;
   /** f64[elements]. */
@@ -81,7 +83,8 @@ export function createRows(prompts: i32, constraints: i32, longest: i32): Scores
   scores.top = allocate(rows);
   scores.range = allocate(rows);
   scores.middle = allocate(rows * constraints);
-  return scores.middle == 0 || scores.range == 0 ? changetype<Scores>(0) : scores;
+  scores.mean = allocate(rows * constraints);
+  return scores.mean == 0 || scores.range == 0 ? changetype<Scores>(0) : scores;
 }
 
 export function createElements(scores: Scores, elements: i32): bool {
@@ -102,6 +105,12 @@ export function logCountOf(scores: Scores): usize {
 }
 export function middleOf(scores: Scores): usize {
   return scores.middle;
+}
+export function meanOf(scores: Scores): usize {
+  return scores.mean;
+}
+export function topOf(scores: Scores): usize {
+  return scores.top;
 }
 export function rewardRangeOf(scores: Scores): usize {
   return scores.range;

@@ -7,15 +7,23 @@ import { Scratch } from './softmax';
 
 /**
  * Runs a search that `begin` started to its end; `partial` is f64[blocks][evaluationWidth]. With `out` other than 0 an
- * evaluation that should be the last one describes the rows too. Returns newton.status.
+ * evaluation that should be the last one describes the rows too; with `times` other than 0 row n counts times[n] times,
+ * which have to add up to the number of rows. Returns newton.status.
  */
-export function solve(newton: Newton, scores: Scores, scratch: Scratch, partial: usize, out: usize): i32 {
+export function solve(
+  newton: Newton,
+  scores: Scores,
+  scratch: Scratch,
+  partial: usize,
+  out: usize,
+  times: usize,
+): i32 {
   const blocks = (scores.prompts + BLOCK - 1) / BLOCK;
   const width = evaluationWidth(scores.constraints);
   do {
     const describe = newton.last ? out : 0;
     newton.described = describe != 0;
-    evaluateBlocks(scores, scratch, newton.lambda, newton.beta, 0, blocks, partial, describe);
+    evaluateBlocks(scores, scratch, newton.lambda, newton.beta, 0, blocks, partial, describe, times);
     sumBlocks(partial, blocks, width);
     absorb(newton, partial, scores.prompts);
   } while (next(newton));

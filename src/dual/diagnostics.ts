@@ -1,7 +1,8 @@
 import { eigenvalues, invert, multiply } from './linear.ts';
+import type { DualProblem } from './problem.ts';
 import type { Curvature, EffectiveSampleSize } from './solution.ts';
 import { pairwiseSum, quantile } from './sums.ts';
-import type { Statistics } from './workspace.ts';
+import { COLUMN, type Statistics, type Workspace } from './workspace.ts';
 
 /** 0.975-quantile of the standard normal distribution. */
 const Z_95 = 1.959963984540054;
@@ -64,4 +65,17 @@ export function covarianceOf(columns: readonly Float64Array[]): number[][] {
   return centred.map((a) =>
     centred.map((b) => pairwiseSum(a.map((value, n) => value * b[n])) / (a.length - 1)),
   );
+}
+
+/** Each prompt's part of the gradient, but for a constant: E_p[g_j], less the reference mean for a margin. */
+export function gradientRows(
+  workspace: Workspace,
+  { thresholds, relative }: Pick<DualProblem, 'thresholds' | 'relative'>,
+): Float64Array[] {
+  return thresholds.map((_, j) => {
+    const rows = workspace.column(COLUMN.safety + j);
+    if (!relative?.[j]) return rows;
+    const means = workspace.rowMeans(j);
+    return rows.map((value, n) => value - means[n]);
+  });
 }

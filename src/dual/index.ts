@@ -1,6 +1,13 @@
 /** The entry `dualign/dual`: from scores to λ*, the trade-off and a verdict. WebAssembly and TypeScript, nothing else. */
 export { UserError } from '../errors.ts';
 export { type Kernels, loadWasm } from '../wasm.ts';
+export {
+  type Bootstrap,
+  type BootstrapOptions,
+  bootstrapDual,
+  bootstrapWith,
+  type Interval,
+} from './bootstrap.ts';
 export { type Budget, largestThreshold, largestThresholdWith } from './budget.ts';
 export {
   type CurvePoint,
@@ -12,7 +19,9 @@ export {
 export { evaluateDual, evaluateWith } from './evaluate.ts';
 export { alongDirection, type GridPoint, paretoGrid, solvePath, solvePathWith } from './grid.ts';
 export { type CurveOptions, type SafetyCurve, safetyCurve, safetyCurveWith } from './path.ts';
+export { type Plan, type PlanOptions, type PlanRow, planDual, planWith } from './plan.ts';
 export type { DualProblem, Limit, ScoreTable } from './problem.ts';
+export { type SafeThresholds, safeThresholds, safeThresholdsWith } from './safe.ts';
 export type { Curvature, DualSolution, EffectiveSampleSize, Infeasible, Solved } from './solution.ts';
 export { solveDual, solveWith, thresholdsOf } from './solve.ts';
 export type { Evaluation } from './workspace.ts';

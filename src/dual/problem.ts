@@ -17,6 +17,11 @@ export interface DualProblem extends ScoreTable {
   readonly beta: number;
   /** `[m]`, absolute. `thresholdsOf` turns margins over the reference mean into these. */
   readonly thresholds: readonly number[];
+  /**
+   * `[m]`: whether each threshold is a margin over the mean of these very samples, whose own sampling error then counts in
+   * intervals. All false if left out.
+   */
+  readonly relative?: readonly boolean[];
 }
 
 /** A lower bound on E[g]: absolute, or over the mean of the reference samples. */

@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
 import { type Kernels, loadWasm } from '../wasm.ts';
-import { curvatureOf, effectiveSampleSize, lambdaIntervals } from './diagnostics.ts';
+import { curvatureOf, effectiveSampleSize, gradientRows, lambdaIntervals } from './diagnostics.ts';
 import {
   checkProblem,
   checkTable,
@@ -134,11 +134,7 @@ export function solveIn(kernels: Kernels, workspace: Workspace, problem: DualPro
     expected: { reward: prediction.reward, safety: prediction.safety },
     kl: prediction.kl,
     ess: effectiveSampleSize(workspace.column(COLUMN.ess)),
-    lambdaIntervals: lambdaIntervals(
-      lambda,
-      hessian,
-      lambda.map((_, j) => workspace.column(COLUMN.safety + j)),
-    ),
+    lambdaIntervals: lambdaIntervals(lambda, hessian, gradientRows(workspace, problem)),
     curvature: curvatureOf(statistics, beta, hessian),
     iterations: optimum.evaluations,
     ...verdict,

@@ -26,6 +26,8 @@ export function quantile(sorted: ArrayLike<number>, q: number): number {
   const position = q * (sorted.length - 1);
   const below = Math.floor(position);
   const above = Math.min(below + 1, sorted.length - 1);
+  // Equal neighbours may be infinite.
+  if (sorted[above] === sorted[below]) return sorted[below];
   return sorted[below] + (sorted[above] - sorted[below]) * (position - below);
 }
 

@@ -1,4 +1,5 @@
 import { UserError } from '../errors.ts';
+import type { Key } from '../random.ts';
 import type { Kernels, WasmExports } from '../wasm.ts';
 import { badScore, constraintsOf, responsesOf, type ScoreTable } from './problem.ts';
 import { median, pairwiseSum } from './sums.ts';
@@ -44,8 +45,8 @@ export interface Prediction {
   readonly kl: number;
 }
 
-/** Columns of a described row: β·log mean exp, E_p[r], KL, 1/Σp², then E_p[g_j] for each j. */
-export const COLUMN = { value: 0, reward: 1, kl: 2, ess: 3, safety: 4 } as const;
+/** Columns of a described row: E_p[r], KL, 1/Σp², then E_p[g_j] for each j. */
+export const COLUMN = { reward: 0, kl: 1, ess: 2, safety: 3 } as const;
 
 export interface Evaluation {
   readonly value: number;
@@ -89,6 +90,8 @@ export class Workspace {
   /** Rows as `describeRows` writes them. */
   #rows: number;
   #elements: number;
+  /** f64[prompts]: how often each prompt is in the bootstrap resample. */
+  #times: number | undefined;
   /** Memory between these holds the last sample and pruned table, unless others allocated after it. */
   #start: number;
   #end: number;
@@ -224,9 +227,14 @@ export class Workspace {
     return this.statistics.rewardRange + beta * this.statistics.logCount || 1;
   }
 
-  /** Sets where the next search starts. */
-  #aim(beta: number, thresholds: readonly number[], start: ArrayLike<number>): void {
-    const { middle, safetyRange, rewardTop, rewardBottom, logCount } = this.statistics;
+  /** Sets where the next search starts, for rows with these mean middles. */
+  #aim(
+    beta: number,
+    thresholds: readonly number[],
+    start: ArrayLike<number>,
+    middle: readonly number[] = this.statistics.middle,
+  ): void {
+    const { safetyRange, rewardTop, rewardBottom, logCount } = this.statistics;
     const m = this.constraints;
     this.#floats(this.#wasm.offsetOf(this.#newton), m).set(middle.map((value, j) => value - thresholds[j]));
     this.#floats(this.#wasm.rangeOf(this.#newton), m).set(safetyRange);
@@ -237,7 +245,7 @@ export class Workspace {
   /** Runs the search over the table, or over a sample of it whose rows nobody asks about. */
   #solve(scores: number, sample = false): Search {
     const wasm = this.#wasm;
-    const status = wasm.solve(this.#newton, scores, this.#scratch, this.#partial, sample ? 0 : this.#rows);
+    const status = wasm.solve(this.#newton, scores, this.#scratch, this.#partial, sample ? 0 : this.#rows, 0);
     return {
       status: SEARCH_STATUS[status],
       lambda: Array.from(this.#floats(wasm.lambdaOf(this.#newton), this.constraints)),
@@ -372,6 +380,7 @@ export class Workspace {
       blocks,
       this.#partial,
       this.#rows,
+      0,
     );
     wasm.sumBlocks(this.#partial, blocks, 1 + m + (m * (m + 1)) / 2);
     wasm.absorb(this.#newton, this.#partial, this.prompts);
@@ -417,6 +426,65 @@ export class Workspace {
     const width = COLUMN.safety + this.constraints;
     const values = this.#floats(this.#rows, width * rows);
     return Float64Array.from({ length: rows }, (_, n) => values[n * width + column]);
+  }
+
+  /** Mean of safety score j of each prompt's reference samples. */
+  rowMeans(j: number): Float64Array {
+    return this.#floats(this.#wasm.meanOf(this.#scores) + 8 * j * this.prompts, this.prompts).slice();
+  }
+
+  /** Draws a bootstrap resample of the prompts, which the methods below refer to. */
+  resample([key0, key1]: Key, replicate: number): void {
+    this.#times ??= this.#granted(this.#wasm.allocate(8 * this.prompts));
+    this.#wasm.drawTimes(this.#times, this.prompts, key0, key1, replicate);
+  }
+
+  #resampledMean(pointer: number): number {
+    return this.#wasm.weightedSum(pointer, this.prompts, this.#times!) / this.prompts;
+  }
+
+  /** Means of the safety scores of the reference samples over the resample. */
+  resampledSafety(): number[] {
+    const means = this.#wasm.meanOf(this.#scores);
+    return Array.from({ length: this.constraints }, (_, j) =>
+      this.#resampledMean(means + 8 * j * this.prompts),
+    );
+  }
+
+  /** Means over the resample of the columns of the last description. */
+  resampledColumns(): Float64Array {
+    const width = COLUMN.safety + this.constraints;
+    const at = this.#wasm.mark();
+    const out = this.#granted(this.#wasm.allocate(8 * width));
+    this.#wasm.weightedSums(this.#rows, this.prompts, width, this.#times!, out);
+    const means = this.#floats(out, width).map((sum) => sum / this.prompts);
+    this.#wasm.release(at);
+    return means;
+  }
+
+  /** Minimises the dual of the resample from `start`; undefined where it has no minimum within bounds. */
+  searchResampled(
+    beta: number,
+    thresholds: readonly number[],
+    start: readonly number[],
+  ): { lambda: number[]; value: number } | undefined {
+    const wasm = this.#wasm;
+    const middles = wasm.middleOf(this.#scores);
+    const middle = start.map((_, j) => this.#resampledMean(middles + 8 * j * this.prompts));
+    const solve = (scores: number) => {
+      this.#aim(beta, thresholds, start, middle);
+      const status = wasm.solve(this.#newton, scores, this.#scratch, this.#partial, 0, this.#times!);
+      return SEARCH_STATUS[status] === 'converged' ? Array.from(this.#lambda()) : undefined;
+    };
+    const pruned = this.#pruned && beta <= this.#pruned.beta ? this.#pruned : undefined;
+    let lambda = pruned && solve(pruned.scores);
+    if (!pruned || !lambda || !inBox(pruned, lambda)) lambda = solve(this.#scores);
+    if (!lambda) return undefined;
+    return { lambda, value: wasm.valueOf(this.#newton) + this.#resampledMean(wasm.topOf(this.#scores)) };
+  }
+
+  #lambda(): Float64Array {
+    return this.#floats(this.#wasm.lambdaOf(this.#newton), this.constraints);
   }
 
   /** Median effective sample size and mean KL of the policy at λ over about `rows` evenly spaced prompts. */

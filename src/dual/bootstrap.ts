@@ -1,0 +1,197 @@
+import { UserError } from '../errors.ts';
+import { type Key, keyOf } from '../random.ts';
+import { type Kernels, loadWasm } from '../wasm.ts';
+import { invert } from './linear.ts';
+import { checkProblem, type DualProblem } from './problem.ts';
+import { optimise } from './solve.ts';
+import { quantile } from './sums.ts';
+import { COLUMN, type Outcome, type Workspace, withWorkspace } from './workspace.ts';
+
+export type Interval = readonly [number, number];
+
+export interface BootstrapOptions {
+  /** 1000 if left out. */
+  readonly replicates?: number;
+  /** Part of the replicates inside an interval; 0.95 if left out. */
+  readonly level?: number;
+  /** 0 if left out. */
+  readonly seed?: number;
+}
+
+/** Percentile intervals over draws of the prompts; the responses to each prompt are kept. */
+export interface Bootstrap {
+  readonly replicates: number;
+  readonly level: number;
+  readonly seed: number;
+  /** Of λ* and the optimal value, solved again for each replicate. Infinite where replicates were infeasible. */
+  readonly lambda: readonly Interval[];
+  readonly dual: Interval;
+  /** Of what the policy of the λ* found achieves. */
+  readonly expected: { readonly reward: Interval; readonly safety: readonly Interval[] };
+  readonly kl: Interval;
+  /** Replicates whose thresholds are out of reach. */
+  readonly infeasible: number;
+}
+
+/** Replicates × prompts up to which each replicate is solved to the end; beyond, Newton's first step stands for it. */
+const SOLVED_ROWS = 5e6;
+/** Standard errors around λ* within which replicates are expected. */
+const SPREAD = 6;
+
+/**
+ * Bootstrap over prompts (Efron 1979). Every replicate starts at the λ* of all prompts. On large tables it ends with one
+ * Newton step with the Hessian of all prompts, off by a part of the standard error that shrinks like 1/√N.
+ */
+export async function bootstrapDual(
+  problem: DualProblem,
+  options: BootstrapOptions = {},
+): Promise<Bootstrap> {
+  return bootstrapWith(await loadWasm(), problem, options);
+}
+
+export function bootstrapWith(
+  kernels: Kernels,
+  problem: DualProblem,
+  options: BootstrapOptions = {},
+): Bootstrap {
+  const { replicates = 1000, level = 0.95, seed = 0 } = options;
+  if (!Number.isSafeInteger(replicates) || replicates < 2) {
+    throw new UserError(`bootstrap: expected at least 2 replicates, got ${replicates}`);
+  }
+  if (!(level > 0 && level < 1))
+    throw new UserError(`bootstrap: expected a level between 0 and 1, got ${level}`);
+  checkProblem(problem);
+  return withWorkspace(kernels, problem, (workspace) => {
+    const { beta, thresholds } = problem;
+    const optimum = optimise(workspace, beta, thresholds);
+    if (optimum.status !== 'optimal') {
+      throw new UserError(
+        `bootstrap: expected thresholds within reach, but the problem is ${optimum.status}`,
+        3,
+      );
+    }
+    const { lambda } = optimum;
+    const outcome = workspace.evaluate(beta, thresholds, lambda);
+    const exact = replicates * problem.prompts <= SOLVED_ROWS;
+    if (exact) focusOnReplicates(workspace, beta, lambda, outcome);
+    const draws = drawReplicates(
+      workspace,
+      problem,
+      lambda,
+      outcome,
+      exact,
+      replicates,
+      keyOf(seed, 'bootstrap'),
+    );
+    const interval = (values: Float64Array): Interval => {
+      const sorted = values.sort();
+      const tail = (1 - level) / 2;
+      return [quantile(sorted, tail), quantile(sorted, 1 - tail)];
+    };
+    return {
+      replicates,
+      level,
+      seed,
+      lambda: draws.lambda.map(interval),
+      dual: interval(draws.dual),
+      expected: { reward: interval(draws.reward), safety: draws.safety.map(interval) },
+      kl: interval(draws.kl),
+      infeasible: draws.infeasible,
+    };
+  });
+}
+
+/** Prunes the table to where replicates will be; the description of the rows stays. */
+function focusOnReplicates(
+  workspace: Workspace,
+  beta: number,
+  lambda: readonly number[],
+  { safety, hessian }: Outcome,
+): void {
+  const radius = lambda.map((_, j) => {
+    const rows = workspace.column(COLUMN.safety + j);
+    const squares = rows.reduce((sum, value) => sum + (value - safety[j]) * (value - safety[j]), 0);
+    return (SPREAD * Math.sqrt(squares)) / rows.length / hessian[j][j];
+  });
+  if (radius.every(Number.isFinite)) workspace.focus(beta, lambda, radius);
+}
+
+interface Draws {
+  readonly lambda: readonly Float64Array[];
+  readonly dual: Float64Array;
+  readonly reward: Float64Array;
+  readonly safety: readonly Float64Array[];
+  readonly kl: Float64Array;
+  infeasible: number;
+}
+
+function drawReplicates(
+  workspace: Workspace,
+  { beta, thresholds, relative }: DualProblem,
+  lambda: readonly number[],
+  outcome: Outcome,
+  exact: boolean,
+  replicates: number,
+  key: Key,
+): Draws {
+  const columns = () => lambda.map(() => new Float64Array(replicates));
+  const column = () => new Float64Array(replicates);
+  const draws: Draws = {
+    lambda: columns(),
+    dual: column(),
+    reward: column(),
+    safety: columns(),
+    kl: column(),
+    infeasible: 0,
+  };
+  const { safety: reference } = workspace.statistics;
+  const { hessian } = outcome;
+  for (let b = 0; b < replicates; b++) {
+    workspace.resample(key, b);
+    const means = workspace.resampledColumns();
+    const moved = relative?.some(Boolean) ? workspace.resampledSafety() : reference;
+    const asked = thresholds.map((threshold, j) =>
+      relative?.[j] ? threshold + moved[j] - reference[j] : threshold,
+    );
+    draws.reward[b] = means[COLUMN.reward];
+    draws.kl[b] = means[COLUMN.kl];
+    for (const [j, values] of draws.safety.entries()) values[b] = means[COLUMN.safety + j];
+    const solved = exact
+      ? workspace.searchResampled(beta, asked, lambda)
+      : newtonStep(beta, asked, lambda, means, hessian);
+    if (!solved) draws.infeasible++;
+    for (const [j, values] of draws.lambda.entries())
+      values[b] = solved?.lambda[j] ?? Number.POSITIVE_INFINITY;
+    draws.dual[b] = solved?.value ?? Number.NEGATIVE_INFINITY;
+  }
+  return draws;
+}
+
+/** The minimum of the quadratic model at λ, over the prices that are not 0. */
+function newtonStep(
+  beta: number,
+  thresholds: readonly number[],
+  lambda: readonly number[],
+  means: Float64Array,
+  hessian: Outcome['hessian'],
+): { lambda: number[]; value: number } | undefined {
+  const slopes = thresholds.map((threshold, j) => means[COLUMN.safety + j] - threshold);
+  const active = lambda.flatMap((price, j) => (price > 0 ? [j] : []));
+  const inverse = invert(active.map((i) => active.map((j) => hessian[i][j])));
+  if (!inverse) return undefined;
+  const step = lambda.map(() => 0);
+  for (const [a, i] of active.entries()) {
+    const change = active.reduce((sum, j, b) => sum - inverse[a][b] * slopes[j], 0);
+    step[i] = Math.max(-lambda[i], change);
+  }
+  const value = means[COLUMN.reward] - beta * means[COLUMN.kl];
+  const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, j) => sum + x * b[j], 0);
+  const curvature = dot(
+    step,
+    hessian.map((row) => dot(row, step)),
+  );
+  return {
+    lambda: lambda.map((price, j) => price + step[j]),
+    value: value + dot(lambda, slopes) + dot(slopes, step) + curvature / 2,
+  };
+}
