@@ -18,6 +18,7 @@ export async function collect(context: Context): Promise<void> {
     name: 'collect',
     settings: {
       policy: await policy.hash(),
+      device: await sources.engine(),
       prompts: await sha256(JSON.stringify(train)),
       ...samplingSettings(config),
     },

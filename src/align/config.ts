@@ -37,6 +37,8 @@ export const configSchema = v.strictObject({
   /** KL weight β, of the dual and of DPO. */
   beta: v.optional(positive),
   seed: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 0),
+  /** Where policies run; `auto` is a GPU if there is one, else the CPU. */
+  device: v.optional(v.picklist(['auto', 'webgpu', 'cpu']), 'auto'),
 
   /** K, responses drawn per prompt. */
   responses: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2)), 16),

@@ -19,6 +19,8 @@ export interface Sources {
   useAdapter(policy: Policy, path: string): Promise<void>;
   scorer(spec: string): Source<Scorer>;
   prompts(path: string): Promise<readonly string[]>;
+  /** Name of the engine that policies run on: two engines may round differently, and so sample other tokens. */
+  engine(): Promise<string>;
   /** The device that policies run on, once one has been loaded. */
   device(): DeviceInfo | undefined;
 }

@@ -58,6 +58,7 @@ async function drawAndScore(context: Context, file: string, adapter: boolean): P
     name: adapter ? 'evaluate aligned' : 'evaluate reference',
     settings: {
       policy: await sources.policy(path).hash(),
+      device: await sources.engine(),
       prompts: await sha256(JSON.stringify(prompts)),
       ...(adapter ? { adapter: await run.hash(ADAPTER_FILES[1]) } : {}),
       ...samplingSettings(config),

@@ -21,7 +21,11 @@ export async function train(context: Context): Promise<void> {
   const { policy: path, beta } = need(config, 'policy', 'beta');
   const rows = parsePairRows(await readArtefact(context, PAIRS, 'label'), PAIRS);
   const source = sources.policy(path);
-  const base = { policy: await source.hash(), pairs: await run.hash(PAIRS) };
+  const base = {
+    policy: await source.hash(),
+    device: await sources.engine(),
+    pairs: await run.hash(PAIRS),
+  };
   const encoded = async () => {
     const policy = await source.load();
     return { policy, pairs: rows.map((row) => encodePair(policy, row)) };

@@ -61,6 +61,10 @@ type Row = readonly [flags: string, description: string, parse?: (text: string) 
 const OPTIONS: Record<OptionGroup, readonly Row[]> = {
   policy: [
     ['--policy <folder>', 'Hugging Face model folder: config.json, model.safetensors, tokenizer.json'],
+    [
+      '--device <name>',
+      'where it runs: webgpu, cpu (same bits on every host), or auto: a GPU if there is one, else cpu (auto)',
+    ],
   ],
   prompts: [
     ['--prompts <file>', 'prompts, JSON Lines with a field "prompt", or .txt with one a line'],

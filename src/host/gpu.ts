@@ -1,4 +1,5 @@
 import type { DeviceInfo } from '../engine/engine.ts';
+import { runsOnCpu } from '../engine/webgpu/engine.ts';
 import { UserError } from '../errors.ts';
 import { easeDawnPolling } from './dawn_polling.ts';
 
@@ -35,8 +36,33 @@ export async function requestDevice(): Promise<GpuDevice> {
     adapter = await (await freshGpu())?.requestAdapter({ powerPreference: 'high-performance' });
   }
   if (!adapter) throw new UserError(noAdapter(software));
+  return await open(adapter);
+}
+
+/** A device of a real GPU, or undefined where there is none. */
+export async function requestGpu(): Promise<GpuDevice | undefined> {
+  if (isLinux() && !namedDriver() && !hasVulkanHardware()) return undefined;
+  try {
+    const adapter = await (await gpu())?.requestAdapter({ powerPreference: 'high-performance' });
+    return adapter && !runsOnCpu(describe(adapter.info)) ? await open(adapter) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function open(adapter: GPUAdapter): Promise<GpuDevice> {
   const device = await adapter.requestDevice({ requiredLimits: offeredLimits(adapter) });
   return { device, info: describe(adapter.info) };
+}
+
+/** False in browsers, which have drivers of their own. */
+function isLinux(): boolean {
+  return typeof process !== 'undefined' && process.platform === 'linux';
+}
+
+/** The Vulkan driver that the user chose. */
+function namedDriver(): string | undefined {
+  return process.env.VK_ICD_FILENAMES || process.env.VK_DRIVER_FILES;
 }
 
 function offeredLimits(adapter: GPUAdapter): Record<string, number> {
@@ -77,10 +103,10 @@ async function freshGpu(): Promise<GPU | undefined> {
 
 /** Names SwiftShader to the Vulkan loader unless the user chose a driver or `hasHardware`; returns what it named. */
 function useSoftwareDriver(hasHardware: () => boolean): string | undefined {
-  if (typeof process === 'undefined' || process.platform !== 'linux') return undefined;
+  if (!isLinux()) return undefined;
   // wgpu's OpenGL backend would stand in for a missing Vulkan driver with results of its own.
   process.env.DENO_WEBGPU_BACKEND ??= 'vulkan';
-  if (process.env.VK_ICD_FILENAMES || process.env.VK_DRIVER_FILES || hasHardware()) return undefined;
+  if (namedDriver() || hasHardware()) return undefined;
   const { existsSync } = process.getBuiltinModule('node:fs');
   const manifest = [...SWIFTSHADER_MANIFESTS, ...playwrightManifests()].find((path) => existsSync(path));
   // The loader reads the variable when the first Vulkan instance is made, which is at the first requestAdapter.
@@ -118,7 +144,7 @@ function noAdapter(software: string | undefined): string {
   if (typeof process === 'undefined') {
     return 'No WebGPU adapter: this browser offers none. Use a current Chromium, Firefox or Safari with hardware acceleration on.';
   }
-  const chosen = process.env.VK_ICD_FILENAMES || process.env.VK_DRIVER_FILES;
+  const chosen = namedDriver();
   const looked = chosen
     ? `the Vulkan driver ${chosen}${software ? '' : ' (named by the environment)'} gave none`
     : 'neither a GPU driver nor SwiftShader was found';

@@ -4,13 +4,12 @@ import type { Source, Sources } from '../align/context.ts';
 import { sha256 } from '../data/hash.ts';
 import { parsePrompts } from '../data/prompts.ts';
 import type { DeviceInfo, Engine } from '../engine/engine.ts';
-import { createWebGpuEngine } from '../engine/webgpu/engine.ts';
 import { messageOf, UserError } from '../errors.ts';
 import { loadAdapter } from '../model/peft.ts';
 import { loadPolicy, type Policy } from '../model/policy.ts';
 import type { Scorer } from '../score/scorer.ts';
+import { type DeviceChoice, openEngine } from './device.ts';
 import { DiskFolder } from './disk.ts';
-import { requestDevice } from './gpu.ts';
 import { loadScorer, parseScorerSpec, SCORER_FILES } from './scorers.ts';
 
 const POLICY_FILES = ['config.json', 'model.safetensors', 'tokenizer.json', 'generation_config.json'];
@@ -21,6 +20,11 @@ export class DiskSources implements Sources {
   #info: DeviceInfo | undefined;
   #policies = new Map<string, Source<Policy>>();
   #scorers = new Map<string, Source<Scorer>>();
+  #device: DeviceChoice;
+
+  constructor(device: DeviceChoice) {
+    this.#device = device;
+  }
 
   policy(path: string): Source<Policy> {
     return remember(this.#policies, path, {
@@ -42,6 +46,10 @@ export class DiskSources implements Sources {
     return parsePrompts(new TextDecoder().decode(await readBytes(path)), basename(path));
   }
 
+  async engine(): Promise<string> {
+    return this.#device === 'auto' ? (await this.#open()).info.engine : this.#device;
+  }
+
   device(): DeviceInfo | undefined {
     return this.#info;
   }
@@ -55,16 +63,15 @@ export class DiskSources implements Sources {
   }
 
   async #load(path: string): Promise<Policy> {
-    this.#engine ??= openEngine();
-    const engine = await this.#engine;
+    const engine = await this.#open();
     this.#info = engine.info;
     return await loadPolicy(engine, new DiskFolder(path));
   }
-}
 
-async function openEngine(): Promise<Engine> {
-  const { device, info } = await requestDevice();
-  return createWebGpuEngine(device, info);
+  #open(): Promise<Engine> {
+    this.#engine ??= openEngine(this.#device);
+    return this.#engine;
+  }
 }
 
 async function readBytes(path: string): Promise<Uint8Array> {

@@ -10,10 +10,14 @@ import { transformerOperations } from './transformer.ts';
 /** Drivers that run shaders on the CPU. */
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|basic render/i;
 
+export function runsOnCpu({ vendor, device, description }: DeviceInfo): boolean {
+  return SOFTWARE.test(`${vendor} ${device} ${description}`);
+}
+
 /** An engine on a WebGPU device, which it owns from now on. */
 export function createWebGpuEngine(device: GPUDevice, info: DeviceInfo): Engine {
   const recorder = new Recorder(device);
-  const kernels = new Kernels(device, SOFTWARE.test(`${info.vendor} ${info.device} ${info.description}`));
+  const kernels = new Kernels(device, runsOnCpu(info));
   return {
     info,
     ...tensorOperations(recorder),
