@@ -1,13 +1,24 @@
-import { createReadStream } from 'node:fs';
 import process from 'node:process';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import type { RunOptions } from '../align/config.ts';
-import { readScores } from '../data/scores.ts';
-import { constraintsOf, type Limit, type ScoreTable } from '../dual/problem.ts';
-import { solveDual, thresholdsOf } from '../dual/solve.ts';
-import { messageOf, UserError } from '../errors.ts';
+import { bootstrapDual } from '../dual/bootstrap.ts';
+import type { Limit } from '../dual/problem.ts';
+import { safeThresholds } from '../dual/safe.ts';
+import { solveDual } from '../dual/solve.ts';
+import { UserError } from '../errors.ts';
 import { type CommonOptions, INFEASIBLE } from './common.ts';
-import { solutionText } from './solution_text.ts';
+import {
+  addLimitOptions,
+  BETA_DESCRIPTION,
+  loadScores,
+  number,
+  print,
+  problemOf,
+  SCORES_DESCRIPTION,
+  SCORES_HELP,
+  wholeNumber,
+} from './score_options.ts';
+import { bootstrapText, solutionText, tighteningText } from './solution_text.ts';
 
 const HELP = `
 What it solves
@@ -15,12 +26,7 @@ What it solves
   π_ref·exp((reward + λ*ᵀsafety)/β), normalised; λ* minimises a smooth convex function of as many variables as there
   are safety scores, on scores of responses drawn from π_ref. λ*_j is the price of safety: what one unit more of
   threshold_j costs. Nothing is trained: the predictions come from the scores alone.
-
-Scores (--scores)
-  JSON Lines, a response a row; the rows of one prompt are its responses, other fields are passed over:
-    {"prompt": "How do I …", "reward": 1.7, "safety": [-0.4]}
-    {"prompt": "How do I …", "reward": 0.2, "safety": [0.9]}
-  or safetensors with "reward" [N, K] and "safety" [m, N, K]. Higher is safer: turn the sign of a cost.
+${SCORES_HELP}
 
 Limits
   One per safety score, in order: --threshold b for E[safety] ≥ b, --margin b for E[safety] ≥ reference mean + b.
@@ -28,21 +34,19 @@ Limits
 Examples
   dualign dual --scores scores.jsonl --beta 0.1 --margin 0.5
   dualign dual --scores scores.safetensors --beta 0.1 --threshold 0.5 --margin 0.25 --json
+  dualign dual --scores scores.jsonl --beta 0.1 --margin 0.5 --confidence 0.95 --bootstrap 1000
   dualign dual --out runs/first --beta 1 --margin 0.25
   score-my-samples | dualign dual --scores - --beta 1 --threshold 0
 
 Exit code
   0 optimal, 2 bad input, 3 infeasible or nearly infeasible.`;
 
-function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('expected a number.');
-  return value;
-}
-
 interface Options extends Partial<CommonOptions> {
   readonly scores?: string;
   readonly beta?: number;
+  readonly confidence?: number;
+  readonly bootstrap?: number;
+  readonly seed?: number;
 }
 
 /**
@@ -52,42 +56,40 @@ interface Options extends Partial<CommonOptions> {
 export function dualCommand(
   solveRun: (common: CommonOptions, options: RunOptions) => Promise<void>,
 ): Command {
-  const limits: Limit[] = [];
-  return new Command('dual')
+  const command = new Command('dual')
     .description(
       'Solve the dual on scores made anywhere: λ*, what the optimal policy achieves, and a verdict',
     )
-    .option('--scores <file>', 'scores of reference responses, JSON Lines or safetensors; - for stdin')
-    .option('--beta <b>', 'weight of the KL divergence from the reference policy', number)
+    .option('--scores <file>', SCORES_DESCRIPTION)
+    .option('--beta <b>', BETA_DESCRIPTION, number);
+  const limits = addLimitOptions(command);
+  return command
     .option(
-      '--threshold <b>',
-      'mean safety must be at least b; one limit per safety score, in order',
-      (text) => {
-        limits.push({ threshold: number(text) });
-      },
+      '--confidence <p>',
+      'raise the thresholds so that they hold on prompts not seen with probability p',
+      number,
     )
-    .option(
-      '--margin <b>',
-      'mean safety must exceed that of the reference by b; in place of a --threshold',
-      (text) => {
-        limits.push({ margin: number(text) });
-      },
-    )
+    .option('--bootstrap <n>', 'intervals from n resamples of the prompts', wholeNumber)
+    .option('--seed <n>', 'seed of the resamples (0)', wholeNumber)
     .option('--out <folder>', 'in place of --scores: solve on the scores of this run, into its dual.json')
     .option('--redo', 'with --out: replace a dual solved with other settings')
     .option('--json', 'print the solution as JSON on stdout')
     .option('--quiet', 'no progress')
     .addHelpText('after', HELP)
-    .action(async ({ scores, beta, out, ...common }: Options) => {
+    .action(async (options: Options) => {
+      const { scores, beta, out, redo, json, quiet } = options;
       if ((scores === undefined) === (out === undefined)) {
         throw new UserError(
           'expected --scores with a file, or --out with a run folder; see dualign dual --help',
         );
       }
       if (out !== undefined) {
-        await solveRun({ out, ...common }, { ...(beta === undefined ? {} : { beta }), ...runLimits(limits) });
+        await solveRun(
+          { out, redo, json, quiet },
+          { ...(beta === undefined ? {} : { beta }), ...runLimits(limits) },
+        );
       } else {
-        await solveScores(scores!, beta, limits, common.json ?? false);
+        await solveScores(scores!, limits, options);
       }
     });
 }
@@ -103,40 +105,32 @@ function runLimits(limits: readonly Limit[]): RunOptions {
   };
 }
 
-async function solveScores(
-  scores: string,
-  beta: number | undefined,
-  limits: readonly Limit[],
-  json: boolean,
-) {
+async function solveScores(scores: string, limits: readonly Limit[], options: Options): Promise<void> {
+  const { beta, bootstrap, confidence, seed, json } = options;
   if (beta === undefined) throw new UserError('--beta is missing; see dualign dual --help');
-  const table = await loadScores(scores);
-  requireLimits(table, limits);
-  const thresholds = await thresholdsOf(table, limits);
-  const solution = await solveDual({ ...table, beta, thresholds });
-  process.stdout.write(`${json ? JSON.stringify(solution, null, 2) : solutionText(solution)}\n`);
-  if (solution.status !== 'optimal') process.exitCode = INFEASIBLE;
-}
-
-function requireLimits(table: ScoreTable, limits: readonly Limit[]): void {
-  const constraints = constraintsOf(table);
-  if (limits.length === constraints) return;
-  throw new UserError(
-    `expected ${constraints} limit${constraints > 1 ? 's' : ''}, a --threshold or --margin for each safety score in ` +
-      `the scores, got ${limits.length}`,
-  );
-}
-
-/** Reads a score file, or stdin for `-`. */
-async function loadScores(path: string): Promise<ScoreTable> {
-  if (path === '-') return readScores(process.stdin, 'stdin');
-  try {
-    return await readScores(createReadStream(path), path);
-  } catch (error) {
-    const { code } = error as { code?: string };
-    if (code === undefined) throw error;
-    throw new UserError(
-      code === 'ENOENT' ? `${path}: no such file` : `${path}: could not be read (${messageOf(error)})`,
-    );
+  let problem = await problemOf(await loadScores(scores), beta, limits);
+  let tightening: readonly number[] | undefined;
+  if (confidence !== undefined) {
+    const safe = await safeThresholds(problem, 1 - confidence);
+    tightening = safe.tightening;
+    problem = { ...problem, thresholds: safe.thresholds };
   }
+  const solution = await solveDual(problem);
+  const solved = solution.status === 'optimal';
+  const intervals =
+    bootstrap === undefined || !solved
+      ? undefined
+      : await bootstrapDual(problem, { replicates: bootstrap, seed: seed ?? 0 });
+  const result = {
+    ...solution,
+    ...(tightening ? { confidence, tightening } : {}),
+    ...(intervals ? { bootstrap: intervals } : {}),
+  };
+  const parts = [
+    solutionText(solution),
+    ...(tightening && confidence !== undefined ? [tighteningText(confidence, tightening)] : []),
+    ...(intervals ? [bootstrapText(intervals)] : []),
+  ];
+  print(result, parts.join('\n\n'), json);
+  if (!solved) process.exitCode = INFEASIBLE;
 }

@@ -2,7 +2,9 @@ import process from 'node:process';
 import { Command, CommanderError } from 'commander';
 import { messageOf, UserError } from '../errors.ts';
 import { VERSION } from '../generated/version.ts';
+import { curveCommand } from './curve.ts';
 import { dualCommand } from './dual.ts';
+import { planCommand } from './plan.ts';
 import { solveRun, stageCommands } from './stages.ts';
 
 const BAD_INPUT = 2;
@@ -17,6 +19,8 @@ function program(): Command {
     .addHelpText('after', "\nA command's own help: dualign align --help. Without a command: align.");
   for (const command of stageCommands()) root.addCommand(command, { isDefault: command.name() === 'align' });
   root.addCommand(dualCommand(solveRun));
+  root.addCommand(curveCommand());
+  root.addCommand(planCommand());
   for (const command of [root, ...root.commands]) {
     command
       .exitOverride()

@@ -1,6 +1,7 @@
+import type { Bootstrap, Interval } from '../dual/bootstrap.ts';
 import type { DualSolution, Solved } from '../dual/solution.ts';
 
-function shown(value: number): string {
+export function shown(value: number): string {
   if (!Number.isFinite(value)) return value > 0 ? '∞' : '−∞';
   const size = Math.abs(value);
   if (size !== 0 && (size >= 1e6 || size < 1e-3)) return value.toExponential(3);
@@ -8,7 +9,7 @@ function shown(value: number): string {
 }
 
 /** Columns aligned to the right, but the first to the left. */
-function table(rows: readonly (readonly string[])[]): string {
+export function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   return rows
     .map((row) =>
@@ -78,4 +79,29 @@ function proof(
     ]),
   ]);
   return `${rows}\n\nProof: with these weights, the best response to every prompt still falls short by ${shown(-value)} on average.`;
+}
+
+const span = ([low, high]: Interval) => `${shown(low)} … ${shown(high)}`;
+
+/** Bootstrap intervals for people. */
+export function bootstrapText({ replicates, level, infeasible, ...intervals }: Bootstrap): string {
+  const rows = table([
+    ...intervals.lambda.map((interval, j) => [`λ* ${j + 1}`, span(interval)]),
+    ['dual value', span(intervals.dual)],
+    ['reward of the policy found', span(intervals.expected.reward)],
+    ...intervals.expected.safety.map((interval, j) => [
+      `safety ${j + 1} of the policy found`,
+      span(interval),
+    ]),
+    ['KL of the policy found', span(intervals.kl)],
+  ]);
+  const unsolved = infeasible > 0 ? `\n${infeasible} resamples cannot meet the thresholds.` : '';
+  return `${100 * level} % intervals over ${replicates} resamples of the prompts\n${rows}${unsolved}`;
+}
+
+export function tighteningText(confidence: number, tightening: readonly number[]): string {
+  return (
+    `The thresholds above are raised by ${tightening.map(shown).join(', ')}: on prompts not seen, all of those asked for ` +
+    `hold with probability ${confidence}.`
+  );
 }

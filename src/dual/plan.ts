@@ -18,10 +18,11 @@ export interface PlanOptions {
 export interface PlanRow {
   /** Prompts or responses a prompt in each subset. */
   readonly size: number;
-  readonly mean: readonly number[];
+  /** Over the subsets within reach of the thresholds; left out where fewer than two are. */
+  readonly mean?: readonly number[];
   /** Standard deviation over the subsets. */
-  readonly deviation: readonly number[];
-  /** Subsets out of reach of the thresholds, left out of the two above. */
+  readonly deviation?: readonly number[];
+  /** Subsets out of reach. */
   readonly infeasible: number;
 }
 
@@ -128,11 +129,13 @@ function planRow(
     });
     if (outcome.status === 'optimal') found.push(outcome.lambda);
   }
+  const infeasible = subsets - found.length;
+  if (found.length < 2) return { size, infeasible };
   const mean = thresholds.map((_, j) => found.reduce((sum, lambda) => sum + lambda[j], 0) / found.length);
   const deviation = mean.map((centre, j) =>
     Math.sqrt(found.reduce((sum, lambda) => sum + (lambda[j] - centre) ** 2, 0) / (found.length - 1)),
   );
-  return { size, mean, deviation, infeasible: subsets - found.length };
+  return { size, mean, deviation, infeasible };
 }
 
 const range = (length: number) => Array.from({ length }, (_, i) => i);
@@ -187,8 +190,9 @@ interface Trend {
 }
 
 function trendOf(rows: readonly PlanRow[], lambda: number, j: number): Trend | undefined {
-  if (rows.length < 3) return undefined;
-  const values = [...rows.map(({ mean }) => mean[j]), lambda];
+  const means = rows.flatMap(({ mean }) => (mean ? [mean[j]] : []));
+  if (means.length < PARTS.length) return undefined;
+  const values = [...means, lambda];
   const [first, second] = [values[2] - values[1], values[3] - values[2]];
   if (second === 0) return { bias: 0, ratio: 0 };
   const ratio = second / first;

@@ -205,7 +205,7 @@ describe('plan', () => {
   test('fewer prompts spread λ as 1/√N', () => {
     expect(plan.prompts.map(({ size }) => size)).toEqual([50, 100, 200]);
     const [eighth, , half] = plan.prompts;
-    expect(eighth.deviation[0] / half.deviation[0]).toBeGreaterThan(1.3);
+    expect(eighth.deviation![0] / half.deviation![0]).toBeGreaterThan(1.3);
     const [whole] = plan.halfWidth;
     expect(plan.target!.prompts).toBe(Math.ceil(400 * (whole / 0.02) ** 2));
     const enlarged = optimum({ ...problem, ...generateScores(41, 1600, 64, 1) });
@@ -216,7 +216,7 @@ describe('plan', () => {
 
   test('fewer responses move λ, and the trend foretells more of them', () => {
     expect(plan.responses.map(({ size }) => size)).toEqual([8, 16, 32]);
-    const means = plan.responses.map(({ mean }) => mean[0]);
+    const means = plan.responses.map(({ mean }) => mean![0]);
     expect(means[0]).toBeGreaterThan(means[1]);
     expect(means[1]).toBeGreaterThan(means[2]);
     const more = optimum({ ...problem, ...generateScores(41, 400, 1024, 1) }).lambda[0];
@@ -227,8 +227,15 @@ describe('plan', () => {
   test('the same seed gives the same plan; margins follow each subset’s mean', () => {
     expect(planWith(kernels, problem, { target: 0.02, seed: 3 })).toEqual(plan);
     const margin = planWith(kernels, { ...problem, relative: [true] }, { seed: 3 });
-    expect(margin.prompts[0].deviation[0]).toBeLessThan(plan.prompts[0].deviation[0]);
+    expect(margin.prompts[0].deviation![0]).toBeLessThan(plan.prompts[0].deviation![0]);
     expect(margin.target).toBeUndefined();
+  });
+
+  test('subsets out of reach are counted and left out', () => {
+    const { reachable } = solveWith(kernels, problem);
+    const edge = planWith(kernels, { ...problem, thresholds: [reachable[0] - 0.3] }, { seed: 1 });
+    expect(edge.responses[0]).toEqual({ size: 8, infeasible: 16 });
+    expect(edge.bias).toEqual([undefined]);
   });
 
   test('bad requests', () => {

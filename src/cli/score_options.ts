@@ -1,0 +1,87 @@
+import { createReadStream } from 'node:fs';
+import process from 'node:process';
+import { type Command, InvalidArgumentError } from 'commander';
+import { readScores } from '../data/scores.ts';
+import { constraintsOf, type DualProblem, type Limit, type ScoreTable } from '../dual/problem.ts';
+import { thresholdsOf } from '../dual/solve.ts';
+import { messageOf, UserError } from '../errors.ts';
+
+/** What the help of each command on scores says of its input. */
+export const SCORES_HELP = `
+Scores (--scores)
+  JSON Lines, a response a row; the rows of one prompt are its responses, other fields are passed over:
+    {"prompt": "How do I …", "reward": 1.7, "safety": [-0.4]}
+    {"prompt": "How do I …", "reward": 0.2, "safety": [0.9]}
+  or safetensors with "reward" [N, K] and "safety" [m, N, K]. Higher is safer: turn the sign of a cost.`;
+
+export const SCORES_DESCRIPTION = 'scores of reference responses, JSON Lines or safetensors; - for stdin';
+export const BETA_DESCRIPTION = 'weight of the KL divergence from the reference policy';
+
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('expected a number.');
+  return value;
+}
+
+export function wholeNumber(text: string): number {
+  const value = number(text);
+  if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError('expected a whole number.');
+  return value;
+}
+
+/** Adds --threshold and --margin; the limits given, in order of the command line, stand in the array returned. */
+export function addLimitOptions(command: Command): Limit[] {
+  const limits: Limit[] = [];
+  command
+    .option(
+      '--threshold <b>',
+      'mean safety must be at least b; one limit per safety score, in order',
+      (text) => {
+        limits.push({ threshold: number(text) });
+      },
+    )
+    .option(
+      '--margin <b>',
+      'mean safety must exceed that of the reference by b; in place of a --threshold',
+      (text) => {
+        limits.push({ margin: number(text) });
+      },
+    );
+  return limits;
+}
+
+/** Reads a score file, or stdin for `-`. */
+export async function loadScores(path: string): Promise<ScoreTable> {
+  if (path === '-') return readScores(process.stdin, 'stdin');
+  try {
+    return await readScores(createReadStream(path), path);
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === undefined) throw error;
+    throw new UserError(
+      code === 'ENOENT' ? `${path}: no such file` : `${path}: could not be read (${messageOf(error)})`,
+    );
+  }
+}
+
+/** The problem of a table and the limits given for it, one for each of its safety scores. */
+export async function problemOf(
+  table: ScoreTable,
+  beta: number,
+  limits: readonly Limit[],
+): Promise<DualProblem> {
+  const constraints = constraintsOf(table);
+  if (limits.length !== constraints) {
+    throw new UserError(
+      `expected ${constraints} limit${constraints > 1 ? 's' : ''}, a --threshold or --margin for each safety score in ` +
+        `the scores, got ${limits.length}`,
+    );
+  }
+  const thresholds = await thresholdsOf(table, limits);
+  return { ...table, beta, thresholds, relative: limits.map((limit) => 'margin' in limit) };
+}
+
+/** Prints a result as JSON or as text. */
+export function print(result: unknown, text: string, json: boolean | undefined): void {
+  process.stdout.write(`${json ? JSON.stringify(result, null, 2) : text}\n`);
+}
