@@ -48,7 +48,7 @@ export const configSchema = v.strictObject({
   top_p: v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(1)), 1),
   generation_batch_size: v.optional(count, 128),
 
-  /** Pairs made of each prompt's responses. */
+  /** Pairs made of each prompt's responses; all by default. */
   pairs_per_prompt: v.optional(count),
   /** `drawn`: one Bradley–Terry draw a pair, as in the paper; `soft`: its probability is kept as the label. */
   labels: v.optional(v.picklist(['drawn', 'soft']), 'soft'),
@@ -63,7 +63,8 @@ export const configSchema = v.strictObject({
   ),
   warmup_ratio: v.optional(fraction, 0.1),
   num_train_epochs: v.optional(count, 3),
-  per_device_train_batch_size: v.optional(count, 16),
+  /** In pairs; by default as many as hold about 32 different responses. */
+  per_device_train_batch_size: v.optional(count),
   gradient_accumulation_steps: v.optional(count, 1),
   weight_decay: v.optional(nonNegative, 0),
   max_grad_norm: v.optional(positive, 1),

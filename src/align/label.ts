@@ -13,7 +13,8 @@ export async function label(context: Context): Promise<void> {
   const { run, config } = context;
   const { lambda } = await readDual(context);
   const groups = groupByPrompt(await readScored(context, lambda.length));
-  const pairsPerPrompt = config.pairs_per_prompt ?? Math.max(1, Math.floor(groups[0].length / 2));
+  const longest = Math.max(...groups.map((group) => group.length));
+  const pairsPerPrompt = config.pairs_per_prompt ?? (longest * (longest - 1)) / 2;
   await runStage(context, {
     name: 'label',
     settings: {

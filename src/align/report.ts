@@ -53,9 +53,10 @@ async function gather(context: Context): Promise<ReportData> {
   const evaluation = JSON.parse(await readArtefact(context, EVALUATION, 'evaluate')) as Evaluation;
   const { reference, aligned } = await readEvaluationRows(context);
   const metrics = (await run.folder.exists(METRICS)) ? await run.folder.readText(METRICS) : '';
+  const training = parseJsonl(metrics, METRICS, (row) => row as Metrics);
   return {
     title: titleOf(context, dual),
-    settings: await settingsOf(context),
+    settings: await settingsOf(context, training.length),
     constraints: dual.constraints.map(({ name, cost }, j) => ({
       name,
       cost,
@@ -70,7 +71,7 @@ async function gather(context: Context): Promise<ReportData> {
       // JSON has no Infinity: an unbounded end was written as null.
       lambdaIntervals: dual.lambdaIntervals.map(([low, high]) => [low, high ?? Number.POSITIVE_INFINITY]),
     },
-    training: parseJsonl(metrics, METRICS, (row) => row as Metrics),
+    training,
     evaluation,
     scores: { reference: scoresOf(reference), aligned: scoresOf(aligned) },
     samples: textSamples(reference, aligned),
@@ -83,7 +84,7 @@ function titleOf({ config }: Context, dual: SolvedRunDual): string {
 }
 
 /** What identifies the run. */
-async function settingsOf({ run, config }: Context): Promise<[string, string][]> {
+async function settingsOf({ run, config }: Context, steps: number): Promise<[string, string][]> {
   const { manifest } = run;
   const device = manifest.device;
   const adapter = manifest.stages.train?.outputs[ADAPTER_FILES[1]] ?? (await run.hash(ADAPTER_FILES[1]));
@@ -105,7 +106,7 @@ async function settingsOf({ run, config }: Context): Promise<[string, string][]>
     ['LoRA', `r ${config.lora_r}, alpha ${config.lora_alpha}, ${config.lora_target_modules.join(', ')}`],
     [
       'training',
-      `${config.num_train_epochs} epochs, batch ${config.per_device_train_batch_size * config.gradient_accumulation_steps}, ` +
+      `${config.num_train_epochs} epochs, ${steps} steps, ` +
         `learning rate ${config.learning_rate} ${config.lr_scheduler_type}`,
     ],
     ['device', device ? `${device.vendor} ${device.device} ${device.description}`.trim() : 'unknown'],

@@ -10,7 +10,7 @@ import { type DpoConfig, trainDpo } from '../train/trainer.ts';
 import { ADAPTER, ADAPTER_FILES, CHECKPOINT, METRICS, PAIRS, REFERENCE_LOGPS } from './artefacts.ts';
 import { need, type RunConfig } from './config.ts';
 import type { Context } from './context.ts';
-import { type PairRow, parsePairRows } from './rows.ts';
+import { groupByPrompt, type PairRow, parsePairRows } from './rows.ts';
 import { readArtefact, runStage } from './stage.ts';
 
 const METRICS_PARTIAL = `${METRICS}.partial`;
@@ -43,7 +43,7 @@ export async function train(context: Context): Promise<void> {
       await run.folder.write(REFERENCE_LOGPS, packLogps(logps));
     },
   });
-  const dpo: Partial<DpoConfig> = { beta, seed: config.seed, ...trainingSettings(config) };
+  const dpo: Partial<DpoConfig> = { beta, seed: config.seed, ...trainingSettings(config, rows) };
   const lora = {
     r: config.lora_r,
     lora_alpha: config.lora_alpha,
@@ -79,9 +79,10 @@ export async function train(context: Context): Promise<void> {
 }
 
 /** Settings of DPO training that the run's configuration holds under the same names. */
-function trainingSettings(config: RunConfig) {
+function trainingSettings(config: RunConfig, rows: readonly PairRow[]) {
   const { learning_rate, lr_scheduler_type, warmup_ratio, num_train_epochs, save_steps } = config;
-  const { per_device_train_batch_size, gradient_accumulation_steps, weight_decay, max_grad_norm } = config;
+  const { gradient_accumulation_steps, weight_decay, max_grad_norm } = config;
+  const per_device_train_batch_size = config.per_device_train_batch_size ?? pairsPerBatch(rows);
   return {
     learning_rate,
     lr_scheduler_type,
@@ -93,6 +94,19 @@ function trainingSettings(config: RunConfig) {
     weight_decay,
     max_grad_norm,
   };
+}
+
+/** Different responses in a batch, unless the user set its size in pairs. */
+const RESPONSES_PER_BATCH = 32;
+
+/** Pairs of so many whole prompts that a batch holds about RESPONSES_PER_BATCH different responses. */
+function pairsPerBatch(rows: readonly PairRow[]): number {
+  const groups = groupByPrompt(rows);
+  const responses = groups.map(
+    (group) => new Set(group.flatMap(({ chosen, rejected }) => [chosen, rejected])).size,
+  );
+  const prompts = Math.max(1, Math.floor(RESPONSES_PER_BATCH / Math.max(...responses)));
+  return prompts * Math.max(...groups.map((group) => group.length));
 }
 
 /** A pair's tokens: those it was sampled as, else its text tokenized, ended by the end-of-sequence token as in TRL. */

@@ -98,11 +98,7 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
     ['--threshold <b>', 'mean safety must be at least b; in place of a --margin', number],
   ],
   labels: [
-    [
-      '--pairs-per-prompt <n>',
-      'preference pairs made of the responses to a prompt (all responses, each once a round)',
-      integer,
-    ],
+    ['--pairs-per-prompt <n>', 'preference pairs made of the responses to a prompt (all)', integer],
     [
       '--labels <kind>',
       'soft: keep the probability of the preference; drawn: draw it once, as in the paper (soft)',
@@ -120,7 +116,11 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
     ['--lr-scheduler-type <name>', 'cosine, linear, constant or constant_with_warmup (cosine)'],
     ['--warmup-ratio <f>', 'part of the steps over which the learning rate rises (0.1)', number],
     ['--num-train-epochs <n>', 'passes over the pairs (3)', integer],
-    ['--per-device-train-batch-size <n>', 'pairs trained on at once (16)', integer],
+    [
+      '--per-device-train-batch-size <n>',
+      'pairs trained on at once (as many as hold about 32 responses)',
+      integer,
+    ],
     ['--gradient-accumulation-steps <n>', 'batches per optimizer step (1)', integer],
     ['--weight-decay <w>', 'decoupled weight decay of AdamW (0)', number],
     ['--max-grad-norm <n>', 'gradients are clipped to this norm (1)', number],

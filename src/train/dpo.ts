@@ -1,6 +1,6 @@
 import type { Tensor } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
-import { completionBatch, completionLogps, completionLogpsBackward } from '../model/head.ts';
+import { type Completion, completionBatch, completionLogps, completionLogpsBackward } from '../model/head.ts';
 import { backward, forward } from '../model/llama.ts';
 import { type LogpsOptions, sequenceLogps } from '../model/logps.ts';
 import type { Adapter } from '../model/lora.ts';
@@ -21,36 +21,46 @@ export interface ReferenceLogps {
   readonly rejected: Float32Array;
 }
 
+/** The responses of `p` pairs without repetition. */
+interface DistinctCompletions {
+  readonly completions: readonly Completion[];
+  /** Index into `completions` of each pair's chosen response, then of each pair's rejected one: `[2p]`. */
+  readonly places: Uint32Array;
+}
+
+function distinctCompletions(pairs: readonly PreferencePair[]): DistinctCompletions {
+  const completions: Completion[] = [];
+  const indexOf = new Map<string, number>();
+  const register = (promptIds: readonly number[], completionIds: readonly number[]): number => {
+    const key = `${promptIds}|${completionIds}`;
+    let index = indexOf.get(key);
+    if (index === undefined) {
+      index = completions.push({ promptIds, completionIds }) - 1;
+      indexOf.set(key, index);
+    }
+    return index;
+  };
+  const chosen = pairs.map((pair) => register(pair.promptIds, pair.chosenIds));
+  const rejected = pairs.map((pair) => register(pair.promptIds, pair.rejectedIds));
+  return { completions, places: Uint32Array.from([...chosen, ...rejected]) };
+}
+
 /** The reference is the policy with its adapter off. A response that several pairs share is computed once. */
 export async function referenceLogps(
   policy: Policy,
   pairs: readonly PreferencePair[],
   options: Omit<LogpsOptions, 'adapter'> = {},
 ): Promise<ReferenceLogps> {
-  const completions: { promptIds: readonly number[]; completionIds: readonly number[] }[] = [];
-  const indexOf = new Map<string, number>();
-  const register = (promptIds: readonly number[], completionIds: readonly number[]): number => {
-    const key = `${promptIds}|${completionIds}`;
-    let index = indexOf.get(key);
-    if (index === undefined) {
-      index = completions.length;
-      indexOf.set(key, index);
-      completions.push({ promptIds, completionIds });
-    }
-    return index;
-  };
-  const chosen = pairs.map((pair) => register(pair.promptIds, pair.chosenIds));
-  const rejected = pairs.map((pair) => register(pair.promptIds, pair.rejectedIds));
+  const { completions, places } = distinctCompletions(pairs);
   const logps = await sequenceLogps(policy, completions, { ...options, adapter: false });
-  return {
-    chosen: Float32Array.from(chosen, (index) => logps[index]),
-    rejected: Float32Array.from(rejected, (index) => logps[index]),
-  };
+  const both = Float32Array.from(places, (place) => logps[place]);
+  return { chosen: both.slice(0, pairs.length), rejected: both.slice(pairs.length) };
 }
 
 /**
  * Adds to the adapter's gradients those of scale · Σ losses over these `p` pairs, and writes losses `[p]` and the
- * policy's logps `[2p]`, chosen before rejected. Both responses go through the model in one batch.
+ * policy's logps `[2p]`, chosen before rejected. All responses go through the model in one batch, one that several
+ * pairs share only once.
  */
 export function dpoGradients(
   policy: Policy,
@@ -63,18 +73,40 @@ export function dpoGradients(
   logps: Tensor,
 ): void {
   const { engine, workspace } = policy;
-  const batch = completionBatch(policy, [
-    ...pairs.map(({ promptIds, chosenIds }) => ({ promptIds, completionIds: chosenIds })),
-    ...pairs.map(({ promptIds, rejectedIds }) => ({ promptIds, completionIds: rejectedIds })),
-  ]);
-  const labels = Float32Array.from(pairs, ({ label = 1 }) => label);
-  const references = Float32Array.from([...reference.chosen, ...reference.rejected]);
+  const p = pairs.length;
+  const { completions, places } = distinctCompletions(pairs);
+  const u = completions.length;
+  const batch = completionBatch(policy, completions);
   const hidden = forward(policy, batch, { adapter, keep: true });
-  completionLogps(policy, batch, hidden, logps);
-  const dlogps = workspace.take('dlogps', [2 * pairs.length]);
-  const refLogps = workspace.put('refLogps', references);
-  engine.dpo(losses, dlogps, logps, refLogps, workspace.put('labels', labels), beta, scale);
-  backward(policy, batch, adapter, completionLogpsBackward(policy, batch, hidden, dlogps));
+  completionLogps(policy, batch, hidden, workspace.take('distinctLogps', [u]));
+  const placed = engine.view(logps, 0, [2 * p, 1]);
+  engine.gatherRows(placed, workspace.take('distinctLogps', [u, 1]), workspace.put('pairPlaces', places));
+
+  const labels = workspace.put(
+    'labels',
+    Float32Array.from(pairs, ({ label = 1 }) => label),
+  );
+  const references = Float32Array.from([...reference.chosen, ...reference.rejected]);
+  const dlogps = workspace.take('dlogps', [2 * p]);
+  engine.dpo(losses, dlogps, logps, workspace.put('refLogps', references), labels, beta, scale);
+
+  // The gradient of a response is the sum over the pairs it stands in.
+  const incidence = new Float32Array(u * 2 * p);
+  places.forEach((place, i) => {
+    incidence[place * 2 * p + i] = 1;
+  });
+  const dDistinct = workspace.take('dDistinctLogps', [u, 1]);
+  engine.matmul(
+    dDistinct,
+    workspace.put('incidence', incidence, [u, 2 * p]),
+    workspace.take('dlogps', [2 * p, 1]),
+  );
+  backward(
+    policy,
+    batch,
+    adapter,
+    completionLogpsBackward(policy, batch, hidden, workspace.take('dDistinctLogps', [u])),
+  );
 }
 
 /** Throws unless there are pairs to learn from and each can be scored. */

@@ -91,6 +91,7 @@ export async function trainDpo(
   const perEpoch = stepsPerEpoch(config, pairs.length);
   const warmup = config.warmup_steps > 0 ? config.warmup_steps : Math.ceil(total * config.warmup_ratio);
   const settings = JSON.stringify({ ...config, ...adapter.config, pairs: pairs.length });
+  const groups = groupByPrompt(pairs);
   const optimizer = new Optimizer(policy, adapter, config);
   const recorder = new StepRecorder(engine, config.beta, STEPS_PER_READ, accumulation, microSize);
   const report = async () => {
@@ -101,7 +102,7 @@ export async function trainDpo(
     const first = hooks.resume ? restoreCheckpoint(engine, optimizer, hooks.resume, settings) : 0;
     for (let step = first; step < total; step++) {
       hooks.signal?.throwIfAborted();
-      const batch = stepIndices(config.seed, pairs.length, step, perEpoch, microSize * accumulation);
+      const batch = stepIndices(config.seed, groups, step, perEpoch, microSize * accumulation);
       const microBatches: ReferenceLogps[] = [];
       engine.zero(adapter.gradients);
       for (let start = 0; start < batch.length; start += microSize) {
@@ -133,13 +134,34 @@ export async function trainDpo(
   }
 }
 
-/** The pairs of one step: a slice of its epoch's order. */
-function stepIndices(seed: number, pairs: number, step: number, perEpoch: number, size: number): number[] {
-  const epoch = Math.floor(step / perEpoch);
-  const order = Array.from({ length: pairs }, (_, index) => index);
-  new Random(keyOf(seed, 'epoch'), epoch).shuffle(order);
+/**
+ * The pairs of one step: a slice of its epoch's order. Where a step holds all pairs of a prompt, they stay together, so
+ * that responses in several of them are computed once; else the pairs of all prompts are mixed.
+ */
+function stepIndices(
+  seed: number,
+  groups: readonly (readonly number[])[],
+  step: number,
+  perEpoch: number,
+  size: number,
+): number[] {
+  const random = new Random(keyOf(seed, 'epoch'), Math.floor(step / perEpoch));
+  const together = groups.every((group) => group.length <= size);
+  const order = together ? random.shuffle([...groups]).flat() : random.shuffle(groups.flat());
   const start = (step % perEpoch) * size;
   return order.slice(start, start + size);
+}
+
+/** Indices of the pairs of each prompt. */
+function groupByPrompt(pairs: readonly PreferencePair[]): number[][] {
+  const groups = new Map<string, number[]>();
+  pairs.forEach(({ promptIds }, index) => {
+    const key = promptIds.join();
+    const group = groups.get(key);
+    if (group) group.push(index);
+    else groups.set(key, [index]);
+  });
+  return [...groups.values()];
 }
 
 function checkConfig(config: DpoConfig): void {
