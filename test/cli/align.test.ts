@@ -1,8 +1,9 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha256 } from '../../src/data/hash.ts';
+import { requestDevice } from '../../src/host/gpu.ts';
 import { hasShared, SHARED } from '../support/shared.ts';
 import { dualign, type Host } from './command.ts';
 
@@ -11,29 +12,39 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const prompts = join(folder, 'prompts.jsonl');
 
-/** A whole run, small enough for a test: 6 prompts, 2 of them held out. */
-function argumentsFor(out: string): string[] {
-  return [
-    ...['--policy', `${SHARED}/models/stories260K`, '--prompts', prompts, '--eval-fraction', '0.34'],
-    ...['--reward', `${SHARED}/models/stories-reward`, '--cost', `${SHARED}/models/stories-cost`],
-    ...['--beta', '1', '--margin', '0.05', '--responses', '6', '--max-new-tokens', '10'],
-    ...['--generation-batch-size', '12', '--num-train-epochs', '2', '--per-device-train-batch-size', '3'],
-    ...['--save-steps', '2', '--lora-r', '2', '--out', join(folder, out)],
-  ];
-}
+/** The devices there are; without a WebGPU driver, the CPU alone. */
+const devices = await requestDevice().then(
+  ({ device }) => {
+    device.destroy();
+    return ['cpu', 'webgpu'];
+  },
+  () => ['cpu'],
+);
 
-/** Every file of a run folder and its sha-256. */
-async function hashes(out: string): Promise<Record<string, string>> {
-  const root = join(folder, out);
-  const entries = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) =>
-    entry.isFile(),
-  );
-  const files = entries.map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1)).sort();
-  const pairs = files.map(async (file) => [file, await sha256(readFileSync(join(root, file)))] as const);
-  return Object.fromEntries(await Promise.all(pairs));
-}
+describe.skipIf(!hasShared).each(devices)('dualign align on a real model, %s', (device) => {
+  /** A whole run, small enough for a test: 6 prompts, 2 of them held out. */
+  function argumentsFor(out: string): string[] {
+    return [
+      ...['--device', device],
+      ...['--policy', `${SHARED}/models/stories260K`, '--prompts', prompts, '--eval-fraction', '0.34'],
+      ...['--reward', `${SHARED}/models/stories-reward`, '--cost', `${SHARED}/models/stories-cost`],
+      ...['--beta', '1', '--margin', '0.05', '--responses', '6', '--max-new-tokens', '10'],
+      ...['--generation-batch-size', '12', '--num-train-epochs', '2', '--per-device-train-batch-size', '3'],
+      ...['--save-steps', '2', '--lora-r', '2', '--out', join(folder, device, out)],
+    ];
+  }
 
-describe.skipIf(!hasShared)('dualign align on a real model', () => {
+  /** Every file of a run folder and its sha-256. */
+  async function hashes(out: string): Promise<Record<string, string>> {
+    const root = join(folder, device, out);
+    const entries = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) =>
+      entry.isFile(),
+    );
+    const files = entries.map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1)).sort();
+    const pairs = files.map(async (file) => [file, await sha256(readFileSync(join(root, file)))] as const);
+    return Object.fromEntries(await Promise.all(pairs));
+  }
+
   let whole: Record<string, string>;
 
   beforeAll(async () => {
@@ -62,19 +73,21 @@ describe.skipIf(!hasShared)('dualign align on a real model', () => {
       'samples.jsonl',
       'scores.jsonl',
     ]);
-    const manifest = JSON.parse(readFileSync(join(folder, 'whole/manifest.json'), 'utf8'));
+    const manifest = JSON.parse(readFileSync(join(folder, device, 'whole/manifest.json'), 'utf8'));
     expect(manifest.config).toMatchObject({ beta: 1, seed: 0, limits: [{ kind: 'margin', value: 0.05 }] });
-    expect(manifest.device.engine).toBe('webgpu');
+    expect(manifest.device.engine).toBe(device);
     expect(manifest.stages.collect.settings.policy).toMatch(/^[0-9a-f]{64}$/);
     expect(manifest.results.pairs).toBe(whole['pairs.jsonl']);
     expect(manifest.results.adapter).toBe(whole['adapter/adapter_model.safetensors']);
-    const dual = JSON.parse(readFileSync(join(folder, 'whole/dual.json'), 'utf8'));
+    const dual = JSON.parse(readFileSync(join(folder, device, 'whole/dual.json'), 'utf8'));
     expect(dual).toMatchObject({ status: 'optimal', prompts: 4, responses: 6 });
     expect(dual.margins[0]).toBeCloseTo(0.05, 12);
-    const first = JSON.parse(readFileSync(join(folder, 'whole/pairs.jsonl'), 'utf8').split('\n')[0]);
+    const first = JSON.parse(readFileSync(join(folder, device, 'whole/pairs.jsonl'), 'utf8').split('\n')[0]);
     expect(first.prompt).toMatch(/^Once upon a time/);
     expect(first.chosen).not.toBe(first.rejected);
-    const metrics = readFileSync(join(folder, 'whole/metrics.jsonl'), 'utf8').trim().split('\n');
+    const metrics = readFileSync(join(folder, device, 'whole/metrics.jsonl'), 'utf8')
+      .trim()
+      .split('\n');
     expect(Object.keys(JSON.parse(metrics[0]))).toEqual(
       expect.arrayContaining(['loss', 'grad_norm', 'learning_rate', 'rewards/margins', 'rewards/accuracies']),
     );
@@ -90,7 +103,7 @@ describe.skipIf(!hasShared)('dualign align on a real model', () => {
       Object.fromEntries(Object.entries(files).filter(([file]) => !own.includes(file)));
     expect(common(deno)).toEqual(common(whole));
     const results = (out: string) =>
-      JSON.parse(readFileSync(join(folder, out, 'manifest.json'), 'utf8')).results;
+      JSON.parse(readFileSync(join(folder, device, out, 'manifest.json'), 'utf8')).results;
     expect(results('deno')).toEqual(results('whole'));
   });
 
@@ -101,8 +114,7 @@ describe.skipIf(!hasShared)('dualign align on a real model', () => {
   ])('killed %s, the same command ends with the same files', async (name, host, files) => {
     const out = `killed ${name}`;
     for (const file of files) {
-      const killWhen = () => existsSync(join(folder, out, file));
-      const { code, stderr } = await dualign('node', argumentsFor(out), { killWhen });
+      const { code, stderr } = await dualign('node', argumentsFor(out), { killWhen: file });
       expect(code, stderr).toBe(null);
     }
     const { code, stderr } = await dualign(host, argumentsFor(out));
@@ -118,9 +130,21 @@ describe.skipIf(!hasShared)('dualign align on a real model', () => {
 
   it('runs stage by stage to the same result, settings kept in the run folder', async () => {
     const [policy, scorers] = [`${SHARED}/models/stories260K`, `${SHARED}/models`];
-    const out = ['--out', join(folder, 'stages'), '--quiet'];
+    const out = ['--out', join(folder, device, 'stages'), '--quiet'];
     const stages: string[][] = [
-      ['collect', '--policy', policy, '--prompts', prompts, '--eval-fraction', '0.34', '--responses', '6'],
+      [
+        'collect',
+        '--device',
+        device,
+        '--policy',
+        policy,
+        '--prompts',
+        prompts,
+        '--eval-fraction',
+        '0.34',
+        '--responses',
+        '6',
+      ],
       ['score', '--reward', `${scorers}/stories-reward`, '--cost', `${scorers}/stories-cost`],
       ['dual', '--beta', '1', '--margin', '0.05'],
       ['label'],
@@ -172,7 +196,7 @@ describe.skipIf(!hasShared)('dualign align on a real model', () => {
   });
 
   it('stops with a verdict where the margin is out of reach', async () => {
-    const out = join(folder, 'whole');
+    const out = join(folder, device, 'whole');
     const args = ['--margin', '50', '--redo', '--json', '--out', out];
     const { code, stdout } = await dualign('node', ['dual', ...args]);
     expect(code).toBe(3);

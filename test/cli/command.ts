@@ -21,16 +21,18 @@ function start(host: Host, args: readonly string[], env: NodeJS.ProcessEnv): Chi
   });
 }
 
-/** Milliseconds between two looks at whether it is time to kill. */
-const LOOK = 2;
-
-/** Runs the command to its end, or kills it as soon as `killWhen` says so. */
+/** Runs the command to its end; in Node, `killWhen` kills it once it has written a file whose path ends so. */
 export function dualign(
   host: Host,
   args: readonly string[],
-  { env = {}, killWhen }: { env?: NodeJS.ProcessEnv; killWhen?: () => boolean } = {},
+  { env = {}, killWhen }: { env?: NodeJS.ProcessEnv; killWhen?: string } = {},
 ): Promise<Outcome> {
-  const child = start(host, args, env);
+  const hook = join(ROOT, 'test/cli/kill_when.mjs');
+  const child = start(
+    host,
+    args,
+    killWhen ? { ...env, KILL_WHEN: killWhen, NODE_OPTIONS: `--import ${hook}` } : env,
+  );
   let stdout = '';
   let stderr = '';
   child.stdout!.on('data', (chunk) => {
@@ -39,12 +41,8 @@ export function dualign(
   child.stderr!.on('data', (chunk) => {
     stderr += chunk;
   });
-  const watch = killWhen && setInterval(() => killWhen() && child.kill('SIGKILL'), LOOK);
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code) => {
-      clearInterval(watch);
-      resolve({ code, stdout, stderr });
-    });
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
   });
 }

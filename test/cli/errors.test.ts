@@ -165,7 +165,7 @@ describe.skipIf(!hasShared)('bad inputs are refused with one line', () => {
 
   it('no WebGPU adapter', async () => {
     const env = { VK_ICD_FILENAMES: '/nonexistent/icd.json', VK_DRIVER_FILES: '/nonexistent/icd.json' };
-    await refused(run(), /No WebGPU adapter: .*\/nonexistent\/icd.json.*/, env);
+    await refused(run({ '--device': 'webgpu' }), /No WebGPU adapter: .*\/nonexistent\/icd.json.*/, env);
   });
 
   it('an impossible margin is a verdict, and nothing is trained', async () => {
