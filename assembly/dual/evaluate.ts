@@ -156,14 +156,30 @@ function moments(scratch: Scratch, m: i32, sums: usize, counted: f64): void {
     for (let k: usize = 0; k < size; k += 16) {
       v128.store(product + k, f64x2.mul(v128.load(weight + k), f64x2.sub(v128.load(g + k), centre)));
     }
-    for (let j = 0; j <= i; j++) {
-      const other = safety + (<usize>j) * plane;
-      const otherCentre = v128.load64_splat(mean + ((<usize>j) << 3));
+    let j = 0;
+    for (; j < i; j += 2) {
+      // Two entries at once, and with the diagonal left where i is even.
+      const a = safety + (<usize>j) * plane;
+      const b = a + plane;
+      const aCentre = v128.load64_splat(mean + ((<usize>j) << 3));
+      const bCentre = v128.load64_splat(mean + ((<usize>j) << 3), 8);
+      let aSum = f64x2.splat(0.0);
+      let bSum = aSum;
+      for (let k: usize = 0; k < size; k += 16) {
+        const p = v128.load(product + k);
+        aSum = f64x2.add(aSum, f64x2.mul(p, f64x2.sub(v128.load(a + k), aCentre)));
+        bSum = f64x2.add(bSum, f64x2.mul(p, f64x2.sub(v128.load(b + k), bCentre)));
+      }
+      set(to, 0, get(to, 0) + lanes(aSum) * share);
+      set(to, 1, get(to, 1) + lanes(bSum) * share);
+      to += 16;
+    }
+    if (j == i) {
       let sum = f64x2.splat(0.0);
       for (let k: usize = 0; k < size; k += 16) {
-        sum = f64x2.add(sum, f64x2.mul(v128.load(product + k), f64x2.sub(v128.load(other + k), otherCentre)));
+        sum = f64x2.add(sum, f64x2.mul(v128.load(product + k), f64x2.sub(v128.load(g + k), centre)));
       }
-      store<f64>(to, load<f64>(to) + lanes(sum) * share);
+      set(to, 0, get(to, 0) + lanes(sum) * share);
       to += 8;
     }
   }

@@ -77,31 +77,48 @@ export function loadRows(
 
 /** Copies a row to where it belongs, leaves its range and sum in `low`, `high` and `sum`; returns the bytes read. */
 function copyRow(from: usize, single: bool, to: usize, count: i32): usize {
-  const pairs = count & ~1;
-  let least = f64x2.splat(Infinity);
-  let most = f64x2.splat(-Infinity);
-  let total = f64x2.splat(0.0);
-  let p = to;
-  const end = to + ((<usize>pairs) << 3);
-  const step: usize = single ? 8 : 16;
-  for (; p < end; p += 16, from += step) {
-    const x = single ? f64x2.promote_low_f32x4(v128.load64_zero(from)) : v128.load(from);
-    v128.store(p, x);
-    least = f64x2.pmin(least, x);
-    most = f64x2.pmax(most, x);
-    total = f64x2.add(total, x);
+  const size = (<usize>count) << 3;
+  if (single) promote(from, to, count);
+  else memory.copy(to, from, size);
+  // Two of each at once: one would make every element wait for the one before.
+  let least0 = f64x2.splat(Infinity);
+  let least1 = least0;
+  let most0 = f64x2.splat(-Infinity);
+  let most1 = most0;
+  let total0 = f64x2.splat(0.0);
+  let total1 = total0;
+  let i: usize = 0;
+  for (; i + 32 <= size; i += 32) {
+    const x0 = v128.load(to + i);
+    const x1 = v128.load(to + i, 16);
+    least0 = f64x2.pmin(least0, x0);
+    least1 = f64x2.pmin(least1, x1);
+    most0 = f64x2.pmax(most0, x0);
+    most1 = f64x2.pmax(most1, x1);
+    total0 = f64x2.add(total0, x0);
+    total1 = f64x2.add(total1, x1);
   }
+  for (; i < size; i += 8) {
+    const last = v128.load64_splat(to + i);
+    least0 = f64x2.pmin(least0, last);
+    most0 = f64x2.pmax(most0, last);
+    total0 = f64x2.add(total0, v128.load64_zero(to + i));
+  }
+  const least = f64x2.pmin(least0, least1);
+  const most = f64x2.pmax(most0, most1);
+  const total = f64x2.add(total0, total1);
   low = lesser(f64x2.extract_lane(least, 0), f64x2.extract_lane(least, 1));
   high = greater(f64x2.extract_lane(most, 0), f64x2.extract_lane(most, 1));
   sum = f64x2.extract_lane(total, 0) + f64x2.extract_lane(total, 1);
-  if (count & 1) {
-    const x = single ? <f64>load<f32>(from) : load<f64>(from);
-    store<f64>(p, x);
-    low = lesser(low, x);
-    high = greater(high, x);
-    sum += x;
+  return single ? size >> 1 : size;
+}
+
+function promote(from: usize, to: usize, count: i32): void {
+  let i = 0;
+  for (; i + 2 <= count; i += 2, from += 8, to += 16) {
+    v128.store(to, f64x2.promote_low_f32x4(v128.load64_zero(from)));
   }
-  return (<usize>count) * (single ? 4 : 8);
+  if (i < count) store<f64>(to, <f64>load<f32>(from));
 }
 
 function shift(pointer: usize, count: i32, by: f64, pad: f64): void {

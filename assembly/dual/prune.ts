@@ -84,16 +84,39 @@ function near(
   const best = combine(scores, centre, first, size, score);
   let anchor: usize = 0;
   while (load<f64>(score + anchor) != best) anchor += 8;
-  for (let j = 0; j < scores.constraints; j++) {
+  const m = scores.constraints;
+  for (let j = 0; j < m; j += 2) {
     const g = scores.safety + (<usize>j) * scores.plane + first;
-    const at = v128.load64_splat(g + anchor);
-    const reach = v128.load64_splat(radius + ((<usize>j) << 3));
-    for (let i: usize = 0; i < size; i += 16) {
-      const rise = f64x2.mul(reach, f64x2.abs(f64x2.sub(v128.load(g + i), at)));
-      v128.store(score + i, f64x2.add(v128.load(score + i), rise));
-    }
+    const reaches = radius + ((<usize>j) << 3);
+    if (j + 1 < m) raiseTwo(score, g, g + scores.plane, anchor, reaches, size);
+    else raiseOne(score, g, anchor, reaches, size);
   }
   return select(score, padded, best - CUTOFF * beta, scratch.index);
+}
+
+// score[k] += Σ radius·|g[k] - g[anchor]|
+
+function raiseOne(score: usize, g: usize, anchor: usize, radius: usize, size: usize): void {
+  const at = v128.load64_splat(g + anchor);
+  const reach = v128.load64_splat(radius);
+  for (let i: usize = 0; i < size; i += 16) {
+    const rise = f64x2.mul(reach, f64x2.abs(f64x2.sub(v128.load(g + i), at)));
+    v128.store(score + i, f64x2.add(v128.load(score + i), rise));
+  }
+}
+
+function raiseTwo(score: usize, g: usize, h: usize, anchor: usize, radius: usize, size: usize): void {
+  const gAt = v128.load64_splat(g + anchor);
+  const hAt = v128.load64_splat(h + anchor);
+  const gReach = v128.load64_splat(radius);
+  const hReach = v128.load64_splat(radius, 8);
+  for (let i: usize = 0; i < size; i += 16) {
+    const rise = f64x2.add(
+      f64x2.mul(gReach, f64x2.abs(f64x2.sub(v128.load(g + i), gAt))),
+      f64x2.mul(hReach, f64x2.abs(f64x2.sub(v128.load(h + i), hAt))),
+    );
+    v128.store(score + i, f64x2.add(v128.load(score + i), rise));
+  }
 }
 
 function gather(from: usize, index: usize, count: i32, to: usize, pad: f64): void {

@@ -46,8 +46,9 @@ export function lambdaIntervals(
   if (prompts < 2 || (active.length > 0 && !inverse)) {
     return lambda.map((value) => (value > 0 ? [0, Number.POSITIVE_INFINITY] : [0, 0]));
   }
-  const covariance = covarianceOf(active.map((j) => rowSafety[j]));
-  const variance = inverse ? multiply(multiply(inverse, covariance), inverse) : [];
+  const variance = inverse
+    ? multiply(multiply(inverse, covarianceOf(active.map((j) => rowSafety[j]))), inverse)
+    : [];
   return lambda.map((value, j) => {
     const index = active.indexOf(j);
     if (index < 0) return [0, 0];
@@ -58,13 +59,21 @@ export function lambdaIntervals(
 
 /** Sample covariance of columns of equal length. */
 export function covarianceOf(columns: readonly Float64Array[]): number[][] {
+  const rows = columns[0].length;
   const centred = columns.map((column) => {
-    const mean = pairwiseSum(column) / column.length;
+    const mean = pairwiseSum(column) / rows;
     return column.map((value) => value - mean);
   });
-  return centred.map((a) =>
-    centred.map((b) => pairwiseSum(a.map((value, n) => value * b[n])) / (a.length - 1)),
-  );
+  const products = new Float64Array(rows);
+  const covariance = columns.map(() => columns.map(() => 0));
+  for (const [i, a] of centred.entries()) {
+    for (let j = 0; j <= i; j++) {
+      const b = centred[j];
+      for (let n = 0; n < rows; n++) products[n] = a[n] * b[n];
+      covariance[i][j] = covariance[j][i] = pairwiseSum(products) / (rows - 1);
+    }
+  }
+  return covariance;
 }
 
 /** Each prompt's part of the gradient, but for a constant: E_p[g_j], less the reference mean for a margin. */

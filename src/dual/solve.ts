@@ -211,7 +211,7 @@ function medianVariance(table: ScoreTable, lambda: readonly number[]): number {
       let squares = 0;
       for (let k = 0; k < count; k++) {
         let score = reward[at + k];
-        for (const [j, price] of lambda.entries()) score += price * safety[j * reward.length + at + k];
+        for (let j = 0; j < lambda.length; j++) score += lambda[j] * safety[j * reward.length + at + k];
         const shift = score - mean;
         mean += shift / (k + 1);
         squares += shift * (score - mean);

@@ -6,6 +6,8 @@ import { median, pairwiseSum } from './sums.ts';
 
 /** Rows of a block, as in assembly/dual/scores.ts. */
 const BLOCK = 256;
+/** Responses loaded at a time. */
+const STAGED = 32768;
 /** A row whose range is this many times the mean distorts the mean. */
 const OUTLIER = 4;
 /** Smaller tables are searched as they are. */
@@ -156,37 +158,38 @@ export class Workspace {
     const count = this.#words(wasm.countOf(this.#scores), prompts);
     const logCount = this.#floats(wasm.logCountOf(this.#scores), prompts);
     let at = 0;
-    let largestBlock = 0;
-    let block = 0;
+    let most = 0;
     for (let n = 0; n < prompts; n++) {
       const K = responsesOf(table, n);
       start[n] = at;
       count[n] = K;
       logCount[n] = n > 0 && K === count[n - 1] ? logCount[n - 1] : kernels.log(K);
       at += (K + 1) & ~1;
-      block = n % BLOCK === 0 ? K : block + K;
-      largestBlock = Math.max(largestBlock, block);
+      most = Math.max(most, K);
     }
     const mark = wasm.mark();
-    const plane = 8 * largestBlock;
+    const plane = 8 * Math.max(most, STAGED);
     const staging = this.#granted(wasm.allocate(plane * (1 + m)));
     // Growth may have replaced the memory's buffer.
     const counts = this.#words(wasm.countOf(this.#scores), prompts);
+    const single = [reward instanceof Float32Array, safety instanceof Float32Array] as const;
     let from = 0;
-    for (let row = 0; row < prompts; row += BLOCK) {
-      const end = Math.min(row + BLOCK, prompts);
+    for (let row = 0; row < prompts; ) {
+      let end = row;
       let to = from;
-      for (let n = row; n < end; n++) to += counts[n];
+      do to += counts[end++];
+      while (end < prompts && to - from + counts[end] <= STAGED);
       this.#copy(reward, from, to, staging);
       for (let j = 0; j < m; j++) {
-        this.#copy(safety, j * reward.length + from, j * reward.length + to, staging + plane * (1 + j));
+        const first = j * reward.length;
+        this.#copy(safety, first + from, first + to, staging + plane * (1 + j));
       }
-      const single = [reward instanceof Float32Array, safety instanceof Float32Array] as const;
       if (wasm.loadRows(this.#scores, row, end, staging, staging + plane, plane, ...single) >= 0) {
         wasm.release(mark);
         throw badScore(table);
       }
       from = to;
+      row = end;
     }
     wasm.release(mark);
     wasm.finishLoad(this.#scores);
@@ -425,7 +428,9 @@ export class Workspace {
   column(column: number, rows: number = this.prompts): Float64Array {
     const width = COLUMN.safety + this.constraints;
     const values = this.#floats(this.#rows, width * rows);
-    return Float64Array.from({ length: rows }, (_, n) => values[n * width + column]);
+    const out = new Float64Array(rows);
+    for (let n = 0; n < rows; n++) out[n] = values[n * width + column];
+    return out;
   }
 
   /** Mean of safety score j of each prompt's reference samples. */
