@@ -3,6 +3,7 @@ import { type Key, keyOf } from '../random.ts';
 import { type Kernels, loadWasm } from '../wasm.ts';
 import { invert } from './linear.ts';
 import { checkProblem, type DualProblem } from './problem.ts';
+import { Resample } from './resample.ts';
 import { optimise } from './solve.ts';
 import { quantile } from './sums.ts';
 import { COLUMN, type Outcome, type Workspace, withWorkspace } from './workspace.ts';
@@ -146,10 +147,11 @@ function drawReplicates(
   };
   const { safety: reference } = workspace.statistics;
   const { hessian } = outcome;
+  const resample = new Resample(workspace);
   for (let b = 0; b < replicates; b++) {
-    workspace.resample(key, b);
-    const means = workspace.resampledColumns();
-    const moved = relative?.some(Boolean) ? workspace.resampledSafety() : reference;
+    resample.draw(key, b);
+    const means = resample.columns();
+    const moved = relative?.some(Boolean) ? resample.safety() : reference;
     const asked = thresholds.map((threshold, j) =>
       relative?.[j] ? threshold + moved[j] - reference[j] : threshold,
     );
@@ -157,7 +159,7 @@ function drawReplicates(
     draws.kl[b] = means[COLUMN.kl];
     for (const [j, values] of draws.safety.entries()) values[b] = means[COLUMN.safety + j];
     const solved = exact
-      ? workspace.searchResampled(beta, asked, lambda)
+      ? resample.search(beta, asked, lambda)
       : newtonStep(beta, asked, lambda, means, hessian);
     if (!solved) draws.infeasible++;
     for (const [j, values] of draws.lambda.entries())

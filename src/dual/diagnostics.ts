@@ -2,7 +2,8 @@ import { eigenvalues, invert, multiply } from './linear.ts';
 import type { DualProblem } from './problem.ts';
 import type { Curvature, EffectiveSampleSize } from './solution.ts';
 import { pairwiseSum, quantile } from './sums.ts';
-import { COLUMN, type Statistics, type Workspace } from './workspace.ts';
+import type { Statistics } from './table.ts';
+import { COLUMN, type Workspace } from './workspace.ts';
 
 /** 0.975-quantile of the standard normal distribution. */
 const Z_95 = 1.959963984540054;
@@ -84,7 +85,7 @@ export function gradientRows(
   return thresholds.map((_, j) => {
     const rows = workspace.column(COLUMN.safety + j);
     if (!relative?.[j]) return rows;
-    const means = workspace.rowMeans(j);
+    const means = workspace.table.rowMeans(j);
     return rows.map((value, n) => value - means[n]);
   });
 }

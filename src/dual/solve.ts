@@ -11,8 +11,9 @@ import {
 } from './problem.ts';
 import type { DualSolution, Infeasible, Solved } from './solution.ts';
 import { median } from './sums.ts';
+import type { Statistics } from './table.ts';
 import { ENOUGH, type Mend, pickingOnly, warningsOf } from './warnings.ts';
-import { COLUMN, type Outcome, type Statistics, type Workspace, withWorkspace } from './workspace.ts';
+import { COLUMN, type Outcome, type Workspace, withWorkspace } from './workspace.ts';
 
 /** A slack of less than this part of a score's range is none. */
 const NO_SLACK = 1e-12;

@@ -1,15 +1,8 @@
-import { UserError } from '../errors.ts';
-import type { Key } from '../random.ts';
 import type { Kernels, WasmExports } from '../wasm.ts';
-import { badScore, constraintsOf, responsesOf, type ScoreTable } from './problem.ts';
+import type { ScoreTable } from './problem.ts';
 import { median, pairwiseSum } from './sums.ts';
+import { BLOCK, LoadedTable, type Statistics } from './table.ts';
 
-/** Rows of a block, as in assembly/dual/scores.ts. */
-const BLOCK = 256;
-/** Responses loaded at a time. */
-const STAGED = 32768;
-/** A row whose range is this many times the mean distorts the mean. */
-const OUTLIER = 4;
 /** Smaller tables are searched as they are. */
 const SAMPLED_ELEMENTS = 16384;
 /** Prompts of the sample that gives a large table's first guess: this part of them, but within these bounds. */
@@ -20,23 +13,6 @@ const SAMPLE_MOST = 2048;
 const BOX = 4;
 /** Dropping responses has to leave less than this part to be worth its own pass. */
 const WORTH_PRUNING = 0.6;
-
-/** What one pass over the scores tells. */
-export interface Statistics {
-  /** Means over prompts of max_k, min_k and mean_k of the reward. */
-  readonly rewardTop: number;
-  readonly rewardBottom: number;
-  readonly reward: number;
-  /** The range of a typical row's rewards. */
-  readonly rewardRange: number;
-  /** Mean of log K. */
-  readonly logCount: number;
-  /** For each safety score: mean of the rows' middles, of their maxima, of their means; the largest range of a row. */
-  readonly middle: readonly number[];
-  readonly reachable: readonly number[];
-  readonly safety: readonly number[];
-  readonly safetyRange: readonly number[];
-}
 
 /** The policy at one λ. */
 export interface Prediction {
@@ -78,151 +54,56 @@ interface PrunedTable {
   readonly radius: readonly number[];
 }
 
-/** A score table in Wasm memory, and the kernels that run over it. */
+/** A loaded table and the kernels that run over it: searches, evaluations and predictions. */
 export class Workspace {
+  readonly table: LoadedTable;
+  /** Rows as `describeRows` writes them, of the last description. */
+  readonly rows: number;
   readonly prompts: number;
   readonly constraints: number;
   readonly statistics: Statistics;
   #wasm: WasmExports;
-  #scores: number;
   #scratch: number;
   #newton: number;
   #partial: number;
   #radius: number;
-  /** Rows as `describeRows` writes them. */
-  #rows: number;
-  #elements: number;
-  /** f64[prompts]: how often each prompt is in the bootstrap resample. */
-  #times: number | undefined;
   /** Memory between these holds the last sample and pruned table, unless others allocated after it. */
   #start: number;
   #end: number;
   #pruned: PrunedTable | undefined;
 
   /** Copies a table in; throws a UserError when a score is not a finite number. */
-  constructor(kernels: Kernels, table: ScoreTable) {
-    const wasm = kernels.exports;
-    const constraints = constraintsOf(table);
-    const { prompts } = table;
-    let elements = 0;
-    let longest = 0;
-    for (let n = 0; n < prompts; n++) {
-      const padded = (responsesOf(table, n) + 1) & ~1;
-      elements += padded;
-      longest = Math.max(longest, padded);
-    }
+  constructor(kernels: Kernels, scores: ScoreTable) {
+    const table = new LoadedTable(kernels, scores);
+    const { wasm, prompts, constraints } = table;
+    this.table = table;
     this.prompts = prompts;
     this.constraints = constraints;
+    this.statistics = table.statistics;
     this.#wasm = wasm;
-    this.#elements = elements;
-    if (8 * elements * (1 + constraints) > 0xf0000000) throw this.#tooLarge();
-    this.#scores = this.#granted(wasm.createScores(prompts, constraints, elements, longest));
-    this.#load(kernels, table);
-    this.statistics = this.#statistics();
     const width = 1 + constraints + (constraints * (constraints + 1)) / 2;
-    this.#scratch = this.#granted(wasm.createScratch(this.#scores, BLOCK));
-    this.#newton = this.#granted(wasm.createNewton(constraints));
-    this.#partial = this.#granted(wasm.allocate(8 * width * Math.ceil(prompts / BLOCK)));
-    this.#radius = this.#granted(wasm.allocate(8 * constraints));
-    this.#rows = this.#granted(wasm.allocate(8 * (COLUMN.safety + constraints) * prompts));
+    this.#scratch = table.granted(wasm.createScratch(table.scores, BLOCK));
+    this.#newton = table.granted(wasm.createNewton(constraints));
+    this.#partial = table.granted(wasm.allocate(8 * width * table.blocks));
+    this.#radius = table.granted(wasm.allocate(8 * constraints));
+    this.rows = table.granted(wasm.allocate(8 * (COLUMN.safety + constraints) * prompts));
     this.#start = wasm.mark();
     this.#end = this.#start;
   }
 
-  #tooLarge(): UserError {
-    return new UserError(
-      `scores: ${this.#elements} responses with ${1 + this.constraints} scores each do not fit into memory; take fewer prompts or responses`,
-    );
-  }
-
-  #granted(pointer: number): number {
-    if (pointer === 0) throw this.#tooLarge();
-    return pointer;
-  }
-
-  // Wasm hands out pointers as signed numbers.
-
   #floats(pointer: number, length: number): Float64Array {
-    return new Float64Array(this.#wasm.memory.buffer, pointer >>> 0, length);
+    return this.table.floats(pointer, length);
   }
 
-  #words(pointer: number, length: number): Uint32Array {
-    return new Uint32Array(this.#wasm.memory.buffer, pointer >>> 0, length);
+  /** λ of the search or evaluation at hand. */
+  #lambda(): Float64Array {
+    return this.#floats(this.#wasm.lambdaOf(this.#newton), this.constraints);
   }
 
-  #load(kernels: Kernels, table: ScoreTable): void {
-    const wasm = this.#wasm;
-    const { prompts, reward, safety } = table;
-    const m = this.constraints;
-    const start = this.#words(wasm.startOf(this.#scores), prompts);
-    const count = this.#words(wasm.countOf(this.#scores), prompts);
-    const logCount = this.#floats(wasm.logCountOf(this.#scores), prompts);
-    let at = 0;
-    let most = 0;
-    for (let n = 0; n < prompts; n++) {
-      const K = responsesOf(table, n);
-      start[n] = at;
-      count[n] = K;
-      logCount[n] = n > 0 && K === count[n - 1] ? logCount[n - 1] : kernels.log(K);
-      at += (K + 1) & ~1;
-      most = Math.max(most, K);
-    }
-    const mark = wasm.mark();
-    const plane = 8 * Math.max(most, STAGED);
-    const staging = this.#granted(wasm.allocate(plane * (1 + m)));
-    // Growth may have replaced the memory's buffer.
-    const counts = this.#words(wasm.countOf(this.#scores), prompts);
-    const single = [reward instanceof Float32Array, safety instanceof Float32Array] as const;
-    let from = 0;
-    for (let row = 0; row < prompts; ) {
-      let end = row;
-      let to = from;
-      do to += counts[end++];
-      while (end < prompts && to - from + counts[end] <= STAGED);
-      this.#copy(reward, from, to, staging);
-      for (let j = 0; j < m; j++) {
-        const first = j * reward.length;
-        this.#copy(safety, first + from, first + to, staging + plane * (1 + j));
-      }
-      if (wasm.loadRows(this.#scores, row, end, staging, staging + plane, plane, ...single) >= 0) {
-        wasm.release(mark);
-        throw badScore(table);
-      }
-      from = to;
-      row = end;
-    }
-    wasm.release(mark);
-    wasm.finishLoad(this.#scores);
-  }
-
-  #copy(values: Float64Array | Float32Array, from: number, to: number, pointer: number): void {
-    const { buffer } = this.#wasm.memory;
-    const view = values instanceof Float32Array ? Float32Array : Float64Array;
-    new view(buffer, pointer >>> 0, to - from).set(values.subarray(from, to));
-  }
-
-  #statistics(): Statistics {
-    const values = this.#floats(this.#wasm.statisticsOf(this.#scores), 5 + 4 * this.constraints);
-    const each = (offset: number) =>
-      Array.from({ length: this.constraints }, (_, j) => values[5 + 4 * j + offset]);
-    return {
-      rewardTop: values[0],
-      rewardBottom: values[1],
-      reward: values[2],
-      rewardRange: this.#typicalRange(values[0] - values[1], values[4]),
-      logCount: values[3],
-      middle: each(0),
-      reachable: each(1),
-      safety: each(2),
-      safetyRange: each(3),
-    };
-  }
-
-  /** The mean range, or the median where a few prompts with huge ranges would carry the mean away. */
-  #typicalRange(mean: number, largest: number): number {
-    if (largest <= OUTLIER * mean) return mean;
-    const ranges = this.#floats(this.#wasm.rewardRangeOf(this.#scores), this.prompts).slice();
-    return median(ranges);
+  /** Writes λ where the kernels look for it; returns where. */
+  #setLambda(lambda: readonly number[]): number {
+    this.#lambda().set(lambda);
+    return this.#wasm.lambdaOf(this.#newton);
   }
 
   /** The unit of the objective: what a typical prompt can differ by. One response a prompt has none; any will do. */
@@ -241,17 +122,17 @@ export class Workspace {
     const m = this.constraints;
     this.#floats(this.#wasm.offsetOf(this.#newton), m).set(middle.map((value, j) => value - thresholds[j]));
     this.#floats(this.#wasm.rangeOf(this.#newton), m).set(safetyRange);
-    this.#floats(this.#wasm.lambdaOf(this.#newton), m).set(start);
+    this.#lambda().set(start);
     this.#wasm.begin(this.#newton, beta, this.unit(beta), rewardBottom - rewardTop - beta * logCount);
   }
 
   /** Runs the search over the table, or over a sample of it whose rows nobody asks about. */
   #solve(scores: number, sample = false): Search {
     const wasm = this.#wasm;
-    const status = wasm.solve(this.#newton, scores, this.#scratch, this.#partial, sample ? 0 : this.#rows, 0);
+    const status = wasm.solve(this.#newton, scores, this.#scratch, this.#partial, sample ? 0 : this.rows, 0);
     return {
       status: SEARCH_STATUS[status],
-      lambda: Array.from(this.#floats(wasm.lambdaOf(this.#newton), this.constraints)),
+      lambda: Array.from(this.#lambda()),
       evaluations: wasm.evaluationsOf(this.#newton),
       ...(wasm.isDescribed(this.#newton) ? { outcome: this.#outcome() } : {}),
     };
@@ -269,7 +150,7 @@ export class Workspace {
       const found = inBox(this.#pruned, start) && this.#prunedSearch(beta, thresholds, this.#pruned, start);
       if (found) return found;
     }
-    if (!start && this.#elements >= SAMPLED_ELEMENTS) {
+    if (!start && this.table.elements >= SAMPLED_ELEMENTS) {
       const sampled = this.#sampleSearch(beta, thresholds);
       if (sampled) {
         guess = sampled.centre;
@@ -279,7 +160,13 @@ export class Workspace {
       }
     }
     this.#aim(beta, thresholds, guess);
-    return this.#solve(this.#scores);
+    return this.#solve(this.table.scores);
+  }
+
+  #forget(): void {
+    this.#pruned = undefined;
+    if (this.#wasm.mark() === this.#end) this.#wasm.release(this.#start);
+    this.#end = this.#wasm.mark();
   }
 
   /**
@@ -289,13 +176,12 @@ export class Workspace {
   #sampleSearch(beta: number, thresholds: readonly number[]): PrunedTable | undefined {
     const wasm = this.#wasm;
     const m = this.constraints;
-    this.#pruned = undefined;
-    if (wasm.mark() === this.#end) wasm.release(this.#start);
+    this.#forget();
     const wanted = Math.min(SAMPLE_MOST, Math.max(SAMPLE_LEAST, this.prompts * SAMPLE_PART));
     const step = Math.floor(this.prompts / wanted);
     if (step < 2) return undefined;
     const rows = Math.ceil(this.prompts / step);
-    const sample = this.#granted(wasm.sampleRows(this.#scores, step));
+    const sample = this.table.granted(wasm.sampleRows(this.table.scores, step));
     // With the middles of all rows, only what the sampled rows do within their ranges is a guess.
     this.#aim(
       beta,
@@ -324,10 +210,14 @@ export class Workspace {
    */
   focus(beta: number, centre: readonly number[], radius: readonly number[]): void {
     const wasm = this.#wasm;
-    this.#pruned = undefined;
-    if (wasm.mark() === this.#end) wasm.release(this.#start);
+    this.#forget();
     const step = Math.max(1, Math.floor(this.prompts / SAMPLE_LEAST));
-    const scores = this.#prune(this.#granted(wasm.sampleRows(this.#scores, step)), beta, centre, radius);
+    const scores = this.#prune(
+      this.table.granted(wasm.sampleRows(this.table.scores, step)),
+      beta,
+      centre,
+      radius,
+    );
     if (scores !== 0) this.#pruned = { scores, beta, centre, radius };
     this.#end = wasm.mark();
   }
@@ -335,14 +225,16 @@ export class Workspace {
   /** The pruned table; 0 where `sample` says that too much would stay. */
   #prune(sample: number, beta: number, centre: readonly number[], radius: readonly number[]): number {
     const wasm = this.#wasm;
-    const at = wasm.lambdaOf(this.#newton);
-    this.#floats(at, this.constraints).set(centre);
+    const at = this.#setLambda(centre);
     this.#floats(this.#radius, this.constraints).set(radius);
     const part = wasm.keptPart(sample, this.#scratch, at, this.#radius, beta);
     if (part >= WORTH_PRUNING) return 0;
     // Rows differ: room for a fifth more than the sample kept, and for a pad a row.
-    const capacity = Math.min(this.#elements, Math.ceil(this.#elements * part * 1.2) + 2 * this.prompts);
-    return wasm.prune(this.#scores, this.#scratch, at, this.#radius, beta, capacity);
+    const capacity = Math.min(
+      this.table.elements,
+      Math.ceil(this.table.elements * part * 1.2) + 2 * this.prompts,
+    );
+    return wasm.prune(this.table.scores, this.#scratch, at, this.#radius, beta, capacity);
   }
 
   /** The search over a pruned table; undefined where it ends outside the box, where the table is not the whole truth. */
@@ -359,21 +251,43 @@ export class Workspace {
     return found;
   }
 
+  /**
+   * Minimises the dual of a resample from `start`: times[n] says how often prompt n is in it, `middle` are its mean
+   * middles. Undefined where it has no minimum within bounds. The value lacks the mean of the resample's row maxima.
+   */
+  searchTimes(
+    beta: number,
+    thresholds: readonly number[],
+    start: readonly number[],
+    middle: readonly number[],
+    times: number,
+  ): { lambda: number[]; value: number } | undefined {
+    const wasm = this.#wasm;
+    const solve = (scores: number) => {
+      this.#aim(beta, thresholds, start, middle);
+      const status = wasm.solve(this.#newton, scores, this.#scratch, this.#partial, 0, times);
+      return SEARCH_STATUS[status] === 'converged' ? Array.from(this.#lambda()) : undefined;
+    };
+    const pruned = this.#pruned && beta <= this.#pruned.beta ? this.#pruned : undefined;
+    let lambda = pruned && solve(pruned.scores);
+    if (!pruned || !lambda || !inBox(pruned, lambda)) lambda = solve(this.table.scores);
+    return lambda && { lambda, value: wasm.valueOf(this.#newton) };
+  }
+
   /** The smallest table that is exact at λ. */
   #tableAt(beta: number, lambda: readonly number[]): number {
     const pruned = this.#pruned;
-    return pruned && beta <= pruned.beta && inBox(pruned, lambda) ? pruned.scores : this.#scores;
+    return pruned && beta <= pruned.beta && inBox(pruned, lambda) ? pruned.scores : this.table.scores;
   }
 
   /** D, ∇D and ∇²D at λ, and what the policy there does. */
   evaluate(beta: number, thresholds: readonly number[], lambda: readonly number[]): Outcome {
     const m = this.constraints;
     const wasm = this.#wasm;
-    const blocks = Math.ceil(this.prompts / BLOCK);
+    const { blocks } = this.table;
     this.#aim(beta, thresholds, lambda);
     // The search holds λ below a limit; an evaluation takes it as it is.
-    const at = wasm.lambdaOf(this.#newton);
-    this.#floats(at, m).set(lambda);
+    const at = this.#setLambda(lambda);
     wasm.evaluateBlocks(
       this.#tableAt(beta, lambda),
       this.#scratch,
@@ -382,7 +296,7 @@ export class Workspace {
       0,
       blocks,
       this.#partial,
-      this.#rows,
+      this.rows,
       0,
     );
     wasm.sumBlocks(this.#partial, blocks, 1 + m + (m * (m + 1)) / 2);
@@ -406,16 +320,15 @@ export class Workspace {
   }
 
   #describe(scores: number, rows: number, beta: number, lambda: readonly number[]): Prediction {
-    const at = this.#wasm.lambdaOf(this.#newton);
-    this.#floats(at, this.constraints).set(lambda);
-    this.#wasm.describeRows(scores, this.#scratch, at, beta, 0, rows, this.#rows);
+    const at = this.#setLambda(lambda);
+    this.#wasm.describeRows(scores, this.#scratch, at, beta, 0, rows, this.rows);
     return this.#prediction(rows);
   }
 
   #prediction(N: number): Prediction {
     const m = this.constraints;
     const width = COLUMN.safety + m;
-    const rows = this.#floats(this.#rows, width * N);
+    const rows = this.#floats(this.rows, width * N);
     const mean = (column: number) => pairwiseSum(rows, N, column, width) / N;
     return {
       reward: mean(COLUMN.reward),
@@ -427,69 +340,10 @@ export class Workspace {
   /** A column of the last description, for each of `rows` prompts in order; until the next one overwrites it. */
   column(column: number, rows: number = this.prompts): Float64Array {
     const width = COLUMN.safety + this.constraints;
-    const values = this.#floats(this.#rows, width * rows);
+    const values = this.#floats(this.rows, width * rows);
     const out = new Float64Array(rows);
     for (let n = 0; n < rows; n++) out[n] = values[n * width + column];
     return out;
-  }
-
-  /** Mean of safety score j of each prompt's reference samples. */
-  rowMeans(j: number): Float64Array {
-    return this.#floats(this.#wasm.meanOf(this.#scores) + 8 * j * this.prompts, this.prompts).slice();
-  }
-
-  /** Draws a bootstrap resample of the prompts, which the methods below refer to. */
-  resample([key0, key1]: Key, replicate: number): void {
-    this.#times ??= this.#granted(this.#wasm.allocate(8 * this.prompts));
-    this.#wasm.drawTimes(this.#times, this.prompts, key0, key1, replicate);
-  }
-
-  #resampledMean(pointer: number): number {
-    return this.#wasm.weightedSum(pointer, this.prompts, this.#times!) / this.prompts;
-  }
-
-  /** Means of the safety scores of the reference samples over the resample. */
-  resampledSafety(): number[] {
-    const means = this.#wasm.meanOf(this.#scores);
-    return Array.from({ length: this.constraints }, (_, j) =>
-      this.#resampledMean(means + 8 * j * this.prompts),
-    );
-  }
-
-  /** Means over the resample of the columns of the last description. */
-  resampledColumns(): Float64Array {
-    const width = COLUMN.safety + this.constraints;
-    const at = this.#wasm.mark();
-    const out = this.#granted(this.#wasm.allocate(8 * width));
-    this.#wasm.weightedSums(this.#rows, this.prompts, width, this.#times!, out);
-    const means = this.#floats(out, width).map((sum) => sum / this.prompts);
-    this.#wasm.release(at);
-    return means;
-  }
-
-  /** Minimises the dual of the resample from `start`; undefined where it has no minimum within bounds. */
-  searchResampled(
-    beta: number,
-    thresholds: readonly number[],
-    start: readonly number[],
-  ): { lambda: number[]; value: number } | undefined {
-    const wasm = this.#wasm;
-    const middles = wasm.middleOf(this.#scores);
-    const middle = start.map((_, j) => this.#resampledMean(middles + 8 * j * this.prompts));
-    const solve = (scores: number) => {
-      this.#aim(beta, thresholds, start, middle);
-      const status = wasm.solve(this.#newton, scores, this.#scratch, this.#partial, 0, this.#times!);
-      return SEARCH_STATUS[status] === 'converged' ? Array.from(this.#lambda()) : undefined;
-    };
-    const pruned = this.#pruned && beta <= this.#pruned.beta ? this.#pruned : undefined;
-    let lambda = pruned && solve(pruned.scores);
-    if (!pruned || !lambda || !inBox(pruned, lambda)) lambda = solve(this.#scores);
-    if (!lambda) return undefined;
-    return { lambda, value: wasm.valueOf(this.#newton) + this.#resampledMean(wasm.topOf(this.#scores)) };
-  }
-
-  #lambda(): Float64Array {
-    return this.#floats(this.#wasm.lambdaOf(this.#newton), this.constraints);
   }
 
   /** Median effective sample size and mean KL of the policy at λ over about `rows` evenly spaced prompts. */
@@ -500,10 +354,10 @@ export class Workspace {
     const ess: number[] = [];
     const kl: number[] = [];
     const at = wasm.mark();
-    const out = this.#granted(wasm.allocate(8 * width));
-    this.#floats(wasm.lambdaOf(this.#newton), this.constraints).set(lambda);
+    const out = this.table.granted(wasm.allocate(8 * width));
+    const prices = this.#setLambda(lambda);
     for (let n = 0; n < this.prompts; n += step) {
-      wasm.describeRows(this.#scores, this.#scratch, wasm.lambdaOf(this.#newton), beta, n, n + 1, out);
+      wasm.describeRows(this.table.scores, this.#scratch, prices, beta, n, n + 1, out);
       const row = this.#floats(out, width);
       kl.push(row[COLUMN.kl]);
       ess.push(row[COLUMN.ess]);
@@ -515,9 +369,8 @@ export class Workspace {
   /** mean_n max_k Σ_j u_j (g_j − thresholds_j). */
   support(direction: readonly number[], thresholds: readonly number[]): number {
     const wasm = this.#wasm;
-    const blocks = Math.ceil(this.prompts / BLOCK);
-    this.#floats(wasm.lambdaOf(this.#newton), this.constraints).set(direction);
-    wasm.supportBlocks(this.#scores, wasm.lambdaOf(this.#newton), 0, blocks, this.#partial);
+    const { blocks } = this.table;
+    wasm.supportBlocks(this.table.scores, this.#setLambda(direction), 0, blocks, this.#partial);
     wasm.sumBlocks(this.#partial, blocks, 1);
     let value = this.#floats(this.#partial, 1)[0] / this.prompts;
     for (let j = 0; j < this.constraints; j++) {

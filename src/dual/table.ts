@@ -1,0 +1,174 @@
+import { UserError } from '../errors.ts';
+import type { Kernels, WasmExports } from '../wasm.ts';
+import { badScore, constraintsOf, responsesOf, type ScoreTable } from './problem.ts';
+import { median } from './sums.ts';
+
+/** Rows whose sums are added up one after another, as in assembly/dual/scores.ts. */
+export const BLOCK = 256;
+/** Addresses of 32 bits, less what else the memory holds. */
+const MOST_BYTES = 0xf0000000;
+/** Responses loaded at a time. */
+const STAGED = 32768;
+/** A row whose range is this many times the mean distorts the mean. */
+const OUTLIER = 4;
+
+/** What one pass over the scores tells. */
+export interface Statistics {
+  /** Means over prompts of max_k, min_k and mean_k of the reward. */
+  readonly rewardTop: number;
+  readonly rewardBottom: number;
+  readonly reward: number;
+  /** The range of a typical row's rewards. */
+  readonly rewardRange: number;
+  /** Mean of log K. */
+  readonly logCount: number;
+  /** For each safety score: mean of the rows' middles, of their maxima, of their means; the largest range of a row. */
+  readonly middle: readonly number[];
+  readonly reachable: readonly number[];
+  readonly safety: readonly number[];
+  readonly safetyRange: readonly number[];
+}
+
+/** A score table in Wasm memory, checked and centred. */
+export class LoadedTable {
+  readonly wasm: WasmExports;
+  readonly prompts: number;
+  readonly constraints: number;
+  /** Responses, and a pad for each odd row. */
+  readonly elements: number;
+  /** Number of blocks of rows. */
+  readonly blocks: number;
+  /** Where the kernels' Scores lie. */
+  readonly scores: number;
+  readonly statistics: Statistics;
+
+  /** Copies a table in; throws a UserError when a score is not a finite number. */
+  constructor(kernels: Kernels, table: ScoreTable) {
+    const constraints = constraintsOf(table);
+    const { prompts } = table;
+    let elements = 0;
+    let longest = 0;
+    for (let n = 0; n < prompts; n++) {
+      const padded = (responsesOf(table, n) + 1) & ~1;
+      elements += padded;
+      longest = Math.max(longest, padded);
+    }
+    this.wasm = kernels.exports;
+    this.prompts = prompts;
+    this.constraints = constraints;
+    this.elements = elements;
+    this.blocks = Math.ceil(prompts / BLOCK);
+    if (8 * elements * (1 + constraints) > MOST_BYTES) throw this.#tooLarge();
+    this.scores = this.granted(this.wasm.createScores(prompts, constraints, elements, longest));
+    this.#load(kernels, table);
+    this.statistics = this.#statistics();
+  }
+
+  #tooLarge(): UserError {
+    return new UserError(
+      `scores: ${this.elements} responses with ${1 + this.constraints} scores each do not fit into memory; ` +
+        'take fewer prompts or responses',
+    );
+  }
+
+  /** A pointer that the kernels gave; throws a UserError where they ran out of memory. */
+  granted(pointer: number): number {
+    if (pointer === 0) throw this.#tooLarge();
+    return pointer;
+  }
+
+  // Wasm hands out pointers as signed numbers.
+
+  floats(pointer: number, length: number): Float64Array {
+    return new Float64Array(this.wasm.memory.buffer, pointer >>> 0, length);
+  }
+
+  words(pointer: number, length: number): Uint32Array {
+    return new Uint32Array(this.wasm.memory.buffer, pointer >>> 0, length);
+  }
+
+  #load(kernels: Kernels, table: ScoreTable): void {
+    const wasm = this.wasm;
+    const { prompts, reward, safety } = table;
+    const m = this.constraints;
+    const start = this.words(wasm.startOf(this.scores), prompts);
+    const count = this.words(wasm.countOf(this.scores), prompts);
+    const logCount = this.floats(wasm.logCountOf(this.scores), prompts);
+    let at = 0;
+    let most = 0;
+    for (let n = 0; n < prompts; n++) {
+      const K = responsesOf(table, n);
+      start[n] = at;
+      count[n] = K;
+      logCount[n] = n > 0 && K === count[n - 1] ? logCount[n - 1] : kernels.log(K);
+      at += (K + 1) & ~1;
+      most = Math.max(most, K);
+    }
+    const mark = wasm.mark();
+    const plane = 8 * Math.max(most, STAGED);
+    const staging = this.granted(wasm.allocate(plane * (1 + m)));
+    // Growth may have replaced the memory's buffer.
+    const counts = this.words(wasm.countOf(this.scores), prompts);
+    const single = [reward instanceof Float32Array, safety instanceof Float32Array] as const;
+    let from = 0;
+    for (let row = 0; row < prompts; ) {
+      let end = row;
+      let to = from;
+      do to += counts[end++];
+      while (end < prompts && to - from + counts[end] <= STAGED);
+      this.#copy(reward, from, to, staging);
+      for (let j = 0; j < m; j++) {
+        const first = j * reward.length;
+        this.#copy(safety, first + from, first + to, staging + plane * (1 + j));
+      }
+      if (wasm.loadRows(this.scores, row, end, staging, staging + plane, plane, ...single) >= 0) {
+        wasm.release(mark);
+        throw badScore(table);
+      }
+      from = to;
+      row = end;
+    }
+    wasm.release(mark);
+    wasm.finishLoad(this.scores);
+  }
+
+  #copy(values: Float64Array | Float32Array, from: number, to: number, pointer: number): void {
+    const { buffer } = this.wasm.memory;
+    const view = values instanceof Float32Array ? Float32Array : Float64Array;
+    new view(buffer, pointer >>> 0, to - from).set(values.subarray(from, to));
+  }
+
+  #statistics(): Statistics {
+    const values = this.floats(this.wasm.statisticsOf(this.scores), 5 + 4 * this.constraints);
+    const each = (offset: number) =>
+      Array.from({ length: this.constraints }, (_, j) => values[5 + 4 * j + offset]);
+    return {
+      rewardTop: values[0],
+      rewardBottom: values[1],
+      reward: values[2],
+      rewardRange: this.#typicalRange(values[0] - values[1], values[4]),
+      logCount: values[3],
+      middle: each(0),
+      reachable: each(1),
+      safety: each(2),
+      safetyRange: each(3),
+    };
+  }
+
+  /** The mean range, or the median where a few prompts with huge ranges would carry the mean away. */
+  #typicalRange(mean: number, largest: number): number {
+    if (largest <= OUTLIER * mean) return mean;
+    const ranges = this.floats(this.wasm.rewardRangeOf(this.scores), this.prompts).slice();
+    return median(ranges);
+  }
+
+  /** The unit of the objective: what a typical prompt can differ by. One response a prompt has none; any will do. */
+  unit(beta: number): number {
+    return this.statistics.rewardRange + beta * this.statistics.logCount || 1;
+  }
+
+  /** Mean of safety score j of each prompt's reference samples. */
+  rowMeans(j: number): Float64Array {
+    return this.floats(this.wasm.meanOf(this.scores) + 8 * j * this.prompts, this.prompts).slice();
+  }
+}
