@@ -66,7 +66,8 @@ export class Random {
 
   /** The next 32-bit word. */
   word(): number {
-    if (this.#words.length === 0) this.#words = philox(this.#key, [this.#stream, 0, this.#block++, 0]).reverse();
+    if (this.#words.length === 0)
+      this.#words = philox(this.#key, [this.#stream, 0, this.#block++, 0]).reverse();
     return this.#words.pop()!;
   }
 

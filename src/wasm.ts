@@ -92,14 +92,7 @@ export interface WasmExports {
   begin(newton: number, beta: number, unit: number, least: number): void;
   absorb(newton: number, sums: number, prompts: number): void;
   next(newton: number): number;
-  solve(
-    newton: number,
-    scores: number,
-    scratch: number,
-    partial: number,
-    out: number,
-    times: number,
-  ): number;
+  solve(newton: number, scores: number, scratch: number, partial: number, out: number, times: number): number;
   isDescribed(newton: number): number;
 }
 
