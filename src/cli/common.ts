@@ -7,4 +7,6 @@ export interface CommonOptions {
   readonly redo?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
+  /** Threads of the CPU: not a setting of the run, because no result depends on it. */
+  readonly threads?: number;
 }

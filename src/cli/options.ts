@@ -16,6 +16,12 @@ function integer(text: string): number {
   return value;
 }
 
+export function positiveInteger(text: string): number {
+  const value = integer(text);
+  if (value < 1) throw new InvalidArgumentError('expected a whole number above 0.');
+  return value;
+}
+
 function list(text: string): string[] {
   return text.split(',').map((item) => item.trim());
 }
@@ -112,13 +118,13 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
       'linear layers that get an adapter, comma separated, or all-linear (all-linear)',
       list,
     ],
-    ['--learning-rate <lr>', 'highest learning rate of AdamW (5e-4)', number],
+    ['--learning-rate <lr>', 'highest learning rate of AdamW (1e-3)', number],
     ['--lr-scheduler-type <name>', 'cosine, linear, constant or constant_with_warmup (cosine)'],
     ['--warmup-ratio <f>', 'part of the steps over which the learning rate rises (0.1)', number],
     ['--num-train-epochs <n>', 'passes over the pairs (3)', integer],
     [
       '--per-device-train-batch-size <n>',
-      'pairs trained on at once (as many as hold about 32 responses)',
+      'pairs trained on at once (as many as hold about 64 responses)',
       integer,
     ],
     ['--gradient-accumulation-steps <n>', 'batches per optimizer step (1)', integer],

@@ -17,7 +17,7 @@ import { runtimeName } from '../host/runtime.ts';
 import { DiskSources } from '../host/sources.ts';
 import { renderSummary } from '../report/report.ts';
 import { type CommonOptions, INFEASIBLE } from './common.ts';
-import { addRunOptions, type OptionGroup } from './options.ts';
+import { addRunOptions, type OptionGroup, positiveInteger } from './options.ts';
 import { solutionText } from './solution_text.ts';
 import { terminalProgress } from './terminal.ts';
 
@@ -123,6 +123,9 @@ export function stageCommands(): Command[] {
   return STAGES.map(({ name, description, groups, run }) => {
     const command = new Command(name).description(description);
     const options = addRunOptions(command, groups);
+    if (groups.includes('policy')) {
+      command.option('--threads <n>', 'threads of the cpu device (all cores, at most 8)', positiveInteger);
+    }
     return command
       .option(
         '--out <folder>',
@@ -136,7 +139,7 @@ export function stageCommands(): Command[] {
 }
 
 async function execute(
-  { out, redo = false, json = false, quiet = false }: Partial<CommonOptions>,
+  { out, redo = false, json = false, quiet = false, threads }: Partial<CommonOptions>,
   options: RunOptions,
   name: string,
   work: StageCommand['run'],
@@ -146,7 +149,7 @@ async function execute(
   const run = await Run.open(new DiskFolder(out), runtimeName());
   const config = parseConfig({ ...(run.manifest.config as object), ...options }, name);
   run.configure(config, redo);
-  const sources = new DiskSources(config.device);
+  const sources = new DiskSources(config.device, threads);
   try {
     const result = await work({ run, config, sources, progress: terminalProgress(quiet) });
     const text = json ? JSON.stringify(result.json, null, 2) : result.text;

@@ -1,6 +1,9 @@
 /** The shapes each operation asks for: checked in one place for every engine. */
 import type { Checks, OwnTensor } from './checks.ts';
-import type { MatmulOptions, SampleOptions, Tensor } from './engine.ts';
+import type { Engine, MatmulOptions, SampleOptions, Tensor } from './engine.ts';
+
+/** An operation's arguments. Scalars after the tensors are accepted, so that an engine passes on what it is given. */
+type Given<K extends keyof Engine> = Engine[K] extends (...given: infer P) => unknown ? P : never;
 
 const QUERY_AXES = ['b', 't', 'heads', 'head_dim'];
 const KEY_AXES = ['b', 't', 'kv_heads', 'head_dim'];
@@ -29,7 +32,7 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
       const source = expectRank('gatherRows', 'x', x, ['n', 'd']);
       return gather('gatherRows', out, expectRank('gatherRows', 'rows', rows, ['b'], 'u32'), source);
     },
-    rmsnorm(out: Tensor, x: Tensor, weight: Tensor) {
+    rmsnorm(...[out, x, weight]: Given<'rmsnorm'>) {
       const source = expectRank('rmsnorm', 'x', x, ['n', 'd']);
       const [n, d] = source.shape;
       return {
@@ -40,7 +43,7 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
         d,
       };
     },
-    rmsnormBackward(dinp: Tensor, dout: Tensor, x: Tensor, weight: Tensor) {
+    rmsnormBackward(...[dinp, dout, x, weight]: Given<'rmsnormBackward'>) {
       const source = expectRank('rmsnormBackward', 'x', x, ['n', 'd']);
       const [n, d] = source.shape;
       return {
@@ -79,7 +82,7 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
         maxPosition,
       };
     },
-    attention(out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor) {
+    attention(...[out, lse, q, k, v]: Given<'attention'>) {
       const query = expectRank('attention', 'q', q, QUERY_AXES);
       const [b, t, heads, headDim] = query.shape;
       const kvHeads = expectRank('attention', 'k', k, KEY_AXES).shape[2];
@@ -97,17 +100,7 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
         headDim,
       };
     },
-    attentionBackward(
-      dq: Tensor,
-      dk: Tensor,
-      dv: Tensor,
-      dout: Tensor,
-      q: Tensor,
-      k: Tensor,
-      v: Tensor,
-      out: Tensor,
-      lse: Tensor,
-    ) {
+    attentionBackward(...[dq, dk, dv, dout, q, k, v, out, lse]: Given<'attentionBackward'>) {
       const operation = 'attentionBackward';
       const query = expectRank(operation, 'q', q, QUERY_AXES);
       const [b, t, heads, headDim] = query.shape;
@@ -145,7 +138,7 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
         width: kvHeads * headDim,
       };
     },
-    attentionCached(out: Tensor, q: Tensor, kCache: Tensor, vCache: Tensor, lengths: Tensor) {
+    attentionCached(...[out, q, kCache, vCache, lengths]: Given<'attentionCached'>) {
       const operation = 'attentionCached';
       const query = expectRank(operation, 'q', q, ['b', 'heads', 'head_dim']);
       const [b, heads, headDim] = query.shape;
@@ -237,7 +230,7 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
         t,
       };
     },
-    dpo(losses: Tensor, dlogps: Tensor, logps: Tensor, refLogps: Tensor, labels: Tensor) {
+    dpo(...[losses, dlogps, logps, refLogps, labels]: Given<'dpo'>) {
       const soft = expectRank('dpo', 'labels', labels, ['p']);
       const p = soft.shape[0];
       return {
@@ -254,7 +247,7 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
       const source = expectF32('sumSquares', 'x', x);
       return { out: target, x: source, n: source.length };
     },
-    adamw(param: Tensor, grad: Tensor, m: Tensor, v: Tensor, gradSquares: Tensor) {
+    adamw(...[param, grad, m, v, gradSquares]: Given<'adamw'>) {
       const target = expectF32('adamw', 'param', param);
       const { shape } = target;
       return {

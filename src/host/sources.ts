@@ -21,9 +21,11 @@ export class DiskSources implements Sources {
   #policies = new Map<string, Source<Policy>>();
   #scorers = new Map<string, Source<Scorer>>();
   #device: DeviceChoice;
+  #threads: number | undefined;
 
-  constructor(device: DeviceChoice) {
+  constructor(device: DeviceChoice, threads?: number) {
     this.#device = device;
+    this.#threads = threads;
   }
 
   policy(path: string): Source<Policy> {
@@ -69,7 +71,7 @@ export class DiskSources implements Sources {
   }
 
   #open(): Promise<Engine> {
-    this.#engine ??= openEngine(this.#device);
+    this.#engine ??= openEngine(this.#device, this.#threads);
     return this.#engine;
   }
 }

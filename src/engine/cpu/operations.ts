@@ -1,12 +1,11 @@
 import type { Engine } from '../engine.ts';
 import { operandsOf } from '../operands.ts';
 import { matmulPlan } from './matmul.ts';
-import { checks } from './memory.ts';
+import { type CpuTensor, checks } from './memory.ts';
 import type { Runner } from './runner.ts';
+import type { KernelName } from './wasm.ts';
 
-type Operations = Omit<
-  Engine,
-  | 'info'
+type TensorOperation =
   | 'tensor'
   | 'upload'
   | 'write'
@@ -17,176 +16,174 @@ type Operations = Omit<
   | 'read'
   | 'readU32'
   | 'flush'
-  | 'destroy'
->;
+  | 'destroy';
 
 /** Elements to a unit of element-wise work; assembly/policy/elementwise.ts holds the same number. */
 const BLOCK = 4096;
 
-const blocks = (n: number) => Math.ceil(n / BLOCK);
+/** About how many arithmetic operations an exp comes to. */
+const EXP = 20;
 
 /** Every operation as a call of its kernel. */
-export function operations(runner: Runner): Operations {
+export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperation> {
   const operands = operandsOf(checks);
-  const { arena, exports } = runner;
+  const { arena, exports, threads } = runner;
+
+  /** A kernel's arguments are its tensors and then the numbers. */
+  function run(
+    kernel: KernelName,
+    units: number,
+    work: number,
+    tensors: readonly CpuTensor[],
+    numbers: readonly number[],
+    scratchBytes?: number,
+  ): void {
+    const pointers = tensors.map(({ pointer }) => pointer);
+    runner.run(kernel, units, [...pointers, ...numbers], work, scratchBytes);
+  }
+
+  function gather(given: ReturnType<typeof operands.gatherRows>): void {
+    const { out, x, rows, n, d, count } = given;
+    run('gatherRows', n, n * d, [out, x, rows], [d, count]);
+  }
+
+  /** `n` elements at about `cost` arithmetic operations each. */
+  function elementwise(
+    kernel: KernelName,
+    n: number,
+    cost: number,
+    tensors: readonly CpuTensor[],
+    numbers: readonly number[] = [],
+  ): void {
+    run(kernel, Math.ceil(n / BLOCK), n * cost, tensors, [n, ...numbers]);
+  }
 
   return {
-    embedding(out, ids, table) {
-      const given = operands.embedding(out, ids, table);
-      const { n, d, count } = given;
-      runner.run('gatherRows', n, [given.out.pointer, given.x.pointer, given.rows.pointer, d, count]);
+    embedding(...given) {
+      gather(operands.embedding(...given));
     },
-    gatherRows(out, x, rows) {
-      const given = operands.gatherRows(out, x, rows);
-      const { n, d, count } = given;
-      runner.run('gatherRows', n, [given.out.pointer, given.x.pointer, given.rows.pointer, d, count]);
+    gatherRows(...given) {
+      gather(operands.gatherRows(...given));
     },
-    rmsnorm(out, x, weight, epsilon) {
-      const given = operands.rmsnorm(out, x, weight);
-      const { n, d } = given;
-      runner.run('rmsnorm', n, [given.out.pointer, given.x.pointer, given.weight.pointer, d, epsilon]);
+    rmsnorm(...given) {
+      const epsilon = given[3];
+      const { out, x, weight, n, d } = operands.rmsnorm(...given);
+      run('rmsnorm', n, 4 * n * d, [out, x, weight], [d, epsilon]);
     },
-    rmsnormBackward(dinp, dout, x, weight, epsilon) {
-      const given = operands.rmsnormBackward(dinp, dout, x, weight);
-      const pointers = [given.dinp, given.dout, given.x, given.weight].map(({ pointer }) => pointer);
-      runner.run('rmsnormBackward', given.n, [...pointers, given.d, epsilon]);
+    rmsnormBackward(...given) {
+      const epsilon = given[4];
+      const { dinp, dout, x, weight, n, d } = operands.rmsnormBackward(...given);
+      run('rmsnormBackward', n, 8 * n * d, [dinp, dout, x, weight], [d, epsilon]);
     },
-    matmul(out, a, b, options = {}) {
-      const given = operands.matmul(out, a, b, options);
-      const { m, n, k } = given;
+    matmul(outTensor, aTensor, bTensor, options = {}) {
       const { transposeA = false, transposeB = false, scale = 1, accumulate = false } = options;
-      const plan = matmulPlan(m, n, k, transposeA, transposeB);
-      const { rowSize, columnSize, units } = plan;
-      const sizes = [given.out.pointer, given.a.pointer, given.b.pointer, m, n, k];
-      const rest = [scale, Number(accumulate), rowSize, columnSize];
-      if (plan.kernel === 'matmulDot') runner.run('matmulDot', units, [...sizes, ...rest]);
-      else {
-        const transposes = [Number(transposeA), Number(transposeB)];
-        const scratch = exports.matmulTileScratch(columnSize);
-        runner.run('matmulTile', units, [...sizes, ...transposes, ...rest], scratch);
-      }
+      const { out, a, b, m, n, k } = operands.matmul(outTensor, aTensor, bTensor, options);
+      const plan = matmulPlan(m, n, k, transposeA, transposeB, threads);
+      const forms = plan.kernel === 'matmulTile' ? [Number(transposeA), Number(transposeB)] : [];
+      const numbers = [m, n, k, ...forms, scale, Number(accumulate), plan.rowSize, plan.columnSize];
+      const scratch = plan.kernel === 'matmulTile' ? exports.matmulTileScratch(plan.columnSize) : 0;
+      run(plan.kernel, plan.units, 2 * m * n * k, [out, a, b], numbers, scratch);
     },
-    rope(x, cos, sin, positions, inverse = false) {
-      const given = operands.rope(x, cos, sin, positions);
-      const pointers = [given.x, given.cos, given.sin, given.positions].map(({ pointer }) => pointer);
-      const { n, heads, half, maxPosition } = given;
-      runner.run('rope', n, [...pointers, heads, half, maxPosition, inverse ? -1 : 1]);
+    rope(xTensor, cosTensor, sinTensor, positionTensor, inverse = false) {
+      const given = operands.rope(xTensor, cosTensor, sinTensor, positionTensor);
+      const { x, cos, sin, positions, n, heads, half, maxPosition } = given;
+      const numbers = [heads, half, maxPosition, inverse ? -1 : 1];
+      run('rope', n, 6 * n * heads * half, [x, cos, sin, positions], numbers);
     },
-    attention(out, lse, q, k, v, scale) {
-      const given = operands.attention(out, lse, q, k, v);
-      const pointers = [given.out, given.lse, given.q, given.k, given.v].map(({ pointer }) => pointer);
-      const { b, t, heads, kvHeads, headDim } = given;
+    attention(...given) {
+      const scale = given[5];
+      const { out, lse, q, k, v, b, t, heads, kvHeads, headDim } = operands.attention(...given);
+      const work = b * heads * t * t * (2 * headDim + EXP);
+      const numbers = [t, heads, kvHeads, headDim, scale];
       const scratch = exports.attentionScratch(t, headDim);
-      runner.run('attention', b * kvHeads, [...pointers, t, heads, kvHeads, headDim, scale], scratch);
+      run('attention', b * kvHeads, work, [out, lse, q, k, v], numbers, scratch);
     },
-    attentionBackward(dq, dk, dv, dout, q, k, v, out, lse, scale) {
-      const given = operands.attentionBackward(dq, dk, dv, dout, q, k, v, out, lse);
-      const tensors = [
-        given.dq,
-        given.dk,
-        given.dv,
-        given.dout,
-        given.q,
-        given.k,
-        given.v,
-        given.out,
-        given.lse,
-      ];
-      const pointers = tensors.map(({ pointer }) => pointer);
-      const { b, t, heads, kvHeads, headDim } = given;
+    attentionBackward(...given) {
+      const scale = given[9];
+      const found = operands.attentionBackward(...given);
+      const { dq, dk, dv, dout, q, k, v, out, lse, b, t, heads, kvHeads, headDim } = found;
+      const work = b * heads * t * t * (5 * headDim + EXP);
+      const numbers = [t, heads, kvHeads, headDim, scale];
       const scratch = exports.attentionBackwardScratch(t, headDim);
-      runner.run('attentionBackward', b * kvHeads, [...pointers, t, heads, kvHeads, headDim, scale], scratch);
+      run('attentionBackward', b * kvHeads, work, [dq, dk, dv, dout, q, k, v, out, lse], numbers, scratch);
     },
-    cacheWrite(cache, x, start) {
-      const given = operands.cacheWrite(cache, x, start);
-      const pointers = [given.cache.pointer, given.x.pointer, given.start.pointer];
-      runner.run('cacheWrite', given.b, [...pointers, given.t, given.max, given.width]);
+    cacheWrite(...given) {
+      const { cache, x, start, b, t, max, width } = operands.cacheWrite(...given);
+      run('cacheWrite', b, b * t * width, [cache, x, start], [t, max, width]);
     },
-    attentionCached(out, q, kCache, vCache, lengths, scale) {
-      const given = operands.attentionCached(out, q, kCache, vCache, lengths);
-      const tensors = [given.out, given.q, given.kCache, given.vCache, given.lengths];
-      const pointers = tensors.map(({ pointer }) => pointer);
-      const { b, max, heads, kvHeads, headDim } = given;
+    attentionCached(...given) {
+      const scale = given[5];
+      const found = operands.attentionCached(...given);
+      const { out, q, kCache, vCache, lengths, b, max, heads, kvHeads, headDim } = found;
+      const work = b * heads * max * (2 * headDim + EXP);
+      const numbers = [max, heads, kvHeads, headDim, scale];
       const scratch = exports.attentionCachedScratch(max, heads / kvHeads);
-      runner.run('attentionCached', b * kvHeads, [...pointers, max, heads, kvHeads, headDim, scale], scratch);
+      run('attentionCached', b * kvHeads, work, [out, q, kCache, vCache, lengths], numbers, scratch);
     },
-    swiglu(out, gate, up) {
-      const given = operands.swiglu(out, gate, up);
-      const pointers = [given.out.pointer, given.gate.pointer, given.up.pointer];
-      runner.run('swiglu', blocks(given.n), [...pointers, given.n]);
+    swiglu(...given) {
+      const { out, gate, up, n } = operands.swiglu(...given);
+      elementwise('swiglu', n, EXP, [out, gate, up]);
     },
-    swigluBackward(dgate, dup, dout, gate, up) {
-      const given = operands.swigluBackward(dgate, dup, dout, gate, up);
-      const tensors = [given.dgate, given.dup, given.dout, given.gate, given.up];
-      const pointers = tensors.map(({ pointer }) => pointer);
-      runner.run('swigluBackward', blocks(given.n), [...pointers, given.n]);
+    swigluBackward(...given) {
+      const { dgate, dup, dout, gate, up, n } = operands.swigluBackward(...given);
+      elementwise('swigluBackward', n, EXP, [dgate, dup, dout, gate, up]);
     },
-    add(out, x) {
-      const given = operands.add(out, x);
-      runner.run('add', blocks(given.n), [given.out.pointer, given.x.pointer, given.n]);
+    add(...given) {
+      const { out, x, n } = operands.add(...given);
+      elementwise('add', n, 1, [out, x]);
     },
-    tokenLogps(logps, lse, logits, targets) {
-      const given = operands.tokenLogps(logps, lse, logits, targets);
-      const pointers = [given.logps, given.lse, given.logits, given.targets].map(({ pointer }) => pointer);
-      runner.run('tokenLogps', given.n, [...pointers, given.vocab]);
+    tokenLogps(...given) {
+      const { logps, lse, logits, targets, n, vocab } = operands.tokenLogps(...given);
+      run('tokenLogps', n, EXP * n * vocab, [logps, lse, logits, targets], [vocab]);
     },
-    tokenLogpsBackward(dlogits, dlogps, logits, lse, targets) {
-      const given = operands.tokenLogpsBackward(dlogits, dlogps, logits, lse, targets);
-      const tensors = [given.dlogits, given.dlogps, given.logits, given.lse, given.targets];
-      const pointers = tensors.map(({ pointer }) => pointer);
-      runner.run('tokenLogpsBackward', given.n, [...pointers, given.vocab]);
+    tokenLogpsBackward(...given) {
+      const { dlogits, dlogps, logits, lse, targets, n, vocab } = operands.tokenLogpsBackward(...given);
+      run('tokenLogpsBackward', n, EXP * n * vocab, [dlogits, dlogps, logits, lse, targets], [vocab]);
     },
-    maskedSum(out, x, mask) {
-      const given = operands.maskedSum(out, x, mask);
-      runner.run('maskedSum', given.b, [given.out.pointer, given.x.pointer, given.mask.pointer, given.t]);
+    maskedSum(...given) {
+      const { out, x, mask, b, t } = operands.maskedSum(...given);
+      run('maskedSum', b, 2 * b * t, [out, x, mask], [t]);
     },
-    maskedSumBackward(dinp, dout, mask) {
-      const given = operands.maskedSumBackward(dinp, dout, mask);
-      const pointers = [given.dinp.pointer, given.dout.pointer, given.mask.pointer];
-      runner.run('maskedSumBackward', given.b, [...pointers, given.t]);
+    maskedSumBackward(...given) {
+      const { dinp, dout, mask, b, t } = operands.maskedSumBackward(...given);
+      run('maskedSumBackward', b, b * t, [dinp, dout, mask], [t]);
     },
-    dpo(losses, dlogps, logps, refLogps, labels, beta, scale) {
-      const given = operands.dpo(losses, dlogps, logps, refLogps, labels);
-      const tensors = [given.losses, given.dlogps, given.logps, given.refLogps, given.labels];
-      const pointers = tensors.map(({ pointer }) => pointer);
-      runner.run('dpo', given.p, [...pointers, given.p, beta, scale]);
+    dpo(...given) {
+      const [beta, scale] = [given[5], given[6]];
+      const { losses, dlogps, logps, refLogps, labels, p } = operands.dpo(...given);
+      run('dpo', p, 8 * EXP * p, [losses, dlogps, logps, refLogps, labels], [p, beta, scale]);
     },
-    sumSquares(out, x) {
-      const given = operands.sumSquares(out, x);
-      const count = blocks(given.n);
+    sumSquares(...given) {
+      const { out, x, n } = operands.sumSquares(...given);
+      const count = Math.ceil(n / BLOCK);
       const partial = arena.allocate(count * 8);
-      runner.run('sumSquaresBlocks', count, [partial, given.x.pointer, given.n]);
-      exports.sumBlocks(given.out.pointer, partial, count);
+      runner.run('sumSquaresBlocks', count, [partial, x.pointer, n], 2 * n);
+      exports.sumBlocks(out.pointer, partial, count);
       arena.release(partial);
     },
-    adamw(param, grad, m, v, gradSquares, options) {
-      const given = operands.adamw(param, grad, m, v, gradSquares);
-      const tensors = [given.param, given.grad, given.m, given.v, given.gradSquares];
-      runner.run('adamw', blocks(given.n), [
-        ...tensors.map(({ pointer }) => pointer),
-        given.n,
-        options.learningRate,
-        options.beta1,
-        options.beta2,
-        options.epsilon,
-        options.weightDecay,
-        options.biasCorrection1,
-        options.biasCorrection2,
-        options.maxGradNorm,
-      ]);
+    adamw(...given) {
+      const { learningRate, beta1, beta2, epsilon, weightDecay, ...options } = given[5];
+      const { biasCorrection1, biasCorrection2, maxGradNorm } = options;
+      const { param, grad, m, v, gradSquares, n } = operands.adamw(...given);
+      elementwise(
+        'adamw',
+        n,
+        EXP,
+        [param, grad, m, v, gradSquares],
+        [learningRate, beta1, beta2, epsilon, weightDecay, biasCorrection1, biasCorrection2, maxGradNorm],
+      );
     },
-    sample(next, logits, streams, lengths, options) {
-      const given = operands.sample(next, logits, streams, lengths, options);
-      const { temperature, topK, topP, key } = options;
-      const pointers = [given.next, given.logits, given.streams, given.lengths].map(({ pointer }) => pointer);
-      const scratch = exports.sampleScratch(given.vocab);
-      runner.run('sample', given.b, [...pointers, given.vocab, temperature, topK, topP, ...key], scratch);
+    sample(...given) {
+      const { temperature, topK, topP, key } = given[4];
+      const { next, logits, streams, lengths, b, vocab } = operands.sample(...given);
+      const numbers = [vocab, temperature, topK, topP, ...key];
+      const scratch = exports.sampleScratch(vocab);
+      run('sample', b, EXP * b * vocab, [next, logits, streams, lengths], numbers, scratch);
     },
-    advance(tokens, lengths, finished, current, positions, next, eos) {
-      const given = operands.advance(tokens, lengths, finished, current, positions, next, eos);
-      const state = [given.tokens, given.lengths, given.finished, given.current, given.positions];
-      const pointers = [...state, given.next, given.eos].map(({ pointer }) => pointer);
-      runner.run('advance', given.b, [...pointers, given.max, given.eos.length]);
+    advance(...given) {
+      const { tokens, lengths, finished, current, positions, next, eos, b, max } = operands.advance(...given);
+      const state = [tokens, lengths, finished, current, positions, next, eos];
+      run('advance', b, b, state, [max, eos.length]);
     },
   };
 }

@@ -1,34 +1,58 @@
 import { Arena } from './memory.ts';
+import { Pool, type Scratch, type StartThreads } from './pool.ts';
 import { instantiatePolicy, type KernelName, type PolicyExports, policyWasm } from './wasm.ts';
 
-/** Pages the module's own data needs at least. */
 const FIRST_PAGES = 1;
 const MOST_PAGES = 65_536;
 
-/** Runs kernels over their units of work. */
+/** Arithmetic operations of a job that is worth waking threads for. */
+const WORTH_SHARING = 100_000;
+
+export interface CpuEngineOptions {
+  /** Threads to compute with; results do not depend on it. 1 by default. */
+  readonly threads?: number;
+  /** How this host starts threads; without it there is one. */
+  readonly startThreads?: StartThreads;
+}
+
+/** Runs kernels over their units of work, on one thread or several. */
 export class Runner {
   readonly exports: PolicyExports;
   readonly arena: Arena;
-  #scratch = 0;
-  #scratchSize = 0;
+  readonly threads: number;
+  #pool: Pool | undefined;
+  #scratch: Scratch = { start: 0, size: 0 };
   #destroyed = false;
 
-  private constructor(exports: PolicyExports, memory: WebAssembly.Memory) {
+  private constructor(exports: PolicyExports, memory: WebAssembly.Memory, pool: Pool | undefined) {
     this.exports = exports;
     this.arena = new Arena(memory, exports.heapBase.value);
+    this.threads = pool?.size ?? 1;
+    this.#pool = pool;
   }
 
-  static async create(): Promise<Runner> {
-    const module = await WebAssembly.compile(policyWasm(false));
-    const memory = new WebAssembly.Memory({ initial: FIRST_PAGES, maximum: MOST_PAGES });
-    return new Runner(instantiatePolicy(module, memory), memory);
+  static async create({ threads = 1, startThreads }: CpuEngineOptions): Promise<Runner> {
+    const shared = threads > 1 && startThreads !== undefined;
+    const module = await WebAssembly.compile(policyWasm(shared));
+    const memory = new WebAssembly.Memory({ initial: FIRST_PAGES, maximum: MOST_PAGES, shared });
+    const exports = instantiatePolicy(module, memory);
+    const pool = shared ? new Pool(module, memory, threads, startThreads) : undefined;
+    return new Runner(exports, memory, pool);
   }
 
-  /** Computes units 0 … `units` − 1 of a kernel that needs `scratchBytes` of scratch. */
-  run(kernel: KernelName, units: number, args: readonly number[], scratchBytes = 0): void {
+  /**
+   * Computes units 0 … `units` − 1 of a kernel that needs `scratchBytes` of scratch. `work` is about how many
+   * arithmetic operations that takes.
+   */
+  run(kernel: KernelName, units: number, args: readonly number[], work: number, scratchBytes = 0): void {
     this.check();
     if (units === 0) return;
-    this.exports[kernel](...args, this.#reserve(scratchBytes), 0, units);
+    const scratch = this.#reserve(scratchBytes);
+    if (this.#pool && units > 1 && work >= WORTH_SHARING) {
+      this.#pool.run(this.exports, kernel, units, args, scratch);
+    } else {
+      this.exports[kernel](...args, scratch.start, 0, units);
+    }
   }
 
   /** Throws once the engine is destroyed. */
@@ -38,14 +62,17 @@ export class Runner {
 
   destroy(): void {
     this.#destroyed = true;
+    this.#pool?.terminate();
+    this.#pool = undefined;
   }
 
-  #reserve(bytes: number): number {
-    if (bytes > this.#scratchSize) {
-      if (this.#scratchSize > 0) this.arena.release(this.#scratch);
-      this.#scratchSize = 0;
-      this.#scratch = this.arena.allocate(bytes);
-      this.#scratchSize = bytes;
+  #reserve(bytes: number): Scratch {
+    if (bytes > this.#scratch.size) {
+      const { start, size: old } = this.#scratch;
+      this.#scratch = { start: 0, size: 0 };
+      if (old > 0) this.arena.release(start);
+      const size = Math.ceil(bytes / 64) * 64;
+      this.#scratch = { start: this.arena.allocate(size * this.threads), size };
     }
     return this.#scratch;
   }

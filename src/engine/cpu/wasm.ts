@@ -4,29 +4,32 @@ import { MEMORY_FLAGS_AT, POLICY_WASM_BASE64 } from '../../generated/policy_wasm
 export type Kernel = (...args: number[]) => void;
 
 /** The kernels of assembly/policy that run over units of work. */
-export type KernelName =
-  | 'add'
-  | 'adamw'
-  | 'advance'
-  | 'attention'
-  | 'attentionBackward'
-  | 'attentionCached'
-  | 'cacheWrite'
-  | 'dpo'
-  | 'gatherRows'
-  | 'maskedSum'
-  | 'maskedSumBackward'
-  | 'matmulDot'
-  | 'matmulTile'
-  | 'rmsnorm'
-  | 'rmsnormBackward'
-  | 'rope'
-  | 'sample'
-  | 'sumSquaresBlocks'
-  | 'swiglu'
-  | 'swigluBackward'
-  | 'tokenLogps'
-  | 'tokenLogpsBackward';
+export const KERNEL_NAMES = [
+  'add',
+  'adamw',
+  'advance',
+  'attention',
+  'attentionBackward',
+  'attentionCached',
+  'cacheWrite',
+  'dpo',
+  'gatherRows',
+  'maskedSum',
+  'maskedSumBackward',
+  'matmulDot',
+  'matmulTile',
+  'rmsnorm',
+  'rmsnormBackward',
+  'rope',
+  'sample',
+  'sumSquaresBlocks',
+  'swiglu',
+  'swigluBackward',
+  'tokenLogps',
+  'tokenLogpsBackward',
+] as const;
+
+export type KernelName = (typeof KERNEL_NAMES)[number];
 
 /** What assembly/policy/index.ts exports. */
 export interface PolicyExports extends Readonly<Record<KernelName, Kernel>> {
