@@ -1,26 +1,6 @@
 /** Page of scores.test.ts: leaves the scores of fixed rows in `globalThis.result`. */
-import type { Folder } from '../../src/data/folder.ts';
 import { scoresInHex } from '../score/support/score_rows.ts';
-
-class FetchedFolder implements Folder {
-  readonly name: string;
-
-  constructor(name: string) {
-    this.name = name;
-  }
-
-  async exists(path: string): Promise<boolean> {
-    return (await fetch(`${this.name}/${path}`, { method: 'HEAD' })).ok;
-  }
-
-  async read(path: string): Promise<Uint8Array> {
-    return new Uint8Array(await (await fetch(`${this.name}/${path}`)).arrayBuffer());
-  }
-
-  async readText(path: string): Promise<string> {
-    return new TextDecoder().decode(await this.read(path));
-  }
-}
+import { FetchedFolder } from '../support/fetched_folder.ts';
 
 const folders = ['/stories-reward', '/stories-cost'].map((path) => new FetchedFolder(path));
 const result = Promise.all(folders.map(scoresInHex));

@@ -24,7 +24,7 @@ export interface Scratch {
  * - scratch: two words, start and size
  * - admitted: a word per thread: 1 + the generation after which the main thread counts on it
  */
-const WORDS = {
+export const WORDS = {
   generation: 0,
   next: 1,
   pending: 2,

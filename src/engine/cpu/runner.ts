@@ -5,14 +5,15 @@ import { instantiatePolicy, type KernelName, type PolicyExports, policyWasm } fr
 const FIRST_PAGES = 1;
 const MOST_PAGES = 65_536;
 
-/** Arithmetic operations of a job that is worth waking threads for. */
-const WORTH_SHARING = 100_000;
+const DEFAULT_LEAST_SHARED = 100_000;
 
 export interface CpuEngineOptions {
   /** Threads to compute with; results do not depend on it. 1 by default. */
   readonly threads?: number;
   /** How this host starts threads; without it there is one. */
   readonly startThreads?: StartThreads;
+  /** Arithmetic operations of the smallest job that is worth waking threads for; 100 000 by default. */
+  readonly leastShared?: number;
 }
 
 /** Runs kernels over their units of work, on one thread or several. */
@@ -21,23 +22,31 @@ export class Runner {
   readonly arena: Arena;
   readonly threads: number;
   #pool: Pool | undefined;
+  #leastShared: number;
   #scratch: Scratch = { start: 0, size: 0 };
   #destroyed = false;
 
-  private constructor(exports: PolicyExports, memory: WebAssembly.Memory, pool: Pool | undefined) {
+  private constructor(
+    exports: PolicyExports,
+    memory: WebAssembly.Memory,
+    pool: Pool | undefined,
+    leastShared: number,
+  ) {
     this.exports = exports;
     this.arena = new Arena(memory, exports.heapBase.value);
     this.threads = pool?.size ?? 1;
     this.#pool = pool;
+    this.#leastShared = leastShared;
   }
 
-  static async create({ threads = 1, startThreads }: CpuEngineOptions): Promise<Runner> {
+  static async create(options: CpuEngineOptions): Promise<Runner> {
+    const { threads = 1, startThreads, leastShared = DEFAULT_LEAST_SHARED } = options;
     const shared = threads > 1 && startThreads !== undefined;
     const module = await WebAssembly.compile(policyWasm(shared));
     const memory = new WebAssembly.Memory({ initial: FIRST_PAGES, maximum: MOST_PAGES, shared });
     const exports = instantiatePolicy(module, memory);
     const pool = shared ? new Pool(module, memory, threads, startThreads) : undefined;
-    return new Runner(exports, memory, pool);
+    return new Runner(exports, memory, pool, leastShared);
   }
 
   /**
@@ -48,7 +57,7 @@ export class Runner {
     this.check();
     if (units === 0) return;
     const scratch = this.#reserve(scratchBytes);
-    if (this.#pool && units > 1 && work >= WORTH_SHARING) {
+    if (this.#pool && units > 1 && work >= this.#leastShared) {
       this.#pool.run(this.exports, kernel, units, args, scratch);
     } else {
       this.exports[kernel](...args, scratch.start, 0, units);

@@ -17,13 +17,20 @@ const TYPES: Record<string, string> = {
   '.wasm': 'application/wasm',
 };
 
+const ISOLATION = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+};
+
 /**
  * Serves folders on localhost and gives `use` a Chromium page there; both are gone afterwards.
  * @param mounts folder on disk by its path on the server; "/" serves what no other does.
+ * @param isolated whether the page may share memory with its workers.
  */
 export async function withPage<T>(
   mounts: Record<string, string>,
   use: (page: Page) => Promise<T>,
+  isolated = false,
 ): Promise<T> {
   const server = createServer((request, response) => {
     const file = fileOf(new URL(request.url ?? '/', 'http://localhost').pathname, mounts);
@@ -31,7 +38,8 @@ export async function withPage<T>(
       response.writeHead(404).end();
       return;
     }
-    response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' });
+    const type = TYPES[extname(file)] ?? 'application/octet-stream';
+    response.writeHead(200, { 'content-type': type, ...(isolated ? ISOLATION : {}) });
     response.end(request.method === 'HEAD' ? undefined : readFileSync(file));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
