@@ -56,14 +56,14 @@ export const configSchema = v.strictObject({
   lora_r: v.optional(count, 8),
   lora_alpha: v.optional(positive, 16),
   lora_target_modules: v.optional(v.pipe(v.array(v.string()), v.minLength(1)), ['all-linear']),
-  learning_rate: v.optional(positive, 5e-4),
+  learning_rate: v.optional(positive, 1e-3),
   lr_scheduler_type: v.optional(
     v.picklist(['cosine', 'linear', 'constant', 'constant_with_warmup']),
     'cosine',
   ),
   warmup_ratio: v.optional(fraction, 0.1),
   num_train_epochs: v.optional(count, 3),
-  /** In pairs; by default as many as hold about 32 different responses. */
+  /** In pairs; by default as many as hold about 64 different responses. */
   per_device_train_batch_size: v.optional(count),
   gradient_accumulation_steps: v.optional(count, 1),
   weight_decay: v.optional(nonNegative, 0),

@@ -97,7 +97,7 @@ function trainingSettings(config: RunConfig, rows: readonly PairRow[]) {
 }
 
 /** Different responses in a batch, unless the user set its size in pairs. */
-const RESPONSES_PER_BATCH = 32;
+const RESPONSES_PER_BATCH = 64;
 
 /** Pairs of so many whole prompts that a batch holds about RESPONSES_PER_BATCH different responses. */
 function pairsPerBatch(rows: readonly PairRow[]): number {
