@@ -2,7 +2,7 @@
 import { bytesOf } from './lanes';
 import { packColumns, packTransposed, transpose4 } from './pack';
 import { softmaxRow } from './softmax';
-import { dotTile, tile } from './tile';
+import { tile } from './tile';
 
 // @ts-ignore: decorator
 @inline function eights(n: i32): i32 {
@@ -70,9 +70,9 @@ export function attention(
   }
 }
 
-/** Bytes of scratch that `attentionCached` needs, `shared` heads to a key head. */
-export function attentionCachedScratch(length: i32, shared: i32): usize {
-  return bytesOf(eights(length) * (shared + 4));
+/** Bytes of scratch that `attentionCached` needs. */
+export function attentionCachedScratch(length: i32, dim: i32): usize {
+  return bytesOf(eights(length) * (dim + 8) + 4 * dim);
 }
 
 /** out, q `[b, heads, dim]`, caches `[b, length, groups, dim]`, lengths u32 `[b]`. */
@@ -92,38 +92,32 @@ export function attentionCached(
   end: i32,
 ): void {
   const shared = heads / groups;
-  const scoreStep = bytesOf(eights(length));
-  const scores = scratch;
-  const weights = scores + <usize>shared * scoreStep;
+  const width = eights(length);
+  const keys = scratch;
+  const query = keys + bytesOf(width * dim);
+  const scores = query + bytesOf(4 * dim);
+  const weights = scores + bytesOf(4 * width);
+  const scoreStep = bytesOf(width);
   const headStep = bytesOf(dim);
   const keyStep = bytesOf(groups * dim);
   for (let unit = first; unit < end; unit++) {
     const batch = unit / groups;
     const group = unit % groups;
     const count = min(load<i32>(lengths + bytesOf(batch)), length);
-    const at = bytesOf((batch * heads + group * shared) * dim);
     const keyAt = bytesOf((batch * length * groups + group) * dim);
-    for (let j = 0; j < count; j += 4) {
-      const columns = min(4, count - j);
-      const k0 = kCache + keyAt + <usize>j * keyStep;
-      const k1 = columns > 1 ? k0 + keyStep : k0;
-      const k2 = columns > 2 ? k1 + keyStep : k1;
-      const k3 = columns > 3 ? k2 + keyStep : k2;
-      for (let row = 0; row < shared; row += 2) {
-        const q0 = q + at + <usize>row * headStep;
-        const two = row + 1 < shared;
-        const to = scores + <usize>row * scoreStep + bytesOf(j);
-        dotTile(q0, two ? q0 + headStep : q0, k0, k1, k2, k3, dim, to, scoreStep, two ? 2 : 1, columns, scale, false);
+    packTransposed(keys, kCache + keyAt, keyStep, dim, count);
+    for (let head = 0; head < shared; head += 4) {
+      const rows = min(4, shared - head);
+      const at = bytesOf((batch * heads + group * shared + head) * dim);
+      transpose4(query, 16, q + at, headStep, dim, rows);
+      for (let j = 0; j < count; j += 8) {
+        tile(query, keys + bytesOf(j * dim), 32, dim, scores + bytesOf(j), scoreStep, rows, 8, scale, false);
       }
-    }
-    for (let row = 0; row < shared; row++) softmaxRow(scores + <usize>row * scoreStep, count, count);
-    for (let row = 0; row < shared; row += 4) {
-      const rows = min(4, shared - row);
-      transpose4(weights, 16, scores + <usize>row * scoreStep, scoreStep, count, rows);
+      for (let row = 0; row < rows; row++) softmaxRow(scores + <usize>row * scoreStep, count, count);
+      transpose4(weights, 16, scores, scoreStep, count, rows);
       for (let c = 0; c < dim; c += 8) {
-        const to = out + at + <usize>row * headStep + bytesOf(c);
         const from = vCache + keyAt + bytesOf(c);
-        tile(weights, from, keyStep, count, to, headStep, rows, min(8, dim - c), 1, false);
+        tile(weights, from, keyStep, count, out + at + bytesOf(c), headStep, rows, min(8, dim - c), 1, false);
       }
     }
   }

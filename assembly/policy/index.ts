@@ -3,7 +3,7 @@ export { attention, attentionCached, attentionCachedScratch, attentionScratch } 
 export { attentionBackward, attentionBackwardScratch } from './attention_backward';
 export { add, swiglu, swigluBackward } from './elementwise';
 export { dpo, maskedSum, maskedSumBackward, tokenLogps, tokenLogpsBackward } from './losses';
-export { matmulDot, matmulTile, matmulTileScratch } from './matmul';
+export { matmul, matmulScratch } from './matmul';
 export { adamw, sumBlocks, sumSquaresBlocks } from './optimizer';
 export { cacheWrite, gatherRows, rmsnorm, rmsnormBackward, rope } from './rows';
 export { advance, sample, sampleScratch } from './sample';

@@ -4,65 +4,20 @@
  */
 import { bytesOf } from './lanes';
 import { copy4, packColumns, packTransposed, transpose4 } from './pack';
-import { dotTile, tile } from './tile';
+import { tile } from './tile';
 
 /** Terms summed before a partial sum is added to out: a panel of that length stays in the L1 cache. */
 const TILE_TERMS: i32 = 256;
-const DOT_TERMS: i32 = 1024;
 /** Rows that do not pay for packing b. */
 const FEW_ROWS: i32 = 8;
 
-/** out `[m, n]` = scale · a `[m, k]` · bᵀ, b `[n, k]`, or added to out. */
-export function matmulDot(
-  out: usize,
-  a: usize,
-  b: usize,
-  m: i32,
-  n: i32,
-  k: i32,
-  scale: f32,
-  accumulate: i32,
-  rowSize: i32,
-  columnSize: i32,
-  scratch: usize,
-  first: i32,
-  end: i32,
-): void {
-  const columnUnits = (n + columnSize - 1) / columnSize;
-  const outStep = bytesOf(n);
-  const step = bytesOf(k);
-  for (let unit = first; unit < end; unit++) {
-    const i0 = (unit / columnUnits) * rowSize;
-    const i1 = min(i0 + rowSize, m);
-    const j0 = (unit % columnUnits) * columnSize;
-    const j1 = min(j0 + columnSize, n);
-    for (let l = 0; l < k; l += DOT_TERMS) {
-      const terms = min(DOT_TERMS, k - l);
-      const add = l > 0 || accumulate != 0;
-      for (let j = j0; j < j1; j += 4) {
-        const columns = min(4, j1 - j);
-        const b0 = b + <usize>j * step + bytesOf(l);
-        const b1 = columns > 1 ? b0 + step : b0;
-        const b2 = columns > 2 ? b1 + step : b1;
-        const b3 = columns > 3 ? b2 + step : b2;
-        for (let i = i0; i < i1; i += 2) {
-          const a0 = a + <usize>i * step + bytesOf(l);
-          const two = i + 1 < i1;
-          const c = out + <usize>i * outStep + bytesOf(j);
-          dotTile(a0, two ? a0 + step : a0, b0, b1, b2, b3, terms, c, outStep, two ? 2 : 1, columns, scale, add);
-        }
-      }
-    }
-  }
-}
-
-/** Bytes of scratch that `matmulTile` needs. */
-export function matmulTileScratch(columnSize: i32): usize {
+/** Bytes of scratch that `matmul` needs. */
+export function matmulScratch(columnSize: i32): usize {
   return <usize>TILE_TERMS * (((<usize>columnSize + 7) & ~7) + 4) * 4;
 }
 
 /** out `[m, n]` = scale · a · b, or added to out; a `[m, k]` or stored `[k, m]`, b `[k, n]` or stored `[n, k]`. */
-export function matmulTile(
+export function matmul(
   out: usize,
   a: usize,
   b: usize,

@@ -78,11 +78,10 @@ export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperatio
     matmul(outTensor, aTensor, bTensor, options = {}) {
       const { transposeA = false, transposeB = false, scale = 1, accumulate = false } = options;
       const { out, a, b, m, n, k } = operands.matmul(outTensor, aTensor, bTensor, options);
-      const plan = matmulPlan(m, n, k, transposeA, transposeB, threads);
-      const forms = plan.kernel === 'matmulTile' ? [Number(transposeA), Number(transposeB)] : [];
-      const numbers = [m, n, k, ...forms, scale, Number(accumulate), plan.rowSize, plan.columnSize];
-      const scratch = plan.kernel === 'matmulTile' ? exports.matmulTileScratch(plan.columnSize) : 0;
-      run(plan.kernel, plan.units, 2 * m * n * k, [out, a, b], numbers, scratch);
+      const { rowSize, columnSize, units } = matmulPlan(m, n, threads);
+      const forms = [Number(transposeA), Number(transposeB), scale, Number(accumulate)];
+      const scratch = exports.matmulScratch(columnSize);
+      run('matmul', units, 2 * m * n * k, [out, a, b], [m, n, k, ...forms, rowSize, columnSize], scratch);
     },
     rope(xTensor, cosTensor, sinTensor, positionTensor, inverse = false) {
       const given = operands.rope(xTensor, cosTensor, sinTensor, positionTensor);
@@ -117,7 +116,7 @@ export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperatio
       const { out, q, kCache, vCache, lengths, b, max, heads, kvHeads, headDim } = found;
       const work = b * heads * max * (2 * headDim + EXP);
       const numbers = [max, heads, kvHeads, headDim, scale];
-      const scratch = exports.attentionCachedScratch(max, heads / kvHeads);
+      const scratch = exports.attentionCachedScratch(max, headDim);
       run('attentionCached', b * kvHeads, work, [out, q, kCache, vCache, lengths], numbers, scratch);
     },
     swiglu(...given) {

@@ -16,18 +16,17 @@ export interface Scratch {
 /**
  * Words of the block that threads share; the arguments of the job under way stand behind them.
  * - generation: number of the job; threads sleep on it
+ * - state: threads at work on the job, plus CLOSED once none may join; the giver sleeps on it
  * - next: first unit that nobody has taken
- * - pending: threads that have not finished the job; the main thread sleeps on it
- * - started: threads that wait to be admitted
+ * - started: threads that are there
  * - failed: threads that threw
  * - kernel, units, grain, count: the job: which kernel, how many units, how many to take at once, number of arguments
  * - scratch: two words, start and size
- * - admitted: a word per thread: 1 + the generation after which the main thread counts on it
  */
 export const WORDS = {
   generation: 0,
-  next: 1,
-  pending: 2,
+  state: 1,
+  next: 2,
   started: 3,
   failed: 4,
   kernel: 5,
@@ -35,10 +34,9 @@ export const WORDS = {
   grain: 7,
   count: 8,
   scratch: 9,
-  admitted: 12,
 } as const;
-const MOST_THREADS = 64;
-const ARGUMENTS_AT = 4 * (WORDS.admitted + MOST_THREADS);
+const CLOSED = 0x10000;
+const ARGUMENTS_AT = 64;
 const MOST_ARGUMENTS = 32;
 
 /** Looks at a word before sleeping on it: to fall asleep and wake takes longer than most jobs. */
@@ -51,53 +49,69 @@ interface ThreadMessage {
   readonly memory: WebAssembly.Memory;
   readonly block: SharedArrayBuffer;
   readonly words: typeof WORDS;
+  readonly closed: number;
   readonly argumentsAt: number;
   readonly kernels: readonly string[];
   readonly looks: number;
 }
 
 /** What a thread runs. Its text is sent there, so it refers to nothing outside. */
-function serve({ module, memory, block, words, argumentsAt, kernels, looks }: ThreadMessage): void {
+function serve({ module, memory, block, words, closed, argumentsAt, kernels, looks }: ThreadMessage): void {
   type Kernel = (...args: number[]) => void;
   const exports = new WebAssembly.Instance(module, { env: { memory } }).exports as Record<string, Kernel>;
   const control = new Int32Array(block);
   const values = new Float64Array(block, argumentsAt);
-  const index = Atomics.add(control, words.started, 1);
-  Atomics.wait(control, words.admitted + index, 0);
-  let seen = Atomics.load(control, words.admitted + index) - 1;
+  const index = Atomics.add(control, words.started, 1) + 1;
+
+  /** Joins the job unless it is closed: whoever comes late would only keep the giver waiting. */
+  function join(): boolean {
+    let state = Atomics.load(control, words.state);
+    while (state < closed) {
+      const found = Atomics.compareExchange(control, words.state, state, state + 1);
+      if (found === state) return true;
+      state = found;
+    }
+    return false;
+  }
+
+  function work(): void {
+    const units = control[words.units];
+    const grain = control[words.grain];
+    const kernel = exports[kernels[control[words.kernel]]];
+    const args = Array.from(values.subarray(0, control[words.count]));
+    args.push(control[words.scratch] + index * control[words.scratch + 1]);
+    for (;;) {
+      const first = Atomics.add(control, words.next, grain);
+      if (first >= units) return;
+      kernel(...args, first, Math.min(first + grain, units));
+    }
+  }
+
   for (;;) {
+    let seen = Atomics.load(control, words.generation);
+    if (join()) {
+      seen = Atomics.load(control, words.generation);
+      try {
+        work();
+      } catch {
+        Atomics.add(control, words.failed, 1);
+      }
+      if (Atomics.sub(control, words.state, 1) === closed + 1) Atomics.notify(control, words.state);
+    }
     for (let left = looks; Atomics.load(control, words.generation) === seen; ) {
       if (left > 0) left--;
       else Atomics.wait(control, words.generation, seen);
     }
-    seen = (seen + 1) | 0;
-    const units = control[words.units];
-    const grain = control[words.grain];
-    const args = Array.from(values.subarray(0, control[words.count]));
-    args.push(control[words.scratch] + (index + 1) * control[words.scratch + 1]);
-    try {
-      const kernel = exports[kernels[control[words.kernel]]];
-      for (;;) {
-        const first = Atomics.add(control, words.next, grain);
-        if (first >= units) break;
-        kernel(...args, first, Math.min(first + grain, units));
-      }
-    } catch {
-      Atomics.add(control, words.failed, 1);
-    }
-    if (Atomics.sub(control, words.pending, 1) === 1) Atomics.notify(control, words.pending);
   }
 }
 
-/** Threads that take a share of each job beside the one that gives it, which waits for the rest. */
+/** Threads that take a share of each job beside the one that gives it, which waits for those that have joined. */
 export class Pool {
   /** Threads that a job will have, the giver's included. */
   readonly size: number;
   #threads: Threads;
   #control: Int32Array;
   #values: Float64Array;
-  /** Threads counted on. Others may still be starting, and take no part until then. */
-  #admitted = 0;
 
   /** `memory` is shared; `size` is at least 2. */
   constructor(
@@ -106,15 +120,17 @@ export class Pool {
     size: number,
     startThreads: StartThreads,
   ) {
-    this.size = Math.min(size, MOST_THREADS + 1);
+    this.size = size;
     const block = new SharedArrayBuffer(ARGUMENTS_AT + 8 * MOST_ARGUMENTS);
     this.#control = new Int32Array(block);
     this.#values = new Float64Array(block, ARGUMENTS_AT);
+    this.#control[WORDS.state] = CLOSED;
     const message: ThreadMessage = {
       module,
       memory,
       block,
       words: WORDS,
+      closed: CLOSED,
       argumentsAt: ARGUMENTS_AT,
       kernels: KERNEL_NAMES,
       looks: LOOKS,
@@ -132,12 +148,7 @@ export class Pool {
   ): void {
     const control = this.#control;
     const compute = exports[kernel];
-    this.#admit();
-    if (this.#admitted === 0) {
-      compute(...args, scratch.start, 0, units);
-      return;
-    }
-    const grain = Math.max(1, Math.floor(units / ((this.#admitted + 1) * SHARES)));
+    const grain = Math.max(1, Math.floor(units / (this.size * SHARES)));
     this.#values.set(args);
     control[WORDS.count] = args.length;
     control[WORDS.scratch] = scratch.start;
@@ -145,8 +156,8 @@ export class Pool {
     control[WORDS.kernel] = KERNEL_NAMES.indexOf(kernel);
     control[WORDS.units] = units;
     control[WORDS.grain] = grain;
-    Atomics.store(control, WORDS.next, 0);
-    Atomics.store(control, WORDS.pending, this.#admitted);
+    control[WORDS.next] = 0;
+    Atomics.store(control, WORDS.state, 0);
     Atomics.add(control, WORDS.generation, 1);
     Atomics.notify(control, WORDS.generation);
     for (;;) {
@@ -154,7 +165,7 @@ export class Pool {
       if (first >= units) break;
       compute(...args, scratch.start, first, Math.min(first + grain, units));
     }
-    this.#join();
+    this.#close();
     if (Atomics.load(control, WORDS.failed) > 0)
       throw new Error(`${kernel}: a thread of the CPU engine failed`);
   }
@@ -163,22 +174,13 @@ export class Pool {
     this.#threads.terminate();
   }
 
-  /** Counts on the threads that have started since the last job. */
-  #admit(): void {
-    const started = Atomics.load(this.#control, WORDS.started);
-    while (this.#admitted < started) {
-      const word = WORDS.admitted + this.#admitted++;
-      Atomics.store(this.#control, word, this.#control[WORDS.generation] + 1);
-      Atomics.notify(this.#control, word);
-    }
-  }
-
-  #join(): void {
+  #close(): void {
+    Atomics.or(this.#control, WORDS.state, CLOSED);
     for (let left = LOOKS; ; ) {
-      const pending = Atomics.load(this.#control, WORDS.pending);
-      if (pending === 0) return;
+      const state = Atomics.load(this.#control, WORDS.state);
+      if (state === CLOSED) return;
       if (left > 0) left--;
-      else Atomics.wait(this.#control, WORDS.pending, pending);
+      else Atomics.wait(this.#control, WORDS.state, state);
     }
   }
 }

@@ -16,8 +16,7 @@ export const KERNEL_NAMES = [
   'gatherRows',
   'maskedSum',
   'maskedSumBackward',
-  'matmulDot',
-  'matmulTile',
+  'matmul',
   'rmsnorm',
   'rmsnormBackward',
   'rope',
@@ -38,8 +37,8 @@ export interface PolicyExports extends Readonly<Record<KernelName, Kernel>> {
   /** Bytes of scratch that kernels need. */
   attentionScratch(t: number, headDim: number): number;
   attentionBackwardScratch(t: number, headDim: number): number;
-  attentionCachedScratch(length: number, headsPerKey: number): number;
-  matmulTileScratch(columnSize: number): number;
+  attentionCachedScratch(length: number, headDim: number): number;
+  matmulScratch(columnSize: number): number;
   sampleScratch(vocab: number): number;
   /** out `[1]` = the sum of `count` f64 at `partial`. */
   sumBlocks(out: number, partial: number, count: number): void;
