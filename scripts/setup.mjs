@@ -22,6 +22,7 @@ const BUILD_INPUTS = [
   'assembly',
   'shaders',
   'src',
+  'edge/page',
   'align.ts',
   'asconfig.json',
   'asconfig.policy.json',
@@ -34,6 +35,7 @@ const BUILD_OUTPUTS = [
   'src/generated/wasm.ts',
   'src/generated/policy_wasm.ts',
   'src/generated/shaders.ts',
+  'src/generated/page.ts',
   'dist/dualign.mjs',
   'dist/dual.mjs',
 ];

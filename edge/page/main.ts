@@ -1,0 +1,160 @@
+/** The page: a score file in, λ*, verdict and curve out; all computing is the service's. */
+
+import type { GridPoint } from '../../src/dual/grid.ts';
+import type { SafetyCurve } from '../../src/dual/path.ts';
+import type { DualSolution } from '../../src/dual/solution.ts';
+import { type Point, showCurve, shown } from './chart.ts';
+import { exampleFile } from './example.ts';
+import { safetyScoresIn } from './file.ts';
+import { element, failure, verdict, warnings } from './verdict.ts';
+
+const POINTS = 81;
+
+const byId = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;
+const form = byId<HTMLFormElement>('form');
+const drop = byId('drop');
+const chooser = byId<HTMLInputElement>('file');
+const limits = byId('limits');
+const axis = byId<HTMLSelectElement>('axis');
+const answer = byId('answer');
+const solve = byId<HTMLButtonElement>('solve');
+
+let scores: File | undefined;
+let constraints = 0;
+
+async function take(file: File): Promise<void> {
+  try {
+    const found = await safetyScoresIn(file);
+    if (found !== constraints) limitFields(found);
+    scores = file;
+    constraints = found;
+    byId('name').textContent = file.name;
+    byId('about').textContent =
+      `${found === 1 ? 'one safety score' : `${found} safety scores`}, ${shown(Math.ceil(file.size / 1024))} KiB`;
+    solve.disabled = false;
+    await ask();
+  } catch (error) {
+    answer.replaceChildren(failure(error instanceof Error ? error.message : String(error)));
+  }
+}
+
+function limitFields(count: number): void {
+  const each = Array.from({ length: count }, (_, j) => j + 1);
+  limits.replaceChildren(...each.map((j) => limitField(count === 1 ? 'Safety' : `Safety ${j}`)));
+  axis.replaceChildren(...each.map((j) => new Option(`Safety ${j}`, String(j))));
+  byId('axis-field').hidden = count === 1;
+}
+
+function limitField(name: string): HTMLElement {
+  const value = document.createElement('input');
+  Object.assign(value, { type: 'number', step: 'any', required: true, value: '0.5' });
+  const kind = document.createElement('select');
+  kind.append(new Option('over reference', 'margin'), new Option('in all', 'threshold'));
+  kind.setAttribute('aria-label', `${name}: what the number means`);
+  return element('label', '', `${name} at least`, element('div', 'pair', value, kind));
+}
+
+function queryOf(): URLSearchParams {
+  const query = new URLSearchParams({ beta: byId<HTMLInputElement>('beta').value });
+  for (const pair of limits.querySelectorAll('.pair')) {
+    query.append(pair.querySelector('select')!.value, pair.querySelector('input')!.value);
+  }
+  return query;
+}
+
+async function post<T>(operation: string, query: URLSearchParams): Promise<T> {
+  const token = byId<HTMLInputElement>('token').value;
+  const response = await fetch(`/v1/${operation}?${query}`, {
+    method: 'POST',
+    body: scores,
+    headers: {
+      'content-type': 'application/octet-stream',
+      ...(token ? { authorization: `Bearer ${token}` } : {}),
+    },
+  });
+  if (response.status === 401) byId('token-field').hidden = false;
+  const body = await response.json();
+  if (!response.ok) throw new Error(body.detail);
+  return body;
+}
+
+let latest = 0;
+
+async function ask(): Promise<void> {
+  if (!scores || !form.reportValidity()) return;
+  const turn = ++latest;
+  answer.classList.add('busy');
+  try {
+    const query = queryOf();
+    const curveQuery = new URLSearchParams(query);
+    curveQuery.set('points', String(POINTS));
+    if (constraints > 1) curveQuery.set('axis', axis.value);
+    const solution = await post<DualSolution>('dual', query);
+    const curve = await post<SafetyCurve | { points: GridPoint[] }>('curve', curveQuery);
+    if (turn === latest) show(solution, curve);
+  } catch (error) {
+    if (turn === latest)
+      answer.replaceChildren(failure(error instanceof Error ? error.message : String(error)));
+  } finally {
+    if (turn === latest) answer.classList.remove('busy');
+  }
+}
+
+function show(solution: DualSolution, curve: SafetyCurve | { points: GridPoint[] }): void {
+  const j = constraints > 1 ? Number(axis.value) - 1 : 0;
+  const points =
+    'free' in curve ? curve.points.map(pointOf) : curve.points.flatMap((point) => gridPointOf(point, j));
+  const parts = [verdict(solution), ...warnings(solution.warnings)];
+  if (points.length > 1) {
+    const reach = `Up to ${shown(solution.reachable[j])} is within reach; the reference has ${shown(solution.reference.safety[j])}.`;
+    const figure = element(
+      'figure',
+      '',
+      element('h2', '', 'The trade-off'),
+      element(
+        'figcaption',
+        '',
+        `What each threshold costs and brings${constraints > 1 ? `, safety ${j + 1}` : ''}. ${reach}`,
+      ),
+      element('p', 'reading', 'Point at the curve to read it.'),
+    );
+    showCurve(figure, points, solution.thresholds[j]);
+    parts.push(figure);
+  } else {
+    parts.push(
+      element('p', 'empty', 'No threshold between these limits has a policy: there is no curve to draw.'),
+    );
+  }
+  answer.replaceChildren(...parts);
+}
+
+function pointOf({ safety, lambda, reward, kl, essMedian }: SafetyCurve['points'][number]): Point {
+  return { threshold: safety, lambda, reward, kl, ess: essMedian };
+}
+
+function gridPointOf(point: GridPoint, j: number): Point[] {
+  if (point.status !== 'optimal') return [];
+  const { thresholds, lambda, reward, kl, essMedian } = point;
+  return [{ threshold: thresholds[j], lambda: lambda[j], reward, kl, ess: essMedian }];
+}
+
+chooser.addEventListener('change', () => {
+  if (chooser.files?.[0]) take(chooser.files[0]);
+});
+byId('example').addEventListener('click', () => take(exampleFile()));
+form.addEventListener('submit', (event) => {
+  event.preventDefault();
+  ask();
+});
+// A file dropped beside the field would otherwise replace the page.
+document.addEventListener('dragover', (event) => {
+  event.preventDefault();
+  drop.classList.add('over');
+});
+document.addEventListener('dragleave', () => drop.classList.remove('over'));
+document.addEventListener('drop', (event) => {
+  event.preventDefault();
+  drop.classList.remove('over');
+  const file = event.dataTransfer?.files[0];
+  if (file) take(file);
+});
