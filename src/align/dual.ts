@@ -43,7 +43,8 @@ export async function solveDual(context: Context): Promise<RunDual> {
     work: async () => {
       const table = tableOf(rows);
       const thresholds = await thresholdsOf(table, limits.map(asDualLimit));
-      const solution = await solveProblem({ ...table, beta, thresholds });
+      const relative = limits.map(({ kind }) => kind === 'margin');
+      const solution = await solveProblem({ ...table, beta, thresholds, relative });
       const curve = await curveAround(table, solution);
       const dual: RunDual = { ...solution, constraints, limits, curve };
       await run.folder.write(DUAL, `${JSON.stringify(dual, null, 2)}\n`);
