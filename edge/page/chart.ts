@@ -20,14 +20,15 @@ const PLOT = 118;
 const TITLE = 26;
 const GAP = 18;
 const AXIS = 44;
+const ROOM = 0.25;
 const TALL = PANELS.length * (TITLE + PLOT + GAP) + AXIS;
 
-export const shown = (value: number) =>
-  !Number.isFinite(value)
-    ? '∞'
-    : Math.abs(value) >= 1e5
-      ? value.toExponential(2)
-      : String(Number(value.toPrecision(4)));
+/** Four digits; a real minus, which does not break from its number. */
+export function shown(value: number): string {
+  if (!Number.isFinite(value)) return '∞';
+  const text = Math.abs(value) >= 1e5 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+  return text.replace('-', '−');
+}
 
 type Attributes = Readonly<Record<string, string | number>>;
 
@@ -39,12 +40,12 @@ function draw(parent: Element, tag: string, attributes: Attributes, text = ''): 
   return element;
 }
 
-/** About `count` round numbers over [low, high]. */
+/** At least `count` round numbers over [low, high]. */
 function ticks(low: number, high: number, count: number): number[] {
   const rough = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough) ?? rough;
-  const first = Math.ceil(low / step);
+  const step = [5, 2, 1].map((factor) => factor * power).find((size) => size <= rough) ?? rough;
+  const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
   return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
 }
@@ -83,8 +84,12 @@ function curve(
   svg.setAttribute('role', 'img');
   svg.setAttribute('aria-label', 'Mean reward, price and KL of the optimal policy for each safety threshold');
   const thresholds = points.map(({ threshold }) => threshold);
-  const low = Math.min(...thresholds, asked ?? Number.POSITIVE_INFINITY);
-  const high = Math.max(...thresholds, asked ?? Number.NEGATIVE_INFINITY);
+  const [first, last] = [Math.min(...thresholds), Math.max(...thresholds)];
+  // A threshold far off the curve would squeeze it.
+  const room = ROOM * (last - first);
+  const near = asked !== undefined && asked > first - room && asked < last + room;
+  const low = near ? Math.min(first, asked) : first;
+  const high = near ? Math.max(last, asked) : last;
   const x = (value: number) => LEFT + ((value - low) / (high - low || 1)) * (width - LEFT - RIGHT);
   const heights = PANELS.map(({ key, name }, i) => {
     const top = i * (TITLE + PLOT + GAP) + TITLE;
@@ -95,8 +100,7 @@ function curve(
       draw(svg, 'line', { x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick), class: 'grid' });
       draw(svg, 'text', { x: LEFT - 8, y: y(tick) + 4.5, 'text-anchor': 'end' }, label(tick));
     }
-    if (asked !== undefined)
-      draw(svg, 'line', { x1: x(asked), x2: x(asked), y1: top, y2: top + PLOT, class: 'asked' });
+    if (near) draw(svg, 'line', { x1: x(asked), x2: x(asked), y1: top, y2: top + PLOT, class: 'asked' });
     const path = points
       .map((point) => `${x(point.threshold).toFixed(2)},${y(point[key]).toFixed(2)}`)
       .join(' ');
@@ -104,7 +108,7 @@ function curve(
     return { key, y, top };
   });
   const foot = TALL - AXIS;
-  for (const tick of ticks(low, high, width < 500 ? 4 : 8)) {
+  for (const tick of ticks(low, high, width < 500 ? 2 : 4)) {
     draw(svg, 'text', { x: x(tick), y: foot + 6, 'text-anchor': 'middle' }, label(tick));
   }
   draw(
@@ -114,7 +118,12 @@ function curve(
     'Safety threshold →',
   );
   if (asked !== undefined)
-    draw(svg, 'text', { x: 0, y: foot + 28, class: 'asked-name' }, `- - asked: ${shown(asked)}`);
+    draw(
+      svg,
+      'text',
+      { x: 0, y: foot + 28, class: 'asked-name' },
+      `${near ? '┆ ' : ''}asked: ${shown(asked)}${near ? '' : ', off the curve'}`,
+    );
   follow(svg, points, x, heights, reading);
   return svg;
 }

@@ -116,7 +116,7 @@ function show(solution: DualSolution, curve: SafetyCurve | { points: GridPoint[]
         '',
         `What each threshold costs and brings${constraints > 1 ? `, safety ${j + 1}` : ''}. ${reach}`,
       ),
-      element('p', 'reading', 'Point at the curve to read it.'),
+      element('p', 'reading', 'Point at the curve, or touch it, to read it.'),
     );
     showCurve(figure, points, solution.thresholds[j]);
     parts.push(figure);
