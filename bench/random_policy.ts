@@ -1,0 +1,69 @@
+import type { Engine } from '../src/engine/engine.ts';
+import { type LlamaConfig, parseLlamaConfig } from '../src/model/config.ts';
+import type { Policy } from '../src/model/policy.ts';
+import { ropeTables } from '../src/model/rope.ts';
+import { Tokenizer } from '../src/model/tokenizer.ts';
+import { LINEAR_NAMES, type LinearName, linearShape } from '../src/model/weights.ts';
+import { Workspace } from '../src/model/workspace.ts';
+import { Random } from '../src/random.ts';
+import { loadWasm } from '../src/wasm.ts';
+
+/** config.json of SmolLM2-135M. */
+const SMOLLM2 = {
+  model_type: 'llama',
+  hidden_size: 576,
+  intermediate_size: 1536,
+  num_hidden_layers: 30,
+  num_attention_heads: 9,
+  num_key_value_heads: 3,
+  vocab_size: 49152,
+  max_position_embeddings: 8192,
+  rms_norm_eps: 1e-5,
+  rope_theta: 100000,
+  hidden_act: 'silu',
+  tie_word_embeddings: true,
+};
+const LENGTH = 512;
+const ONE_WORD = {
+  version: '1.0',
+  added_tokens: [],
+  normalizer: null,
+  pre_tokenizer: { type: 'WhitespaceSplit' },
+  post_processor: null,
+  decoder: { type: 'Fuse' },
+  model: { type: 'WordLevel', vocab: { word: 0 }, unk_token: 'word' },
+};
+
+/** A policy of that shape with random weights, to be given token ids: its tokenizer knows one word. */
+export async function randomPolicy(engine: Engine, layers: number): Promise<Policy> {
+  const config: LlamaConfig = { ...parseLlamaConfig(SMOLLM2, 'SmolLM2'), layers };
+  const random = new Random([5, 6]);
+  const values = Float32Array.from({ length: 65_521 }, () => 0.08 * (random.uniform() - 0.5));
+  const draw = (...shape: number[]) => {
+    const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
+    for (let at = 0; at < data.length; at += values.length)
+      data.set(values.subarray(0, data.length - at), at);
+    return engine.upload(data, shape);
+  };
+  const ones = () => engine.upload(new Float32Array(config.hiddenSize).fill(1), [config.hiddenSize]);
+  const embedding = draw(config.vocabSize, config.hiddenSize);
+  const blocks = Array.from({ length: layers }, () => ({
+    inputNorm: ones(),
+    postAttentionNorm: ones(),
+    linears: Object.fromEntries(
+      LINEAR_NAMES.map((name) => [name, draw(...linearShape(config, name))]),
+    ) as Record<LinearName, ReturnType<typeof draw>>,
+  }));
+  return {
+    name: `SmolLM2 shape, ${layers} of 30 layers`,
+    engine,
+    config,
+    weights: { embedding, blocks, norm: ones(), head: embedding },
+    rope: ropeTables(engine, config, LENGTH, await loadWasm()),
+    workspace: new Workspace(engine),
+    tokenizer: new Tokenizer(ONE_WORD, {}),
+    eosIds: [],
+    maxLength: LENGTH,
+    adapter: undefined,
+  };
+}
