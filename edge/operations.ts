@@ -17,7 +17,7 @@ import { constraintsOf } from '../src/dual/problem.ts';
 import { CURVE, type CurveParameters, check, DUAL, PLAN } from './parameters.ts';
 import { HttpProblem } from './problem.ts';
 import type { ScoredRequest } from './scores.ts';
-import { checkWork, POINT_PASSES, SOLVE_PASSES } from './work.ts';
+import { checkWork, POINT_PASSES, SHUFFLE_TERMS, SOLVE_PASSES } from './work.ts';
 
 export interface Context {
   readonly kernels: Kernels;
@@ -30,7 +30,7 @@ export type Operation = (context: Context, request: ScoredRequest) => Promise<un
 export const dual: Operation = async ({ kernels, maxWork }, { table, parameters }) => {
   const { beta, limits, confidence, bootstrap, seed = 0 } = check(DUAL, parameters);
   const rounds = confidence === undefined ? 1 : 8;
-  checkWork(table, rounds * SOLVE_PASSES + POINT_PASSES * (bootstrap ?? 0), maxWork);
+  checkWork(table, maxWork, rounds * SOLVE_PASSES + POINT_PASSES * (bootstrap ?? 0));
   let problem = await problemOf(table, beta, limits);
   let raised: { confidence: number; tightening: readonly number[] } | undefined;
   if (confidence !== undefined) {
@@ -55,7 +55,7 @@ export const curve: Operation = async ({ kernels, maxWork }, { table, parameters
     if (maxKl !== undefined && minReward !== undefined) {
       throw new HttpProblem(422, 'expected maxKl or minReward, got both');
     }
-    checkWork(table, 128 * POINT_PASSES, maxWork);
+    checkWork(table, maxWork, 128 * POINT_PASSES);
     const point = largestThresholdWith(
       kernels,
       table,
@@ -65,7 +65,7 @@ export const curve: Operation = async ({ kernels, maxWork }, { table, parameters
     if (point) return point;
     throw new HttpProblem(422, 'no threshold stays within that budget; change beta or the budget');
   }
-  checkWork(table, SOLVE_PASSES + POINT_PASSES * points, maxWork);
+  checkWork(table, maxWork, SOLVE_PASSES + POINT_PASSES * points);
   if (constraintsOf(table) === 1) {
     return safetyCurveWith(kernels, table, beta, { points, from: options.from, to: options.to });
   }
@@ -92,7 +92,7 @@ async function alongAxis(kernels: Kernels, table: ScoreTable, options: CurvePara
 export const plan: Operation = async ({ kernels, maxWork }, { table, parameters }) => {
   const { beta, limits, target, subsets = 16, seed = 0 } = check(PLAN, parameters);
   // The sizes of a kind, an eighth, a quarter and a half, come to less than the whole table.
-  checkWork(table, (1 + 2 * subsets) * SOLVE_PASSES, maxWork);
+  checkWork(table, maxWork, (1 + 2 * subsets) * SOLVE_PASSES, subsets * SHUFFLE_TERMS);
   return planWith(kernels, await problemOf(table, beta, limits), { target, subsets, seed });
 };
 
