@@ -3,6 +3,7 @@ import { cors } from 'hono/cors';
 import { PAGE, PAGE_POLICY } from '../src/generated/page.ts';
 import { VERSION } from '../src/generated/version.ts';
 import { loadWasm } from '../src/wasm.ts';
+import { discardRest } from './body.ts';
 import { openapi } from './openapi.ts';
 import { curve, dual, type Operation, plan } from './operations.ts';
 import { DEFAULTS, type ServiceOptions } from './options.ts';
@@ -45,15 +46,20 @@ export function createApp(options: ServiceOptions = {}): Hono {
   let checkToken: ReturnType<typeof tokenCheck> | undefined;
   for (const [name, operation] of Object.entries(OPERATIONS)) {
     app.post(`/v1/${name}`, async (c) => {
-      if (token !== undefined) {
-        checkToken ??= tokenCheck(token);
-        await (await checkToken)(c.req.header('authorization'));
+      try {
+        if (token !== undefined) {
+          checkToken ??= tokenCheck(token);
+          await (await checkToken)(c.req.header('authorization'));
+        }
+        const request = await readRequest(c.req.raw, limits);
+        const answer = await operation({ kernels: await loadWasm(module), maxWork }, request);
+        return new Response(JSON.stringify(answer), {
+          headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
+        });
+      } catch (error) {
+        await discardRest(c.req.raw, limits);
+        throw error;
       }
-      const request = await readRequest(c.req.raw, limits);
-      const answer = await operation({ kernels: await loadWasm(module), maxWork }, request);
-      return new Response(JSON.stringify(answer), {
-        headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
-      });
     });
     others(app, `/v1/${name}`, 'POST');
   }

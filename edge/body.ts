@@ -32,8 +32,37 @@ export async function* chunksOf(request: Request, limits: BodyLimits): AsyncGene
     }
   } finally {
     deadline.clear();
-    // A rejected body's client may have gone already.
+    reader.releaseLock();
+  }
+}
+
+/** A body this many times the limit is cut off. */
+const MOST_DISCARDED = 8;
+const MOST_DISCARDING_SECONDS = 10;
+
+/**
+ * Reads what is left of a body and drops it: a client that still sends when the connection closes sees a broken
+ * connection in place of the answer.
+ */
+export async function discardRest(
+  { body }: Request,
+  { maxBodyBytes, maxBodySeconds }: BodyLimits,
+): Promise<void> {
+  if (!body || body.locked) return;
+  const reader = body.getReader();
+  const deadline = startDeadline(Math.min(maxBodySeconds, MOST_DISCARDING_SECONDS));
+  try {
+    for (let size = 0; size <= MOST_DISCARDED * maxBodyBytes; ) {
+      const { done, value } = await Promise.race([reader.read(), deadline.passed]);
+      if (done) return;
+      size += value.length;
+    }
+    await reader.cancel();
+  } catch {
+    // The client is gone, or too slow to wait for.
     reader.cancel().catch(() => {});
+  } finally {
+    deadline.clear();
   }
 }
 
