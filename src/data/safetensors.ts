@@ -149,6 +149,11 @@ export function writeSafetensors(
   return bytes;
 }
 
+/** 64-bit integers come as bigints, which typed arrays of numbers do not take. */
+function isWide(values: ArrayLike<number> | ArrayLike<bigint>): values is BigInt64Array | BigUint64Array {
+  return values instanceof BigInt64Array || values instanceof BigUint64Array;
+}
+
 class StoredTensor implements SafeTensor {
   readonly dtype: SafeTensorDtype;
   readonly shape: readonly number[];
@@ -162,12 +167,14 @@ class StoredTensor implements SafeTensor {
 
   f32(): Float32Array {
     const values = this.#values();
-    return values instanceof Float32Array ? values : Float32Array.from(values as ArrayLike<number>, Number);
+    if (values instanceof Float32Array) return values;
+    return isWide(values) ? Float32Array.from(values, Number) : new Float32Array(values);
   }
 
   f64(): Float64Array {
     const values = this.#values();
-    return values instanceof Float64Array ? values : Float64Array.from(values as ArrayLike<number>, Number);
+    if (values instanceof Float64Array) return values;
+    return isWide(values) ? Float64Array.from(values, Number) : new Float64Array(values);
   }
 
   #values(): ArrayLike<number> | ArrayLike<bigint> {
