@@ -150,7 +150,7 @@ export function writeSafetensors(
 }
 
 /** 64-bit integers come as bigints, which typed arrays of numbers do not take. */
-function isWide(values: ArrayLike<number> | ArrayLike<bigint>): values is BigInt64Array | BigUint64Array {
+function isWide(values: ArrayLike<number> | ArrayLike<bigint>): values is ArrayLike<bigint> {
   return values instanceof BigInt64Array || values instanceof BigUint64Array;
 }
 
