@@ -18,6 +18,7 @@ export * from './dual/index.ts';
 export { createCpuEngine } from './engine/cpu/engine.ts';
 export type { Engine, Tensor } from './engine/engine.ts';
 export { createWebGpuEngine } from './engine/webgpu/engine.ts';
+export { type DeviceChoice, openEngine } from './host/device.ts';
 export { requestDevice } from './host/gpu.ts';
 export { type GenerateOptions, type Generation, generate } from './model/generate.ts';
 export { sequenceLogps } from './model/logps.ts';
