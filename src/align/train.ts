@@ -6,7 +6,7 @@ import { addAdapter, type Policy } from '../model/policy.ts';
 import { checkpointStep } from '../train/checkpoint.ts';
 import { type PreferencePair, type ReferenceLogps, referenceLogps } from '../train/dpo.ts';
 import type { TrainMetrics } from '../train/metrics.ts';
-import { type DpoConfig, trainDpo } from '../train/trainer.ts';
+import { DPO_DEFAULTS, type DpoConfig, totalSteps, trainDpo } from '../train/trainer.ts';
 import { ADAPTER, ADAPTER_FILES, CHECKPOINT, METRICS, PAIRS, REFERENCE_LOGPS } from './artefacts.ts';
 import { need, type RunConfig } from './config.ts';
 import type { Context } from './context.ts';
@@ -60,6 +60,7 @@ export async function train(context: Context): Promise<void> {
       const adapter = addAdapter(policy, lora, config.seed);
       const resume = (await run.folder.exists(CHECKPOINT)) ? await run.folder.read(CHECKPOINT) : undefined;
       const metrics = await resumeMetrics(context, resume ? checkpointStep(resume) : 0);
+      progress.advance(metrics.length, totalSteps({ ...DPO_DEFAULTS, ...dpo }, pairs.length), 'steps');
       await trainDpo(policy, pairs, dpo, {
         resume,
         reference: unpackLogps(await run.folder.read(REFERENCE_LOGPS)),
