@@ -1,6 +1,6 @@
 /** The shapes each operation asks for: checked in one place for every engine. */
 import type { Checks, OwnTensor } from './checks.ts';
-import type { Engine, MatmulOptions, SampleOptions, Tensor } from './engine.ts';
+import type { Engine, SampleOptions, Tensor } from './engine.ts';
 
 /** An operation's arguments. Scalars after the tensors are accepted, so that an engine passes on what it is given. */
 type Given<K extends keyof Engine> = Engine[K] extends (...given: infer P) => unknown ? P : never;
@@ -55,7 +55,8 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
         d,
       };
     },
-    matmul(out: Tensor, a: Tensor, b: Tensor, { transposeA, transposeB }: MatmulOptions) {
+    matmul(...[out, a, b, options = {}]: Given<'matmul'>) {
+      const { transposeA, transposeB } = options;
       const left = expectRank('matmul', 'a', a, transposeA ? ['k', 'm'] : ['m', 'k']);
       const right = expectRank('matmul', 'b', b, transposeB ? ['n', 'k'] : ['k', 'n']);
       const [m, k] = transposeA ? [left.shape[1], left.shape[0]] : left.shape;
@@ -63,7 +64,7 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
       expectShape('matmul', 'b', right, transposeB ? [n, k] : [k, n]);
       return { out: expectShape('matmul', 'out', out, [m, n]), a: left, b: right, m, n, k };
     },
-    rope(x: Tensor, cos: Tensor, sin: Tensor, positions: Tensor) {
+    rope(...[x, cos, sin, positions]: Given<'rope'>) {
       const target = expectRank('rope', 'x', x, ['n', 'heads', 'head_dim']);
       const [n, heads, headDim] = target.shape;
       if (headDim % 2) throw new Error(`rope: expected an even head_dim, got ${headDim}`);

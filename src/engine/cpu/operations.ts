@@ -75,18 +75,17 @@ export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperatio
       const { dinp, dout, x, weight, n, d } = operands.rmsnormBackward(...given);
       run('rmsnormBackward', n, 8 * n * d, [dinp, dout, x, weight], [d, epsilon]);
     },
-    matmul(outTensor, aTensor, bTensor, options = {}) {
-      const { transposeA = false, transposeB = false, scale = 1, accumulate = false } = options;
-      const { out, a, b, m, n, k } = operands.matmul(outTensor, aTensor, bTensor, options);
+    matmul(...given) {
+      const { transposeA = false, transposeB = false, scale = 1, accumulate = false } = given[3] ?? {};
+      const { out, a, b, m, n, k } = operands.matmul(...given);
       const { rowSize, columnSize, units } = matmulPlan(m, n, threads);
       const forms = [Number(transposeA), Number(transposeB), scale, Number(accumulate)];
       const scratch = exports.matmulScratch(columnSize);
       run('matmul', units, 2 * m * n * k, [out, a, b], [m, n, k, ...forms, rowSize, columnSize], scratch);
     },
-    rope(xTensor, cosTensor, sinTensor, positionTensor, inverse = false) {
-      const given = operands.rope(xTensor, cosTensor, sinTensor, positionTensor);
-      const { x, cos, sin, positions, n, heads, half, maxPosition } = given;
-      const numbers = [heads, half, maxPosition, inverse ? -1 : 1];
+    rope(...given) {
+      const { x, cos, sin, positions, n, heads, half, maxPosition } = operands.rope(...given);
+      const numbers = [heads, half, maxPosition, given[4] ? -1 : 1];
       run('rope', n, 6 * n * heads * half, [x, cos, sin, positions], numbers);
     },
     attention(...given) {

@@ -1,5 +1,5 @@
 import type { Engine } from '../engine.ts';
-import { expectF32, expectRank, expectShape } from './checks.ts';
+import { operands } from './checks.ts';
 import type { Kernels } from './kernels.ts';
 import { GpuTensor } from './memory.ts';
 import { perElement, type Recorder } from './recorder.ts';
@@ -14,60 +14,33 @@ const SUM_SPAN = 1024;
 
 export function lossOperations(recorder: Recorder, kernels: Kernels): LossOperations {
   return {
-    tokenLogps(logps, lse, logits, targets) {
-      const scores = expectRank('tokenLogps', 'logits', logits, ['n', 'vocab']);
-      const [n, vocab] = scores.shape;
-      const tensors = [
-        expectShape('tokenLogps', 'logps', logps, [n]),
-        expectShape('tokenLogps', 'lse', lse, [n]),
-        scores,
-        expectShape('tokenLogps', 'targets', targets, [n], 'u32'),
-      ];
+    tokenLogps(...given) {
+      const { logps, lse, logits, targets, n, vocab } = operands.tokenLogps(...given);
       const groups = Math.ceil(n / kernels.rowsPerGroup);
-      recorder.dispatch(kernels.get('token_logps'), tensors, { n, vocab }, groups);
+      recorder.dispatch(kernels.get('token_logps'), [logps, lse, logits, targets], { n, vocab }, groups);
     },
-    tokenLogpsBackward(dlogits, dlogps, logits, lse, targets) {
-      const scores = expectRank('tokenLogpsBackward', 'logits', logits, ['n', 'vocab']);
-      const [n, vocab] = scores.shape;
-      const tensors = [
-        expectShape('tokenLogpsBackward', 'dlogits', dlogits, [n, vocab]),
-        expectShape('tokenLogpsBackward', 'dlogps', dlogps, [n]),
-        scores,
-        expectShape('tokenLogpsBackward', 'lse', lse, [n]),
-        expectShape('tokenLogpsBackward', 'targets', targets, [n], 'u32'),
-      ];
+    tokenLogpsBackward(...given) {
+      const { dlogits, dlogps, logits, lse, targets, n, vocab } = operands.tokenLogpsBackward(...given);
+      const tensors = [dlogits, dlogps, logits, lse, targets];
       recorder.dispatch(kernels.get('token_logps_backward'), tensors, { n, vocab }, perElement(n * vocab));
     },
-    maskedSum(out, x, mask) {
-      const source = expectRank('maskedSum', 'x', x, ['b', 't']);
-      const [b, t] = source.shape;
-      const target = expectShape('maskedSum', 'out', out, [b]);
-      const weights = expectShape('maskedSum', 'mask', mask, [b, t]);
-      recorder.dispatch(kernels.get('masked_sum'), [target, source, weights], { b, t }, perElement(b));
+    maskedSum(...given) {
+      const { out, x, mask, b, t } = operands.maskedSum(...given);
+      recorder.dispatch(kernels.get('masked_sum'), [out, x, mask], { b, t }, perElement(b));
     },
-    maskedSumBackward(dinp, dout, mask) {
-      const weights = expectRank('maskedSumBackward', 'mask', mask, ['b', 't']);
-      const [b, t] = weights.shape;
-      const target = expectShape('maskedSumBackward', 'dinp', dinp, [b, t]);
-      const gradient = expectShape('maskedSumBackward', 'dout', dout, [b]);
-      const tensors = [target, gradient, weights];
-      recorder.dispatch(kernels.get('masked_sum_backward'), tensors, { b, t }, perElement(b * t));
+    maskedSumBackward(...given) {
+      const { dinp, dout, mask, b, t } = operands.maskedSumBackward(...given);
+      recorder.dispatch(kernels.get('masked_sum_backward'), [dinp, dout, mask], { b, t }, perElement(b * t));
     },
-    dpo(losses, dlogps, logps, refLogps, labels, beta, scale) {
-      const soft = expectRank('dpo', 'labels', labels, ['p']);
-      const p = soft.shape[0];
-      const tensors = [
-        expectShape('dpo', 'losses', losses, [p]),
-        expectShape('dpo', 'dlogps', dlogps, [2 * p]),
-        expectShape('dpo', 'logps', logps, [2 * p]),
-        expectShape('dpo', 'refLogps', refLogps, [2 * p]),
-        soft,
-      ];
+    dpo(...given) {
+      const [beta, scale] = [given[5], given[6]];
+      const { losses, dlogps, logps, refLogps, labels, p } = operands.dpo(...given);
+      const tensors = [losses, dlogps, logps, refLogps, labels];
       recorder.dispatch(kernels.get('dpo'), tensors, { p, beta, scale }, perElement(p));
     },
-    sumSquares(out, x) {
-      const target = expectShape('sumSquares', 'out', out, [1]);
-      let source = expectF32('sumSquares', 'x', x);
+    sumSquares(...given) {
+      const { out: target, x } = operands.sumSquares(...given);
+      let source = x;
       if (source.length === 0) {
         recorder.clear(target.storage, target.offset * 4, 4);
         return;
@@ -88,17 +61,10 @@ export function lossOperations(recorder: Recorder, kernels: Kernels): LossOperat
         source = partial;
       }
     },
-    adamw(param, grad, m, v, gradSquares, options) {
-      const target = expectF32('adamw', 'param', param);
-      const { shape, length: n } = target;
-      const tensors = [
-        target,
-        expectShape('adamw', 'm', m, shape),
-        expectShape('adamw', 'v', v, shape),
-        expectShape('adamw', 'grad', grad, shape),
-        expectShape('adamw', 'gradSquares', gradSquares, [1]),
-      ];
-      for (const state of tensors.slice(0, 3)) recorder.settle(state);
+    adamw(...given) {
+      const options = given[5];
+      const { param, m, v, grad, gradSquares, n } = operands.adamw(...given);
+      for (const state of [param, m, v]) recorder.settle(state);
       const params = {
         n,
         learning_rate: options.learningRate,
@@ -111,7 +77,7 @@ export function lossOperations(recorder: Recorder, kernels: Kernels): LossOperat
         // Infinity may not survive a driver's arithmetic.
         max_norm: Number.isFinite(options.maxGradNorm) ? options.maxGradNorm : -1,
       };
-      recorder.dispatch(kernels.get('adamw'), tensors, params, perElement(n));
+      recorder.dispatch(kernels.get('adamw'), [param, m, v, grad, gradSquares], params, perElement(n));
     },
   };
 }

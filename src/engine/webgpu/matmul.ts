@@ -1,5 +1,5 @@
 import type { Engine } from '../engine.ts';
-import { expectRank, expectShape } from './checks.ts';
+import { operands } from './checks.ts';
 import type { Kernels } from './kernels.ts';
 import { GpuTensor } from './memory.ts';
 import { perElement, type Recorder } from './recorder.ts';
@@ -82,15 +82,11 @@ export function matmulOperation(recorder: Recorder, kernels: Kernels): Engine['m
     recorder.pool.release(partial.storage);
   }
 
-  return (out, a, b, { transposeA = false, transposeB = false, scale = 1, accumulate = false } = {}) => {
-    const left = expectRank('matmul', 'a', a, transposeA ? ['k', 'm'] : ['m', 'k']);
-    const right = expectRank('matmul', 'b', b, transposeB ? ['n', 'k'] : ['k', 'n']);
-    const [m, k] = transposeA ? [left.shape[1], left.shape[0]] : left.shape;
-    const n = right.shape[transposeB ? 0 : 1];
-    expectShape('matmul', 'b', right, transposeB ? [n, k] : [k, n]);
-    const target = expectShape('matmul', 'out', out, [m, n]);
-    if (accumulate) recorder.settle(target);
-    const tensors = [target, left, right];
+  return (...given) => {
+    const { transposeA = false, transposeB = false, scale = 1, accumulate = false } = given[3] ?? {};
+    const { out, a, b, m, n, k } = operands.matmul(...given);
+    if (accumulate) recorder.settle(out);
+    const tensors = [out, a, b];
     const sizes = [m, n, k];
     if (transposeA && !transposeB && m % 4 === 0 && n % 4 === 0) {
       transposedA(tensors, sizes, scale, Number(accumulate));

@@ -1,4 +1,5 @@
-import { type Engine, VIEW_ALIGNMENT } from '../engine.ts';
+import { elements, expectData, expectSameSize, viewLength } from '../checks.ts';
+import type { Engine } from '../engine.ts';
 import { expectF32, own } from './checks.ts';
 import { GpuTensor } from './memory.ts';
 import type { Recorder } from './recorder.ts';
@@ -7,29 +8,6 @@ type TensorOperations = Pick<
   Engine,
   'tensor' | 'upload' | 'write' | 'copy' | 'zero' | 'view' | 'free' | 'read' | 'readU32' | 'flush' | 'destroy'
 >;
-
-function elements(operation: string, shape: readonly number[]): number {
-  let length = 1;
-  for (const size of shape) {
-    if (!Number.isInteger(size) || size < 0) {
-      throw new Error(`${operation}: expected a shape of whole numbers, got [${shape.join(', ')}]`);
-    }
-    length *= size;
-  }
-  return length;
-}
-
-function expectData(
-  operation: string,
-  data: Float32Array | Uint32Array,
-  dtype: string,
-  length: number,
-): void {
-  const type = data instanceof Float32Array ? 'f32' : 'u32';
-  if (type !== dtype || data.length !== length) {
-    throw new Error(`${operation}: expected ${length} values of ${dtype}, got ${data.length} of ${type}`);
-  }
-}
 
 /** The memory side of the engine. */
 export function tensorOperations(recorder: Recorder): TensorOperations {
@@ -59,11 +37,7 @@ export function tensorOperations(recorder: Recorder): TensorOperations {
     copy(out, source) {
       const to = own('copy', 'out', out);
       const from = own('copy', 'source', source);
-      if (to.dtype !== from.dtype || to.length !== from.length) {
-        throw new Error(
-          `copy: expected source with ${to.length} values of ${to.dtype}, got ${from.length} of ${from.dtype}`,
-        );
-      }
+      expectSameSize('copy', to, from);
       recorder.copy(to, from);
     },
     zero(out) {
@@ -74,13 +48,7 @@ export function tensorOperations(recorder: Recorder): TensorOperations {
     },
     view(source, offset, shape) {
       const parent = own('view', 'tensor', source);
-      const length = elements('view', shape);
-      if (offset % VIEW_ALIGNMENT !== 0 || offset < 0 || offset + length > parent.length) {
-        throw new Error(
-          `view: expected an offset that is a multiple of ${VIEW_ALIGNMENT} with ${length} values after it, ` +
-            `got ${offset} in a tensor of ${parent.length}`,
-        );
-      }
+      const length = viewLength(parent, offset, shape);
       return new GpuTensor([...shape], parent.dtype, parent.storage, parent.offset + offset, length, true);
     },
     free(...tensors) {
