@@ -56,7 +56,7 @@ export const configSchema = v.strictObject({
   lora_r: v.optional(count, 8),
   lora_alpha: v.optional(positive, 16),
   lora_target_modules: v.optional(v.pipe(v.array(v.string()), v.minLength(1)), ['all-linear']),
-  learning_rate: v.optional(positive, 1e-3),
+  learning_rate: v.optional(positive, 1.5e-3),
   lr_scheduler_type: v.optional(
     v.picklist(['cosine', 'linear', 'constant', 'constant_with_warmup']),
     'cosine',

@@ -118,7 +118,11 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
       'linear layers that get an adapter, comma separated, or all-linear (all-linear)',
       list,
     ],
-    ['--learning-rate <lr>', 'highest learning rate of AdamW (1e-3)', number],
+    [
+      '--learning-rate <lr>',
+      'highest learning rate of AdamW (1.5e-3, for small models; a billion parameters want 1e-4 to 5e-4)',
+      number,
+    ],
     ['--lr-scheduler-type <name>', 'cosine, linear, constant or constant_with_warmup (cosine)'],
     ['--warmup-ratio <f>', 'part of the steps over which the learning rate rises (0.1)', number],
     ['--num-train-epochs <n>', 'passes over the pairs (3)', integer],
