@@ -57,8 +57,7 @@ export function attention(
           tile(query, keys + bytesOf(j * dim), 32, dim, scores + bytesOf(j), scoreStep, rows, 8, scale, false);
         }
         for (let row = 0; row < rows; row++) {
-          const sum = softmaxRow(scores + <usize>row * scoreStep, i + row + 1, seen);
-          store<f32>(sums + bytesOf(i + row), sum);
+          softmaxRow(scores + <usize>row * scoreStep, i + row + 1, seen, sums + bytesOf(i + row));
         }
         transpose4(weights, 16, scores, scoreStep, seen, rows);
         for (let c = 0; c < dim; c += 8) {
@@ -113,7 +112,7 @@ export function attentionCached(
       for (let j = 0; j < count; j += 8) {
         tile(query, keys + bytesOf(j * dim), 32, dim, scores + bytesOf(j), scoreStep, rows, 8, scale, false);
       }
-      for (let row = 0; row < rows; row++) softmaxRow(scores + <usize>row * scoreStep, count, count);
+      for (let row = 0; row < rows; row++) softmaxRow(scores + <usize>row * scoreStep, count, count, 0);
       transpose4(weights, 16, scores, scoreStep, count, rows);
       for (let c = 0; c < dim; c += 8) {
         const from = vCache + keyAt + bytesOf(c);

@@ -50,16 +50,15 @@ export function logSum(most: f32, sum: f64): f32 {
   return <f32>(<f64>most + log(sum));
 }
 
-/** Replaces a row by its softmax, and by zeros from `count` to `width`; returns the log-sum-exp. */
-export function softmaxRow(row: usize, count: i32, width: i32): f32 {
+/** Replaces a row by its softmax, and by zeros from `count` to `width`; its log-sum-exp goes to `lse` unless that is 0. */
+export function softmaxRow(row: usize, count: i32, width: i32, lse: usize): void {
   const most = rowMax(row, count);
   const sum = expSum(row, count, most, 1, row);
   const inverse = f32x4.splat(<f32>(1 / sum));
-  let i = 0;
-  for (; i < count; i += 4) {
+  for (let i = 0; i < count; i += 4) {
     const p = row + bytesOf(i);
     v128.store(p, f32x4.mul(v128.load(p), inverse));
   }
-  for (i = count; i < width; i++) store<f32>(row + bytesOf(i), 0);
-  return logSum(most, sum);
+  if (width > count) memory.fill(row + bytesOf(count), 0, bytesOf(width - count));
+  if (lse) store<f32>(lse, logSum(most, sum));
 }

@@ -24,6 +24,9 @@ export function threadStarter(): StartThreads | undefined {
   return typeof process === 'undefined' ? startWebThreads : startNodeThreads;
 }
 
+/** A thread that cannot start is missed by nobody: jobs run on those that have. */
+function startsWithout(): void {}
+
 function startNodeThreads(text: string, message: unknown, count: number): Threads {
   const { Worker } = process.getBuiltinModule('node:worker_threads');
   const source = `(${text})(require('node:worker_threads').workerData);`;
@@ -31,6 +34,7 @@ function startNodeThreads(text: string, message: unknown, count: number): Thread
     const worker = new Worker(source, { eval: true, workerData: message });
     // A thread that waits for work must not keep the process alive.
     worker.unref();
+    worker.on('error', startsWithout);
     return worker;
   });
   return { terminate: () => void workers.map((worker) => worker.terminate()) };
@@ -41,6 +45,7 @@ function startWebThreads(text: string, message: unknown, count: number): Threads
   const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
   const workers = Array.from({ length: count }, () => {
     const worker = new Worker(url, { type: 'module' });
+    worker.onerror = (event) => event.preventDefault();
     worker.postMessage(message);
     return worker;
   });

@@ -5,14 +5,14 @@ import { instantiatePolicy, type KernelName, type PolicyExports, policyWasm } fr
 const FIRST_PAGES = 1;
 const MOST_PAGES = 65_536;
 
-const DEFAULT_LEAST_SHARED = 100_000;
+const DEFAULT_LEAST_SHARED = 200_000;
 
 export interface CpuEngineOptions {
   /** Threads to compute with; results do not depend on it. 1 by default. */
   readonly threads?: number;
   /** How this host starts threads; without it there is one. */
   readonly startThreads?: StartThreads;
-  /** Arithmetic operations of the smallest job that is worth waking threads for; 100 000 by default. */
+  /** Arithmetic operations of the smallest job that is worth waking threads for; 200 000 by default. */
   readonly leastShared?: number;
 }
 
