@@ -6,6 +6,7 @@ import { curveCommand } from './curve.ts';
 import { dualCommand } from './dual.ts';
 import { planCommand } from './plan.ts';
 import { solveRun, stageCommands } from './stages.ts';
+import { verifyCommand } from './verify.ts';
 
 const BAD_INPUT = 2;
 
@@ -21,6 +22,7 @@ function program(): Command {
   root.addCommand(dualCommand(solveRun));
   root.addCommand(curveCommand());
   root.addCommand(planCommand());
+  root.addCommand(verifyCommand());
   for (const command of [root, ...root.commands]) {
     command
       .exitOverride()

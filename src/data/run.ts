@@ -21,7 +21,12 @@ export interface Manifest {
   /** Settings of the command that last ran a stage. */
   config: unknown;
   /** Adapter that the engine ran on; absent until a stage needed one. */
-  device?: { readonly vendor: string; readonly device: string; readonly description: string };
+  device?: {
+    readonly engine: string;
+    readonly vendor: string;
+    readonly device: string;
+    readonly description: string;
+  };
   stages: Record<string, StageRecord>;
   /** sha-256 of λ*, pairs and adapter. */
   results: Record<string, string>;
@@ -47,6 +52,7 @@ export class Run {
   readonly manifest: Manifest;
   #config: unknown;
   #redo: boolean;
+  #watcher: ((stage: string, record: StageRecord) => void) | undefined;
 
   private constructor(folder: WritableFolder, manifest: Manifest) {
     this.folder = folder;
@@ -73,6 +79,11 @@ export class Run {
   configure(config: unknown, redo: boolean): void {
     this.#config = config;
     this.#redo = redo;
+  }
+
+  /** Calls `watcher` with each stage that is done, kept or given, before the next one starts. */
+  watch(watcher: (stage: string, record: StageRecord) => void): void {
+    this.#watcher = watcher;
   }
 
   async saveManifest(): Promise<void> {
@@ -127,8 +138,10 @@ export class Run {
   async #record(stage: Stage, status: StageRecord['status'], settings: StageSettings): Promise<void> {
     const outputs: Record<string, string> = {};
     for (const file of stage.outputs) outputs[file] = await this.hash(file);
-    this.manifest.stages[stage.name] = { status, settings, outputs };
+    const record: StageRecord = { status, settings, outputs };
+    this.manifest.stages[stage.name] = record;
     await this.saveManifest();
+    this.#watcher?.(stage.name, record);
   }
 
   #changed(stage: Stage, record: StageRecord): string {

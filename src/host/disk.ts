@@ -1,4 +1,5 @@
-import { appendFile, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { WritableFolder } from '../data/folder.ts';
 import { messageOf, UserError } from '../errors.ts';
@@ -60,4 +61,12 @@ export class DiskFolder implements WritableFolder {
   async remove(path: string): Promise<void> {
     await rm(join(this.name, path), { recursive: true, force: true });
   }
+}
+
+/** A new folder among the system's temporary ones; its name begins with `prefix`. */
+export async function temporaryFolder(
+  prefix: string,
+): Promise<{ readonly path: string; remove(): Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), prefix));
+  return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
