@@ -1,9 +1,9 @@
 // uses: math
 // Causal attention with grouped queries. out, q [b, t, heads, D], k, v [b, t, kv_heads, D], lse [b, heads, t].
-// Each invocation takes QUERIES neighbouring queries of a head over their keys in order, with a running maximum.
+// Query i sees the keys i − window < j ≤ i. Each invocation takes QUERIES neighbouring queries of a head over their keys in order, with a running maximum.
 const D4 = 2u; // D / 4, set by the host
 const QUERIES = 4u; // of an invocation, set by the host
-struct Params { b: u32, t: u32, heads: u32, kv_heads: u32, scale: f32 }
+struct Params { b: u32, t: u32, heads: u32, kv_heads: u32, scale: f32, window: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> lse: array<f32>;
@@ -41,7 +41,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     maximum[r] = -3.0e38;
   }
-  for (var j = 0u; j <= last; j++) {
+  for (var j = max(first + 1u, params.window) - params.window; j <= last; j++) {
     var key: array<vec4f, D4>;
     var value: array<vec4f, D4>;
     // unroll
@@ -56,7 +56,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
       for (var c = 1u; c < D4; c++) {
         dots = dots + query[r][c] * key[c];
       }
-      let score = select(-3.0e38, (dots.x + dots.y) + (dots.z + dots.w), j <= first + r);
+      let score = select(-3.0e38, (dots.x + dots.y) + (dots.z + dots.w), j <= first + r && first + r < j + params.window);
       // One of the two exponentials is 1: the running maximum or the score is the larger.
       let small = exp_f32(-abs(score - maximum[r]));
       let grows = score > maximum[r];

@@ -1,10 +1,10 @@
 // uses: math
 // dk, dv [b, t, kv_heads, D] from dout, q [b, t, heads, D], k, v, lse and delta [b, heads, t]: over the heads of the
-// group and the queries at or after the key, dv = Σ p · dout, dk = scale · Σ p (dout·v − delta) q. Each invocation takes
+// group and the queries that see the key, dv = Σ p · dout, dk = scale · Σ p (dout·v − delta) q. Each invocation takes
 // KEYS neighbouring keys of a head.
 const D4 = 2u; // D / 4, set by the host
 const KEYS = 4u; // of an invocation, set by the host
-struct Params { b: u32, t: u32, heads: u32, kv_heads: u32, scale: f32 }
+struct Params { b: u32, t: u32, heads: u32, kv_heads: u32, scale: f32, window: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> dk: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> dv: array<vec4f>;
@@ -46,7 +46,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   }
   for (var head = kv_head * shared_by; head < (kv_head + 1u) * shared_by; head++) {
     let row_base = (batch * params.heads + head) * params.t;
-    for (var j = first; j < params.t; j++) {
+    for (var j = first; j < min(params.t, first + KEYS - 1u + params.window); j++) {
       let query_base = (batch * params.t + j) * query_stride + head * D4;
       var query: array<vec4f, D4>;
       var gradient: array<vec4f, D4>;
@@ -66,7 +66,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
           scores = scores + key[r][c] * query[c];
           changes = changes + value[r][c] * gradient[c];
         }
-        let score = select(-3.0e38, (scores.x + scores.y) + (scores.z + scores.w) - row_lse, first + r <= j);
+        let seen = first + r <= j && j < first + r + params.window;
+        let score = select(-3.0e38, (scores.x + scores.y) + (scores.z + scores.w) - row_lse, seen);
         let change = (changes.x + changes.y) + (changes.z + changes.w) - row_delta;
         let p = exp_f32(score);
         let ds = p * change * params.scale;

@@ -3,7 +3,7 @@
 // q·k − lse): dq = scale · Σ_j p_j (dout·v_j − delta) k_j. Each invocation takes QUERIES neighbouring queries of a head.
 const D4 = 2u; // D / 4, set by the host
 const QUERIES = 4u; // of an invocation, set by the host
-struct Params { b: u32, t: u32, heads: u32, kv_heads: u32, scale: f32 }
+struct Params { b: u32, t: u32, heads: u32, kv_heads: u32, scale: f32, window: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> dq: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> delta: array<f32>;
@@ -50,7 +50,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     row_delta[r] = (dots.x + dots.y) + (dots.z + dots.w);
     row_lse[r] = lse[row_base + min(first + r, last)];
   }
-  for (var j = 0u; j <= last; j++) {
+  for (var j = max(first + 1u, params.window) - params.window; j <= last; j++) {
     var key: array<vec4f, D4>;
     var value: array<vec4f, D4>;
     // unroll
@@ -67,7 +67,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         scores = scores + query[r][c] * key[c];
         changes = changes + gradient[r][c] * value[c];
       }
-      let score = select(-3.0e38, (scores.x + scores.y) + (scores.z + scores.w) - row_lse[r], j <= first + r);
+      let seen = j <= first + r && first + r < j + params.window;
+      let score = select(-3.0e38, (scores.x + scores.y) + (scores.z + scores.w) - row_lse[r], seen);
       let change = (changes.x + changes.y) + (changes.z + changes.w) - row_delta[r];
       let ds = exp_f32(score) * change * params.scale;
       // unroll

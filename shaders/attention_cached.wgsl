@@ -1,9 +1,10 @@
 // uses: math
-// One query per row: q, out [b, heads, D] over the first lengths[b] positions of k_cache, v_cache [b, max, kv_heads, D].
+// One query per row: q, out [b, heads, D] over the last `window` of the first lengths[b] positions of k_cache,
+// v_cache [b, max, kv_heads, D].
 // Each invocation takes QUERIES heads that share their keys over the keys in order, with a running maximum.
 const D4 = 2u; // D / 4, set by the host
 const QUERIES = 2u; // a divisor of heads / kv_heads, set by the host
-struct Params { b: u32, max_length: u32, heads: u32, kv_heads: u32, scale: f32 }
+struct Params { b: u32, max_length: u32, heads: u32, kv_heads: u32, scale: f32, window: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(2) var<storage, read> q: array<vec4f>;
@@ -37,7 +38,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     maximum[r] = -3.0e38;
   }
-  for (var j = 0u; j < length; j++) {
+  for (var j = max(length, params.window) - params.window; j < length; j++) {
     var key: array<vec4f, D4>;
     var value: array<vec4f, D4>;
     // unroll

@@ -4,6 +4,9 @@ import { packColumns, packTransposed, transpose4 } from './pack';
 import { softmaxRow } from './softmax';
 import { tile } from './tile';
 
+/** A score of a key that a query does not see: its exp is 0 beside any other's. */
+const UNSEEN: f32 = -3.0e38;
+
 // @ts-ignore: decorator
 @inline function eights(n: i32): i32 {
   return (n + 7) & ~7;
@@ -14,7 +17,19 @@ export function attentionScratch(t: i32, dim: i32): usize {
   return bytesOf(eights(t) * dim + t * eights(dim) + 4 * dim + 8 * eights(t));
 }
 
-/** out, q `[b, t, heads, dim]`, k, v `[b, t, groups, dim]`, lse `[b, heads, t]`. */
+/** First key of a tile of eight that a query sees which sees `count` keys, the last `window` of them. */
+// @ts-ignore: decorator
+@inline export function firstTile(count: i32, window: i32): i32 {
+  return max(0, count - window) & ~7;
+}
+
+/** Scores of the keys from `from` on that stand before the last `window` of `count` become `value`. */
+// @ts-ignore: decorator
+@inline export function hideKeys(scores: usize, from: i32, count: i32, window: i32, value: f32): void {
+  for (let j = from; j < count - window; j++) store<f32>(scores + bytesOf(j), value);
+}
+
+/** out, q `[b, t, heads, dim]`, k, v `[b, t, groups, dim]`, lse `[b, heads, t]`; a query sees the last `window` keys. */
 export function attention(
   out: usize,
   lse: usize,
@@ -26,6 +41,7 @@ export function attention(
   groups: i32,
   dim: i32,
   scale: f32,
+  window: i32,
   scratch: usize,
   first: i32,
   end: i32,
@@ -51,18 +67,24 @@ export function attention(
       for (let i = 0; i < t; i += 4) {
         const rows = min(4, t - i);
         const seen = i + rows;
+        const from = firstTile(i + 1, window);
+        const offset = bytesOf(from);
         const at = bytesOf(((batch * t + i) * heads + head) * dim);
         transpose4(query, 16, q + at, queryStep, dim, rows);
-        for (let j = 0; j < seen; j += 8) {
+        for (let j = from; j < seen; j += 8) {
           tile(query, keys + bytesOf(j * dim), 32, dim, scores + bytesOf(j), scoreStep, rows, 8, scale, false);
         }
         for (let row = 0; row < rows; row++) {
-          softmaxRow(scores + <usize>row * scoreStep, i + row + 1, seen, sums + bytesOf(i + row));
+          const scoresOf = scores + <usize>row * scoreStep;
+          const count = i + row + 1;
+          hideKeys(scoresOf, from, count, window, UNSEEN);
+          softmaxRow(scoresOf + offset, count - from, seen - from, sums + bytesOf(i + row));
         }
-        transpose4(weights, 16, scores, scoreStep, seen, rows);
+        transpose4(weights, 16, scores + offset, scoreStep, seen - from, rows);
         for (let c = 0; c < dim; c += 8) {
           const to = out + at + bytesOf(c);
-          tile(weights, values + bytesOf(c * t), 32, seen, to, queryStep, rows, min(8, dim - c), 1, false);
+          const column = values + bytesOf(c * t + 8 * from);
+          tile(weights, column, 32, seen - from, to, queryStep, rows, min(8, dim - c), 1, false);
         }
       }
     }
@@ -74,7 +96,7 @@ export function attentionCachedScratch(length: i32, dim: i32): usize {
   return bytesOf(eights(length) * (dim + 8) + 4 * dim);
 }
 
-/** out, q `[b, heads, dim]`, caches `[b, length, groups, dim]`, lengths u32 `[b]`. */
+/** out, q `[b, heads, dim]`, caches `[b, length, groups, dim]`, lengths u32 `[b]`, of which the last `window` are seen. */
 export function attentionCached(
   out: usize,
   q: usize,
@@ -86,6 +108,7 @@ export function attentionCached(
   groups: i32,
   dim: i32,
   scale: f32,
+  window: i32,
   scratch: usize,
   first: i32,
   end: i32,
@@ -102,8 +125,9 @@ export function attentionCached(
   for (let unit = first; unit < end; unit++) {
     const batch = unit / groups;
     const group = unit % groups;
-    const count = min(load<i32>(lengths + bytesOf(batch)), length);
-    const keyAt = bytesOf((batch * length * groups + group) * dim);
+    const written = min(load<i32>(lengths + bytesOf(batch)), length);
+    const count = min(written, window);
+    const keyAt = bytesOf(((batch * length + written - count) * groups + group) * dim);
     packTransposed(keys, kCache + keyAt, keyStep, dim, count);
     for (let head = 0; head < shared; head += 4) {
       const rows = min(4, shared - head);

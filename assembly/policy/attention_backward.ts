@@ -1,3 +1,4 @@
+import { firstTile, hideKeys } from './attention';
 import { bytesOf, exp4 } from './lanes';
 import { copy4, packColumns, packTransposed, transpose4 } from './pack';
 import { tile } from './tile';
@@ -62,6 +63,7 @@ export function attentionBackward(
   groups: i32,
   dim: i32,
   scale: f32,
+  window: i32,
   scratch: usize,
   first: i32,
   end: i32,
@@ -92,37 +94,51 @@ export function attentionBackward(
       for (let start = 0; start < t; start += QUERIES) {
         const queries = min(QUERIES, t - start);
         const seen = start + queries;
+        const lowest = firstTile(start + 1, window);
         const at = bytesOf(((batch * t + start) * heads + head) * dim);
         for (let i = 0; i < queries; i += 4) {
           const rows = min(4, queries - i);
           const row = at + <usize>i * queryStep;
           const offset = <usize>i * scoreStep;
           const until = start + i + rows;
+          const from = firstTile(start + i + 1, window);
+          const skipped = offset + bytesOf(from);
           transpose4(packed, 16, q + row, queryStep, dim, rows);
-          for (let j = 0; j < until; j += 8) {
+          for (let j = from; j < until; j += 8) {
             const to = scores + offset + bytesOf(j);
             tile(packed, keys + bytesOf(j * dim), 32, dim, to, scoreStep, rows, 8, scale, false);
           }
           transpose4(packed, 16, dout + row, queryStep, dim, rows);
-          for (let j = 0; j < until; j += 8) {
+          for (let j = from; j < until; j += 8) {
             const to = slopes + offset + bytesOf(j);
             tile(packed, values + bytesOf(j * dim), 32, dim, to, scoreStep, rows, 8, 1, false);
           }
           for (let r = 0; r < rows; r++) {
             const position = start + i + r;
             const here = row + <usize>r * queryStep;
-            const from = offset + <usize>r * scoreStep;
+            const stored = <usize>r * scoreStep;
             const sum = load<f32>(lse + bytesOf((batch * heads + head) * t + position));
             const along = dot(dout + here, out + here, dim);
-            differentiate(scores + from, slopes + from, position + 1, width, sum, along, scale);
+            differentiate(
+              scores + skipped + stored,
+              slopes + skipped + stored,
+              position + 1 - from,
+              width - from,
+              sum,
+              along,
+              scale,
+            );
+            hideKeys(scores + offset + stored, lowest, position + 1, window, 0);
+            hideKeys(slopes + offset + stored, lowest, position + 1, window, 0);
           }
-          transpose4(packed, 16, slopes + offset, scoreStep, until, rows);
+          transpose4(packed, 16, slopes + skipped, scoreStep, until - from, rows);
           for (let c = 0; c < dim; c += 8) {
             const to = dq + row + bytesOf(c);
-            tile(packed, keyColumns + bytesOf(c * t), 32, until, to, queryStep, rows, min(8, dim - c), 1, false);
+            const column = keyColumns + bytesOf(c * t + 8 * from);
+            tile(packed, column, 32, until - from, to, queryStep, rows, min(8, dim - c), 1, false);
           }
         }
-        for (let j = 0; j < seen; j += 4) {
+        for (let j = lowest; j < seen; j += 4) {
           // No earlier query sees key j.
           const from = max(0, j - start);
           const terms = queries - from;

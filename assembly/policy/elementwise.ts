@@ -17,6 +17,22 @@ export function add(out: usize, x: usize, n: i32, scratch: usize, first: i32, en
   }
 }
 
+/** Adds bias `[d]` to rows `first` to `end` of out. */
+export function addBias(out: usize, bias: usize, d: i32, scratch: usize, first: i32, end: i32): void {
+  for (let row = first; row < end; row++) {
+    const start = out + bytesOf(row * d);
+    let i = 0;
+    for (; i + 4 <= d; i += 4) {
+      const at = bytesOf(i);
+      v128.store(start + at, f32x4.add(v128.load(start + at), v128.load(bias + at)));
+    }
+    for (; i < d; i++) {
+      const at = bytesOf(i);
+      store<f32>(start + at, load<f32>(start + at) + load<f32>(bias + at));
+    }
+  }
+}
+
 // @ts-ignore: decorator
 @inline function gated(g: v128, u: v128): v128 {
   return f32x4.mul(f32x4.mul(g, sigmoid4(g)), u);

@@ -1,7 +1,7 @@
 /** The CPU engine's kernels. Each takes, after what it computes, a thread's scratch and its units of work [first, end). */
 export { attention, attentionCached, attentionCachedScratch, attentionScratch } from './attention';
 export { attentionBackward, attentionBackwardScratch } from './attention_backward';
-export { add, swiglu, swigluBackward } from './elementwise';
+export { add, addBias, swiglu, swigluBackward } from './elementwise';
 export { dpo, maskedSum, maskedSumBackward, tokenLogps, tokenLogpsBackward } from './losses';
 export { matmul, matmulScratch } from './matmul';
 export { adamw, sumBlocks, sumSquaresBlocks } from './optimizer';

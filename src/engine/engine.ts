@@ -103,9 +103,10 @@ export interface Engine {
   rope(x: Tensor, cos: Tensor, sin: Tensor, positions: Tensor, inverse?: boolean): void;
   /**
    * Causal attention with grouped queries: out, q `[b, t, heads, head_dim]`, k, v `[b, t, kv_heads, head_dim]`,
-   * lse `[b, heads, t]` the log-sum-exp of each row of scale · q·k.
+   * lse `[b, heads, t]` the log-sum-exp of each row of scale · q·k. Query i sees the keys i − window < j ≤ i (sliding
+   * window attention, Beltagy et al. 2020); all keys up to its own without a window.
    */
-  attention(out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: number): void;
+  attention(out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: number, window?: number): void;
   /** Gradients dq, dk, dv of `attention`, given its inputs, out and lse. */
   attentionBackward(
     dq: Tensor,
@@ -118,10 +119,14 @@ export interface Engine {
     out: Tensor,
     lse: Tensor,
     scale: number,
+    window?: number,
   ): void;
   /** cache `[b, max, kv_heads, head_dim]` at positions start[b] + 0 … t − 1 = x `[b, t, kv_heads, head_dim]`; start u32 `[b]`. */
   cacheWrite(cache: Tensor, x: Tensor, start: Tensor): void;
-  /** Attention of one query per row, q and out `[b, heads, head_dim]`, over the first lengths[b] positions of the caches. */
+  /**
+   * Attention of one query per row, q and out `[b, heads, head_dim]`, over the first lengths[b] positions of the caches,
+   * or the last `window` of them.
+   */
   attentionCached(
     out: Tensor,
     q: Tensor,
@@ -129,12 +134,15 @@ export interface Engine {
     vCache: Tensor,
     lengths: Tensor,
     scale: number,
+    window?: number,
   ): void;
   /** out = silu(gate) · up, all `[n, d]`. */
   swiglu(out: Tensor, gate: Tensor, up: Tensor): void;
   swigluBackward(dgate: Tensor, dup: Tensor, dout: Tensor, gate: Tensor, up: Tensor): void;
   /** Adds x to out, same shape. */
   add(out: Tensor, x: Tensor): void;
+  /** Adds bias `[d]` to every row of out `[n, d]`. Its gradient is a matmul: onesᵀ `[1, n]` · dout. */
+  addBias(out: Tensor, bias: Tensor): void;
 
   // Log-probabilities and losses
 

@@ -14,6 +14,14 @@ function expectHeads(operation: string, heads: number, kvHeads: number, headDim:
   if (headDim % 4) throw new Error(`${operation}: expected head_dim a multiple of 4, got ${headDim}`);
 }
 
+/** Positions that a query of a sequence of `length` sees: `window`, where given, a whole number. */
+function windowOf(operation: string, length: number, window = Infinity): number {
+  if (!(window >= 1 && (window === Infinity || Number.isInteger(window)))) {
+    throw new Error(`${operation}: expected window as a whole number above 0, got ${window}`);
+  }
+  return Math.max(1, Math.min(window, length));
+}
+
 /** For each operation, a function of its tensors that returns them as the engine's own, and their sizes. */
 export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, expectF32 }: Checks<T>) {
   function gather(operation: string, out: Tensor, rows: T, x: T) {
@@ -83,7 +91,7 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
         maxPosition,
       };
     },
-    attention(...[out, lse, q, k, v]: Given<'attention'>) {
+    attention(...[out, lse, q, k, v, , window]: Given<'attention'>) {
       const query = expectRank('attention', 'q', q, QUERY_AXES);
       const [b, t, heads, headDim] = query.shape;
       const kvHeads = expectRank('attention', 'k', k, KEY_AXES).shape[2];
@@ -99,9 +107,10 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
         heads,
         kvHeads,
         headDim,
+        window: windowOf('attention', t, window),
       };
     },
-    attentionBackward(...[dq, dk, dv, dout, q, k, v, out, lse]: Given<'attentionBackward'>) {
+    attentionBackward(...[dq, dk, dv, dout, q, k, v, out, lse, , window]: Given<'attentionBackward'>) {
       const operation = 'attentionBackward';
       const query = expectRank(operation, 'q', q, QUERY_AXES);
       const [b, t, heads, headDim] = query.shape;
@@ -123,6 +132,7 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
         heads,
         kvHeads,
         headDim,
+        window: windowOf(operation, t, window),
       };
     },
     cacheWrite(cache: Tensor, x: Tensor, start: Tensor) {
@@ -139,7 +149,7 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
         width: kvHeads * headDim,
       };
     },
-    attentionCached(...[out, q, kCache, vCache, lengths]: Given<'attentionCached'>) {
+    attentionCached(...[out, q, kCache, vCache, lengths, , window]: Given<'attentionCached'>) {
       const operation = 'attentionCached';
       const query = expectRank(operation, 'q', q, ['b', 'heads', 'head_dim']);
       const [b, heads, headDim] = query.shape;
@@ -157,6 +167,7 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
         heads,
         kvHeads,
         headDim,
+        window: windowOf(operation, max, window),
       };
     },
     swiglu(out: Tensor, gate: Tensor, up: Tensor) {
@@ -183,6 +194,11 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
     add(out: Tensor, x: Tensor) {
       const target = expectF32('add', 'out', out);
       return { out: target, x: expectShape('add', 'x', x, target.shape), n: target.length };
+    },
+    addBias(out: Tensor, bias: Tensor) {
+      const target = expectRank('addBias', 'out', out, ['n', 'd']);
+      const [n, d] = target.shape;
+      return { out: target, bias: expectShape('addBias', 'bias', bias, [d]), n, d };
     },
     tokenLogps(logps: Tensor, lse: Tensor, logits: Tensor, targets: Tensor) {
       const scores = expectRank('tokenLogps', 'logits', logits, ['n', 'vocab']);

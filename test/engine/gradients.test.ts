@@ -88,11 +88,13 @@ describe.each(engines)(
     });
 
     test.each([
-      [2, 5, 4, 2, 4],
-      [1, 9, 3, 3, 8],
+      [2, 5, 4, 2, 4, Infinity],
+      [1, 9, 3, 3, 8, Infinity],
+      [1, 11, 2, 1, 4, 3],
+      [1, 37, 1, 1, 4, 9],
     ])(
-      'attentionBackward of b %i, t %i, heads %i, kv_heads %i, head_dim %i',
-      async (b, t, heads, kvHeads, d) => {
+      'attentionBackward of b %i, t %i, heads %i, kv_heads %i, head_dim %i within %d',
+      async (b, t, heads, kvHeads, d, window) => {
         const lseOf = (engine: Engine) => engine.tensor([b, heads, t]);
         await check(
           [
@@ -101,12 +103,12 @@ describe.each(engines)(
             random('v', [b, t, kvHeads, d]),
           ],
           [b, t, heads, d],
-          (engine, out, [q, k, v]) => engine.attention(out, lseOf(engine), q, k, v, 0.6),
+          (engine, out, [q, k, v]) => engine.attention(out, lseOf(engine), q, k, v, 0.6, window),
           (engine, dout, [q, k, v]) => {
             const [dq, dk, dv, out] = [q, k, v, q].map((like) => engine.tensor(like.shape));
             const lse = lseOf(engine);
-            engine.attention(out, lse, q, k, v, 0.6);
-            engine.attentionBackward(dq, dk, dv, dout, q, k, v, out, lse, 0.6);
+            engine.attention(out, lse, q, k, v, 0.6, window);
+            engine.attentionBackward(dq, dk, dv, dout, q, k, v, out, lse, 0.6, window);
             return [dq, dk, dv];
           },
         );
@@ -122,6 +124,23 @@ describe.each(engines)(
           const [dgate, dup] = [engine.tensor([4, 9]), engine.tensor([4, 9])];
           engine.swigluBackward(dgate, dup, dout, gate, up);
           return [dgate, dup];
+        },
+      );
+    });
+
+    test('addBias: the gradient of the bias is a matmul of ones', async () => {
+      await check(
+        [random('bias', [5]), random('x', [7, 5])],
+        [7, 5],
+        (engine, out, [bias, x]) => {
+          engine.copy(out, x);
+          engine.addBias(out, bias);
+        },
+        (engine, dout) => {
+          const [sum, dbias] = [engine.tensor([1, 5]), engine.tensor([5])];
+          engine.matmul(sum, engine.upload(new Float32Array(7).fill(1), [7, 1]), dout, { transposeA: true });
+          engine.copy(dbias, sum);
+          return [dbias];
         },
       );
     });

@@ -49,16 +49,21 @@ const matmuls = MATMUL_SIZES.flatMap(([m, n, k]) =>
   ]),
 );
 
-/** Sizes [b, t, heads, kv_heads, head_dim]. */
+/** Sizes [b, t, heads, kv_heads, head_dim, window]. */
 const ATTENTION_SIZES = [
-  [1, 1, 1, 1, 4],
-  [2, 7, 8, 4, 8],
-  [3, 33, 6, 2, 12],
-  [1, 70, 2, 1, 64],
+  [1, 1, 1, 1, 4, Infinity],
+  [2, 7, 8, 4, 8, Infinity],
+  [3, 33, 6, 2, 12, Infinity],
+  [1, 70, 2, 1, 64, Infinity],
+  [2, 7, 4, 2, 8, 1],
+  [3, 33, 6, 2, 12, 5],
+  [1, 70, 2, 1, 64, 8],
+  [1, 70, 4, 2, 8, 37],
+  [2, 19, 2, 1, 8, 100],
 ] as const;
 
-const attentions = ATTENTION_SIZES.map(([b, t, heads, kvHeads, d]): [string, Program] => [
-  `attention ${[b, t, heads, kvHeads, d]}`,
+const attentions = ATTENTION_SIZES.map(([b, t, heads, kvHeads, d, window]): [string, Program] => [
+  `attention ${[b, t, heads, kvHeads, d]} within ${window}`,
   (engine) => {
     const given = inputsOf(engine, `attention ${t}`);
     const q = given.floats([b, t, heads, d], 2);
@@ -67,9 +72,9 @@ const attentions = ATTENTION_SIZES.map(([b, t, heads, kvHeads, d]): [string, Pro
     const dout = given.floats([b, t, heads, d]);
     const out = engine.tensor(q.shape);
     const lse = engine.tensor([b, heads, t]);
-    engine.attention(out, lse, q, k, v, 0.7);
+    engine.attention(out, lse, q, k, v, 0.7, window);
     const [dq, dk, dv] = [q, k, v].map((x) => engine.tensor(x.shape));
-    engine.attentionBackward(dq, dk, dv, dout, q, k, v, out, lse, 0.7);
+    engine.attentionBackward(dq, dk, dv, dout, q, k, v, out, lse, 0.7, window);
     return [out, lse, dq, dk, dv];
   },
 ]);
@@ -145,7 +150,10 @@ export const OPERATIONS: readonly [string, Program][] = [
         engine.upload(Uint32Array.of(1, 13, 6), [3]),
         0.35,
       );
-      return [k, v, out];
+      const near = engine.tensor([3, 6, 8]);
+      const lengths = engine.upload(Uint32Array.of(2, 13, 5), [3]);
+      engine.attentionCached(near, given.floats([3, 6, 8], 2), k, v, lengths, 0.35, 5);
+      return [k, v, out, near];
     },
   ],
   [
@@ -170,6 +178,19 @@ export const OPERATIONS: readonly [string, Program][] = [
       return [out];
     },
   ],
+  ...[
+    [1, 3],
+    [9, 64],
+    [70, 37],
+  ].map(([n, d]): [string, Program] => [
+    `addBias ${n}×${d}`,
+    (engine) => {
+      const given = inputsOf(engine, `addBias ${n}`);
+      const out = given.floats([n, d]);
+      engine.addBias(out, given.floats([d]));
+      return [out];
+    },
+  ]),
   ...[
     [1, 2],
     [19, 512],

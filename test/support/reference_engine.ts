@@ -193,7 +193,15 @@ export class ReferenceEngine implements Engine {
     }
   }
 
-  attention(out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: number): void {
+  attention(
+    out: Tensor,
+    lse: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: number,
+    window = Infinity,
+  ): void {
     const [b, t, heads, dim] = out.shape;
     const groups = k.shape[2];
     expectShapes(
@@ -218,6 +226,7 @@ export class ReferenceEngine implements Engine {
             keys,
             values,
             keyAt,
+            Math.max(0, i + 1 - window),
             i + 1,
             dim,
             scale,
@@ -238,6 +247,7 @@ export class ReferenceEngine implements Engine {
     out: Tensor,
     lse: Tensor,
     scale: number,
+    window = Infinity,
   ): void {
     const [b, t, heads, dim] = q.shape;
     const groups = k.shape[2];
@@ -253,7 +263,7 @@ export class ReferenceEngine implements Engine {
         for (let i = 0; i < t; i++) {
           const query = ((batch * t + i) * heads + head) * dim;
           const along = dot(go, query, o, query, dim);
-          for (let j = 0; j <= i; j++) {
+          for (let j = Math.max(0, i + 1 - window); j <= i; j++) {
             const key = ((batch * t + j) * groups + group) * dim;
             const score = scale * dot(queries, query, keys, key, dim);
             const p = Math.exp(score - l[(batch * heads + head) * t + i]);
@@ -292,6 +302,7 @@ export class ReferenceEngine implements Engine {
     vCache: Tensor,
     lengths: Tensor,
     scale: number,
+    window = Infinity,
   ): void {
     const [b, heads, dim] = out.shape;
     const [, max, groups] = kCache.shape;
@@ -303,7 +314,9 @@ export class ReferenceEngine implements Engine {
         const group = Math.floor((head * groups) / heads);
         const query = (batch * heads + head) * dim;
         const keyAt = (j: number) => ((batch * max + j) * groups + group) * dim;
-        attend(o, query, queries, query, keys, values, keyAt, words(lengths)[batch], dim, scale);
+        const length = words(lengths)[batch];
+        const first = Math.max(0, length - window);
+        attend(o, query, queries, query, keys, values, keyAt, first, length, dim, scale);
       }
     }
   }
@@ -330,6 +343,12 @@ export class ReferenceEngine implements Engine {
     expectShapes('add', [x, ...out.shape]);
     const [y, input] = [out, x].map(floats);
     for (let i = 0; i < y.length; i++) y[i] += input[i];
+  }
+
+  addBias(out: Tensor, bias: Tensor): void {
+    const [n, d] = out.shape;
+    expectShapes('addBias', [out, n, d], [bias, d]);
+    for (let i = 0; i < n * d; i++) floats(out)[i] += floats(bias)[i % d];
   }
 
   tokenLogps(logps: Tensor, lse: Tensor, logits: Tensor, targets: Tensor): void {
@@ -472,7 +491,7 @@ function inverseRms(x: ArrayLike<number>, start: number, length: number, epsilon
   return 1 / Math.sqrt(dot(x, start, x, start, length) / length + epsilon);
 }
 
-/** One query over `count` keys: writes softmax(scale · q·k) · v at out[start], returns the log-sum-exp of the scores. */
+/** One query over the keys from `first` to `end`: writes softmax(scale · q·k) · v at out[start], returns the log-sum-exp of the scores. */
 function attend(
   out: Float64Array | Float32Array,
   start: number,
@@ -481,16 +500,19 @@ function attend(
   keys: ArrayLike<number>,
   values: ArrayLike<number>,
   keyAt: (position: number) => number,
-  count: number,
+  first: number,
+  end: number,
   dim: number,
   scale: number,
 ): number {
-  const scores = new Float64Array(count);
-  for (let j = 0; j < count; j++) scores[j] = scale * dot(queries, query, keys, keyAt(j), dim);
+  const scores = Float64Array.from(
+    { length: end - first },
+    (_, j) => scale * dot(queries, query, keys, keyAt(first + j), dim),
+  );
   const lse = logSumExp(scores);
   const weights = scores.map((score) => Math.exp(score - lse));
   for (let c = 0; c < dim; c++) {
-    out[start + c] = weights.reduce((sum, weight, j) => sum + weight * values[keyAt(j) + c], 0);
+    out[start + c] = weights.reduce((sum, weight, j) => sum + weight * values[keyAt(first + j) + c], 0);
   }
   return lse;
 }

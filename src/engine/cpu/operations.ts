@@ -90,18 +90,18 @@ export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperatio
     },
     attention(...given) {
       const scale = given[5];
-      const { out, lse, q, k, v, b, t, heads, kvHeads, headDim } = operands.attention(...given);
-      const work = b * heads * t * t * (2 * headDim + EXP);
-      const numbers = [t, heads, kvHeads, headDim, scale];
+      const { out, lse, q, k, v, b, t, heads, kvHeads, headDim, window } = operands.attention(...given);
+      const work = b * heads * t * window * (2 * headDim + EXP);
+      const numbers = [t, heads, kvHeads, headDim, scale, window];
       const scratch = exports.attentionScratch(t, headDim);
       run('attention', b * kvHeads, work, [out, lse, q, k, v], numbers, scratch);
     },
     attentionBackward(...given) {
       const scale = given[9];
       const found = operands.attentionBackward(...given);
-      const { dq, dk, dv, dout, q, k, v, out, lse, b, t, heads, kvHeads, headDim } = found;
-      const work = b * heads * t * t * (5 * headDim + EXP);
-      const numbers = [t, heads, kvHeads, headDim, scale];
+      const { dq, dk, dv, dout, q, k, v, out, lse, b, t, heads, kvHeads, headDim, window } = found;
+      const work = b * heads * t * window * (5 * headDim + EXP);
+      const numbers = [t, heads, kvHeads, headDim, scale, window];
       const scratch = exports.attentionBackwardScratch(t, headDim);
       run('attentionBackward', b * kvHeads, work, [dq, dk, dv, dout, q, k, v, out, lse], numbers, scratch);
     },
@@ -112,9 +112,9 @@ export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperatio
     attentionCached(...given) {
       const scale = given[5];
       const found = operands.attentionCached(...given);
-      const { out, q, kCache, vCache, lengths, b, max, heads, kvHeads, headDim } = found;
-      const work = b * heads * max * (2 * headDim + EXP);
-      const numbers = [max, heads, kvHeads, headDim, scale];
+      const { out, q, kCache, vCache, lengths, b, max, heads, kvHeads, headDim, window } = found;
+      const work = b * heads * window * (2 * headDim + EXP);
+      const numbers = [max, heads, kvHeads, headDim, scale, window];
       const scratch = exports.attentionCachedScratch(max, headDim);
       run('attentionCached', b * kvHeads, work, [out, q, kCache, vCache, lengths], numbers, scratch);
     },
@@ -129,6 +129,10 @@ export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperatio
     add(...given) {
       const { out, x, n } = operands.add(...given);
       elementwise('add', n, 1, [out, x]);
+    },
+    addBias(...given) {
+      const { out, bias, n, d } = operands.addBias(...given);
+      run('addBias', n, n * d, [out, bias], [d]);
     },
     tokenLogps(...given) {
       const { logps, lse, logits, targets, n, vocab } = operands.tokenLogps(...given);

@@ -7,6 +7,7 @@ export type Kernel = (...args: number[]) => void;
 export const KERNEL_NAMES = [
   'add',
   'adamw',
+  'addBias',
   'advance',
   'attention',
   'attentionBackward',

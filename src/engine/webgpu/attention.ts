@@ -21,8 +21,8 @@ export function attentionOperations(recorder: Recorder, kernels: Kernels): Atten
   return {
     attention(...given) {
       const scale = given[5];
-      const { out, lse, q, k, v, b, t, heads, kvHeads, headDim } = operands.attention(...given);
-      const params = { b, t, heads, kv_heads: kvHeads, scale };
+      const { out, lse, q, k, v, b, t, heads, kvHeads, headDim, window } = operands.attention(...given);
+      const params = { b, t, heads, kv_heads: kvHeads, scale, window };
       const queries = tileOf(headDim, kernels.software);
       const kernel = kernels.get('attention', { D4: headDim / 4, QUERIES: queries });
       const groups = Math.ceil((b * heads * Math.ceil(t / queries)) / GROUP);
@@ -31,10 +31,10 @@ export function attentionOperations(recorder: Recorder, kernels: Kernels): Atten
     attentionBackward(...given) {
       const scale = given[9];
       const found = operands.attentionBackward(...given);
-      const { dq, dk, dv, dout, q, k, v, out, lse, b, t, heads, kvHeads, headDim } = found;
+      const { dq, dk, dv, dout, q, k, v, out, lse, b, t, heads, kvHeads, headDim, window } = found;
       const length = b * heads * t;
       const delta = new GpuTensor([b, heads, t], 'f32', recorder.pool.acquire(length * 4), 0, length, false);
-      const params = { b, t, heads, kv_heads: kvHeads, scale };
+      const params = { b, t, heads, kv_heads: kvHeads, scale, window };
       const tile = tileOf(headDim, kernels.software);
       const tiles = b * Math.ceil(t / tile);
       recorder.dispatch(
@@ -60,8 +60,8 @@ export function attentionOperations(recorder: Recorder, kernels: Kernels): Atten
     attentionCached(...given) {
       const scale = given[5];
       const found = operands.attentionCached(...given);
-      const { out, q, kCache, vCache, lengths, b, max, heads, kvHeads, headDim } = found;
-      const params = { b, max_length: max, heads, kv_heads: kvHeads, scale };
+      const { out, q, kCache, vCache, lengths, b, max, heads, kvHeads, headDim, window } = found;
+      const params = { b, max_length: max, heads, kv_heads: kvHeads, scale, window };
       const shared = heads / kvHeads;
       const queries = shared <= tileOf(headDim, kernels.software) ? shared : 1;
       const kernel = kernels.get('attention_cached', { D4: headDim / 4, QUERIES: queries });

@@ -15,6 +15,7 @@ type TransformerOperations = Pick<
   | 'swiglu'
   | 'swigluBackward'
   | 'add'
+  | 'addBias'
 >;
 
 export function transformerOperations(recorder: Recorder, kernels: Kernels): TransformerOperations {
@@ -64,6 +65,11 @@ export function transformerOperations(recorder: Recorder, kernels: Kernels): Tra
       const { out, x, n } = operands.add(...given);
       recorder.settle(out);
       recorder.dispatch(kernels.get('add'), [out, x], { n }, perElement(n));
+    },
+    addBias(...given) {
+      const { out, bias, n, d } = operands.addBias(...given);
+      recorder.settle(out);
+      recorder.dispatch(kernels.get('add_bias'), [out, bias], { n, d }, perElement(n * d));
     },
   };
 }
