@@ -163,10 +163,9 @@ for (const [topK, topP] of [
 }
 
 const logits = floats(n, vocab);
-const dlogits = engine.tensor([n, vocab]);
 const [logps, sums, dlogps] = [engine.tensor([n]), engine.tensor([n]), floats(n)];
 line('tokenLogps', await time(() => engine.tokenLogps(logps, sums, logits, ids)));
-line('tokenLogpsBackward', await time(() => engine.tokenLogpsBackward(dlogits, dlogps, logits, sums, ids)));
+line('tokenLogpsBackward', await time(() => engine.tokenLogpsBackward(logits, dlogps, sums, ids)));
 const parameters = [0, 1, 2, 3].map(() => floats(100_000));
 line('sumSquares, 100 000', await time(() => engine.sumSquares(one, parameters[0])));
 const optimizer = {

@@ -3,55 +3,72 @@ import { exp, log } from '../math';
 import { bytesOf, exp4, loadPart, storePart } from './lanes';
 import { expSum, logSum, rowMax } from './softmax';
 
-/** logps `[n]` = log softmax(logits `[n, vocab]`)[targets]; lse `[n]`. */
+/**
+ * logps `[n]` = log softmax(logits `[n, vocab]`)[targets]; lse `[n]`. The logits are `width` columns from `start` on: lse is
+ * carried from one part to the next, and logps holds the target's logit until the last has come.
+ */
 export function tokenLogps(
   logps: usize,
   lse: usize,
   logits: usize,
   targets: usize,
+  width: i32,
+  start: i32,
   vocab: i32,
   scratch: usize,
   first: i32,
   end: i32,
 ): void {
   for (let i = first; i < end; i++) {
-    const row = logits + <usize>i * bytesOf(vocab);
-    const most = rowMax(row, vocab);
-    const sum = logSum(most, expSum(row, vocab, most, 1, 0));
-    const target = min(load<u32>(targets + bytesOf(i)), <u32>vocab - 1);
-    store<f32>(lse + bytesOf(i), sum);
-    store<f32>(logps + bytesOf(i), load<f32>(row + bytesOf(<i32>target)) - sum);
+    const at = bytesOf(i);
+    const row = logits + <usize>i * bytesOf(width);
+    const most = rowMax(row, width);
+    const sum = expSum(row, width, most, 1, 0);
+    const total = start > 0 ? addSum(load<f32>(lse + at), most, sum) : logSum(most, sum);
+    store<f32>(lse + at, total);
+    const column = <i32>min(load<u32>(targets + at), <u32>vocab - 1) - start;
+    if (column >= 0 && column < width) store<f32>(logps + at, load<f32>(row + bytesOf(column)));
+    if (start + width == vocab) store<f32>(logps + at, load<f32>(logps + at) - total);
   }
 }
 
-/** dlogits `[n, vocab]` = dlogps · (onehot(targets) - softmax(logits)). */
+/** The log-sum-exp of two parts, given that of one, and the other's maximum and Σ exp(row - maximum). */
+function addSum(lse: f32, most: f32, sum: f64): f32 {
+  const shift = <f64>max(lse, most);
+  return <f32>(shift + log(exp(<f64>lse - shift) + sum * exp(<f64>most - shift)));
+}
+
+/** logits `[n, vocab]` = dlogps · (onehot(targets) - softmax(logits)), `width` columns of it from `start` on. */
 export function tokenLogpsBackward(
-  dlogits: usize,
-  dlogps: usize,
   logits: usize,
+  dlogps: usize,
   lse: usize,
   targets: usize,
+  width: i32,
+  start: i32,
   vocab: i32,
   scratch: usize,
   first: i32,
   end: i32,
 ): void {
   for (let i = first; i < end; i++) {
-    const row = logits + <usize>i * bytesOf(vocab);
-    const to = dlogits + <usize>i * bytesOf(vocab);
+    const row = logits + <usize>i * bytesOf(width);
     const gradient = load<f32>(dlogps + bytesOf(i));
     const factor = f32x4.splat(-gradient);
     const sum = f32x4.splat(load<f32>(lse + bytesOf(i)));
     let j = 0;
-    for (; j + 4 <= vocab; j += 4) {
-      v128.store(to + bytesOf(j), f32x4.mul(factor, exp4(f32x4.sub(v128.load(row + bytesOf(j)), sum))));
+    for (; j + 4 <= width; j += 4) {
+      const at = row + bytesOf(j);
+      v128.store(at, f32x4.mul(factor, exp4(f32x4.sub(v128.load(at), sum))));
     }
-    const rest = vocab - j;
+    const rest = width - j;
     if (rest > 0) {
-      const p = exp4(f32x4.sub(loadPart(row + bytesOf(j), rest), sum));
-      storePart(to + bytesOf(j), f32x4.mul(factor, p), rest);
+      const at = row + bytesOf(j);
+      storePart(at, f32x4.mul(factor, exp4(f32x4.sub(loadPart(at, rest), sum))), rest);
     }
-    const target = to + bytesOf(<i32>min(load<u32>(targets + bytesOf(i)), <u32>vocab - 1));
+    const column = <i32>min(load<u32>(targets + bytesOf(i)), <u32>vocab - 1) - start;
+    if (column < 0 || column >= width) continue;
+    const target = row + bytesOf(column);
     store<f32>(target, load<f32>(target) + gradient);
   }
 }

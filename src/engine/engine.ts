@@ -58,6 +58,12 @@ export interface AdamWOptions {
   readonly maxGradNorm: number;
 }
 
+/** Which columns of `[n, vocab]` a tensor of logits holds: as many as it has, from `start` on. */
+export interface VocabColumns {
+  readonly start: number;
+  readonly vocab: number;
+}
+
 export interface Engine {
   readonly info: DeviceInfo;
 
@@ -146,10 +152,20 @@ export interface Engine {
 
   // Log-probabilities and losses
 
-  /** logps `[n]` = log softmax(logits `[n, vocab]`)[targets u32 `[n]`]; lse `[n]` the log-sum-exp of each row. */
-  tokenLogps(logps: Tensor, lse: Tensor, logits: Tensor, targets: Tensor): void;
-  /** dlogits `[n, vocab]` = dlogps `[n]` · (onehot(targets) − softmax(logits)). */
-  tokenLogpsBackward(dlogits: Tensor, dlogps: Tensor, logits: Tensor, lse: Tensor, targets: Tensor): void;
+  /**
+   * logps `[n]` = log softmax(logits `[n, vocab]`)[targets u32 `[n]`]; lse `[n]` the log-sum-exp of each row. A large
+   * vocabulary comes in parts, `columns` of it at a time and in order: lse is that of the columns so far (Milakov &
+   * Gimelshein 2018), and logps is whole after the last.
+   */
+  tokenLogps(logps: Tensor, lse: Tensor, logits: Tensor, targets: Tensor, columns?: VocabColumns): void;
+  /** Replaces logits `[n, vocab]`, or `columns` of it, by dlogps `[n]` · (onehot(targets) − softmax(logits)). */
+  tokenLogpsBackward(
+    logits: Tensor,
+    dlogps: Tensor,
+    lse: Tensor,
+    targets: Tensor,
+    columns?: VocabColumns,
+  ): void;
   /** out `[b]` = Σ_t x `[b, t]` · mask `[b, t]`. */
   maskedSum(out: Tensor, x: Tensor, mask: Tensor): void;
   /** dinp `[b, t]` = dout `[b]` · mask `[b, t]`. */

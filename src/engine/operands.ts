@@ -1,6 +1,6 @@
 /** The shapes each operation asks for: checked in one place for every engine. */
 import type { Checks, OwnTensor } from './checks.ts';
-import type { Engine, SampleOptions, Tensor } from './engine.ts';
+import type { Engine, SampleOptions, Tensor, VocabColumns } from './engine.ts';
 
 /** An operation's arguments. Scalars after the tensors are accepted, so that an engine passes on what it is given. */
 type Given<K extends keyof Engine> = Engine[K] extends (...given: infer P) => unknown ? P : never;
@@ -20,6 +20,18 @@ function windowOf(operation: string, length: number, window = Infinity): number 
     throw new Error(`${operation}: expected window as a whole number above 0, got ${window}`);
   }
   return Math.max(1, Math.min(window, length));
+}
+
+/** `width` columns from `start` on, of `vocab`; all there are by default. */
+function columnsOf(
+  operation: string,
+  width: number,
+  { start, vocab }: VocabColumns = { start: 0, vocab: width },
+) {
+  if (!(start >= 0 && start + width <= vocab)) {
+    throw new Error(`${operation}: expected columns within ${vocab}, got ${start} … ${start + width - 1}`);
+  }
+  return { width, start, vocab };
 }
 
 /** For each operation, a function of its tensors that returns them as the engine's own, and their sizes. */
@@ -200,29 +212,29 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
       const [n, d] = target.shape;
       return { out: target, bias: expectShape('addBias', 'bias', bias, [d]), n, d };
     },
-    tokenLogps(logps: Tensor, lse: Tensor, logits: Tensor, targets: Tensor) {
-      const scores = expectRank('tokenLogps', 'logits', logits, ['n', 'vocab']);
-      const [n, vocab] = scores.shape;
+    tokenLogps(...[logps, lse, logits, targets, columns]: Given<'tokenLogps'>) {
+      const scores = expectRank('tokenLogps', 'logits', logits, ['n', 'columns']);
+      const n = scores.shape[0];
       return {
         logps: expectShape('tokenLogps', 'logps', logps, [n]),
         lse: expectShape('tokenLogps', 'lse', lse, [n]),
         logits: scores,
         targets: expectShape('tokenLogps', 'targets', targets, [n], 'u32'),
         n,
-        vocab,
+        ...columnsOf('tokenLogps', scores.shape[1], columns),
       };
     },
-    tokenLogpsBackward(dlogits: Tensor, dlogps: Tensor, logits: Tensor, lse: Tensor, targets: Tensor) {
-      const scores = expectRank('tokenLogpsBackward', 'logits', logits, ['n', 'vocab']);
-      const [n, vocab] = scores.shape;
+    tokenLogpsBackward(...[logits, dlogps, lse, targets, columns]: Given<'tokenLogpsBackward'>) {
+      const operation = 'tokenLogpsBackward';
+      const scores = expectRank(operation, 'logits', logits, ['n', 'columns']);
+      const n = scores.shape[0];
       return {
-        dlogits: expectShape('tokenLogpsBackward', 'dlogits', dlogits, [n, vocab]),
-        dlogps: expectShape('tokenLogpsBackward', 'dlogps', dlogps, [n]),
         logits: scores,
-        lse: expectShape('tokenLogpsBackward', 'lse', lse, [n]),
-        targets: expectShape('tokenLogpsBackward', 'targets', targets, [n], 'u32'),
+        dlogps: expectShape(operation, 'dlogps', dlogps, [n]),
+        lse: expectShape(operation, 'lse', lse, [n]),
+        targets: expectShape(operation, 'targets', targets, [n], 'u32'),
         n,
-        vocab,
+        ...columnsOf(operation, scores.shape[1], columns),
       };
     },
     maskedSum(out: Tensor, x: Tensor, mask: Tensor) {

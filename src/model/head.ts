@@ -1,4 +1,4 @@
-import type { Engine, Tensor } from '../engine/engine.ts';
+import type { Tensor } from '../engine/engine.ts';
 import { type Llama, type TokenBatch, tokenBatch } from './llama.ts';
 
 /** A prompt and what follows it, in token ids. */
@@ -28,9 +28,21 @@ export interface CompletionBatch extends TokenBatch {
   readonly predicted: Tensor;
 }
 
-/** Rows of logits held at once: enough to keep a device busy, few enough that a large vocabulary fits. */
-const LOGITS_BUDGET_BYTES = 64 * 1024 * 1024;
-const CHUNK_ALIGNMENT = 64;
+/** How much of the logits `[c, vocab]` is there at a time. */
+export interface HeadLimits {
+  /** Columns of a part. Results depend on it by rounding, and so it does not depend on the batch. */
+  readonly columns: number;
+  /** Rows of a part where the logits do not fit; a multiple of `VIEW_ALIGNMENT`. */
+  readonly rows: number;
+}
+
+/** 64 MiB of logits: enough to keep a device busy, few enough to fit beside any model. */
+const LIMITS: HeadLimits = { columns: 8192, rows: 2048 };
+
+/** Bytes of logits that the log-probabilities of `count` tokens take, and their gradient. */
+export function logitsBytes(count: number, vocab: number, { columns, rows }: HeadLimits = LIMITS): number {
+  return 4 * Math.min(count * vocab, columns * rows);
+}
 
 export function completionBatch(model: Llama, completions: readonly Completion[]): CompletionBatch {
   const { workspace } = model;
@@ -77,18 +89,22 @@ export function completionBatch(model: Llama, completions: readonly Completion[]
 }
 
 /** logps `[b]` = the log-probability of each completion, given hidden states `[n, hidden]` of the batch. */
-export function completionLogps(model: Llama, batch: CompletionBatch, hidden: Tensor, logps: Tensor): void {
-  const { engine, workspace } = model;
+export function completionLogps(
+  model: Llama,
+  batch: CompletionBatch,
+  hidden: Tensor,
+  logps: Tensor,
+  limits: HeadLimits = LIMITS,
+): void {
+  const { engine, workspace, config } = model;
   const tokens = workspace.take('tokenLogps', [batch.count]);
   const lse = workspace.take('tokenLse', [batch.count]);
-  for (const chunk of chunks(model, batch)) {
-    const logits = chunkLogits(model, batch, hidden, chunk);
-    engine.tokenLogps(
-      chunk.of(engine, tokens),
-      chunk.of(engine, lse),
-      logits,
-      chunk.of(engine, batch.targets),
+  for (const part of parts(batch.count, config.vocabSize, limits)) {
+    const logits = computeLogits(model, batch, hidden, part);
+    const [tokensHere, lseHere, targets] = [tokens, lse, batch.targets].map((whole) =>
+      rowsOf(model, part, whole),
     );
+    engine.tokenLogps(tokensHere, lseHere, logits, targets, { start: part.column, vocab: config.vocabSize });
   }
   const laidOut = workspace.take('laidOut', [batch.rows * batch.longest, 1]);
   engine.gatherRows(laidOut, workspace.take('tokenLogps', [batch.count, 1]), batch.tokenAt);
@@ -96,16 +112,17 @@ export function completionLogps(model: Llama, batch: CompletionBatch, hidden: Te
 }
 
 /**
- * dhidden `[n, hidden]` from dlogps `[b]`; `completionLogps` of the same batch must have come last. The logits of a
- * chunk are computed again unless there is only one, so that their memory stays bounded.
+ * dhidden `[n, hidden]` from dlogps `[b]`; `completionLogps` of the same batch and limits must have come last. Logits that
+ * were not kept are computed again.
  */
 export function completionLogpsBackward(
   model: Llama,
   batch: CompletionBatch,
   hidden: Tensor,
   dlogps: Tensor,
+  limits: HeadLimits = LIMITS,
 ): Tensor {
-  const { engine, workspace, config, weights } = model;
+  const { engine, workspace, config } = model;
   const { count, rows, longest, length } = batch;
   const dLaidOut = workspace.take('dLaidOut', [rows, longest]);
   engine.maskedSumBackward(dLaidOut, dlogps, batch.mask);
@@ -119,45 +136,65 @@ export function completionLogpsBackward(
   const dPredictors = workspace.take('dPredictors', [count + 1, config.hiddenSize]);
   engine.zero(dPredictors);
   const lse = workspace.take('tokenLse', [count]);
-  const parts = chunks(model, batch);
-  for (const chunk of parts) {
-    const shape = [chunk.rows, config.vocabSize];
-    const logits =
-      parts.length > 1 ? chunkLogits(model, batch, hidden, chunk) : workspace.take('logits', shape);
-    const dlogits = workspace.take('dlogits', shape);
-    const targets = chunk.of(engine, batch.targets);
-    engine.tokenLogpsBackward(dlogits, chunk.of(engine, dTokens), logits, chunk.of(engine, lse), targets);
-    const dRows = engine.view(dPredictors, chunk.start * config.hiddenSize, [chunk.rows, config.hiddenSize]);
-    engine.matmul(dRows, dlogits, weights.head);
+  for (const part of parts(count, config.vocabSize, limits)) {
+    const logits = part.kept ? logitsOf(model, part) : computeLogits(model, batch, hidden, part);
+    const [dTokensHere, lseHere, targets] = [dTokens, lse, batch.targets].map((whole) =>
+      rowsOf(model, part, whole),
+    );
+    const columns = { start: part.column, vocab: config.vocabSize };
+    engine.tokenLogpsBackward(logits, dTokensHere, lseHere, targets, columns);
+    const dRows = engine.view(dPredictors, part.row * config.hiddenSize, [part.rows, config.hiddenSize]);
+    engine.matmul(dRows, logits, headOf(model, part), { accumulate: part.column > 0 });
   }
   const dhidden = workspace.take('dhidden', [rows * length, config.hiddenSize]);
   engine.gatherRows(dhidden, dPredictors, batch.predicted);
   return dhidden;
 }
 
-interface Chunk {
-  readonly start: number;
+/** A part of the logits `[c, vocab]`: `[rows, columns]` from `row` and `column` on. */
+interface Part {
+  readonly row: number;
   readonly rows: number;
-  /** The chunk's part of a tensor `[c]`. */
-  of(engine: Engine, tensor: Tensor): Tensor;
+  readonly column: number;
+  readonly columns: number;
+  /** Whether every part has memory of its own, so that its logits are still there in the backward pass. */
+  readonly kept: boolean;
 }
 
-function chunks({ config }: Llama, { count }: CompletionBatch): Chunk[] {
-  const affordable =
-    Math.floor(LOGITS_BUDGET_BYTES / 4 / config.vocabSize / CHUNK_ALIGNMENT) * CHUNK_ALIGNMENT;
-  const size = Math.max(CHUNK_ALIGNMENT, affordable);
-  return Array.from({ length: Math.ceil(count / size) }, (_, i) => {
-    const start = i * size;
-    const rows = Math.min(size, count - start);
-    return { start, rows, of: (engine, tensor) => engine.view(tensor, start, [rows]) };
-  });
+function parts(count: number, vocab: number, limits: HeadLimits): Part[] {
+  const kept = count * vocab <= limits.columns * limits.rows;
+  const all: Part[] = [];
+  const rowSize = kept ? count : limits.rows;
+  for (let row = 0; row < count; row += rowSize) {
+    const rows = Math.min(rowSize, count - row);
+    for (let column = 0; column < vocab; column += limits.columns) {
+      all.push({ row, rows, column, columns: Math.min(limits.columns, vocab - column), kept });
+    }
+  }
+  return all;
 }
 
-function chunkLogits(model: Llama, batch: CompletionBatch, hidden: Tensor, chunk: Chunk): Tensor {
-  const { engine, workspace, config, weights } = model;
-  const selected = workspace.take('selected', [chunk.rows, config.hiddenSize]);
-  engine.gatherRows(selected, hidden, chunk.of(engine, batch.predictors));
-  const logits = workspace.take('logits', [chunk.rows, config.vocabSize]);
-  engine.matmul(logits, selected, weights.head, { transposeB: true });
+/** The part's rows of a tensor `[c]`. */
+function rowsOf({ engine }: Llama, part: Part, whole: Tensor): Tensor {
+  return engine.view(whole, part.row, [part.rows]);
+}
+
+/** The part's rows of the head's weight `[vocab, hidden]`. */
+function headOf({ engine, config, weights }: Llama, part: Part): Tensor {
+  return engine.view(weights.head, part.column * config.hiddenSize, [part.columns, config.hiddenSize]);
+}
+
+function logitsOf({ engine, workspace, config }: Llama, part: Part): Tensor {
+  const size = part.kept ? part.rows * config.vocabSize : part.rows * part.columns;
+  const start = part.kept ? part.rows * part.column : 0;
+  return engine.view(workspace.take('logits', [size]), start, [part.rows, part.columns]);
+}
+
+function computeLogits(model: Llama, batch: CompletionBatch, hidden: Tensor, part: Part): Tensor {
+  const { engine, workspace, config } = model;
+  const selected = workspace.take('selected', [part.rows, config.hiddenSize]);
+  if (part.column === 0) engine.gatherRows(selected, hidden, rowsOf(model, part, batch.predictors));
+  const logits = logitsOf(model, part);
+  engine.matmul(logits, selected, headOf(model, part), { transposeB: true });
   return logits;
 }

@@ -75,6 +75,19 @@ const PROGRAMS: readonly [string, Program][] = [
     },
   ],
   [
+    'tokenLogps in parts, and its gradient',
+    (engine, rows, pick, pickIntegers) => {
+      const [logps, lse] = [engine.tensor([rows]), engine.tensor([rows])];
+      const targets = engine.view(pickIntegers('targets', [1], 99), 0, [rows]);
+      const last = { start: 51, vocab: 99 };
+      engine.tokenLogps(logps, lse, pick('first', [51], 9), targets, { start: 0, vocab: 99 });
+      engine.tokenLogps(logps, lse, pick('last', [48], 9), targets, last);
+      const dlogits = pick('last', [48], 9);
+      engine.tokenLogpsBackward(dlogits, logps, lse, targets, last);
+      return dlogits;
+    },
+  ],
+  [
     'sample',
     (engine, rows, pick, pickIntegers) => {
       const next = engine.tensor([rows], 'u32');

@@ -152,10 +152,34 @@ describe.each(engines)(
         [3],
         (engine, out, [logits]) => engine.tokenLogps(out, engine.tensor([3]), logits, targets(engine)),
         (engine, dout, [logits]) => {
-          const [logps, lse, dlogits] = [engine.tensor([3]), engine.tensor([3]), engine.tensor([3, 11])];
+          const [logps, lse] = [engine.tensor([3]), engine.tensor([3])];
           engine.tokenLogps(logps, lse, logits, targets(engine));
-          engine.tokenLogpsBackward(dlogits, dout, logits, lse, targets(engine));
-          return [dlogits];
+          engine.tokenLogpsBackward(logits, dout, lse, targets(engine));
+          return [logits];
+        },
+      );
+    });
+
+    test('tokenLogpsBackward in parts of the vocabulary', async () => {
+      const targets = (engine: Engine) => engine.upload(Uint32Array.of(3, 0, 10, 7), [4]);
+      const columns = [0, 4, 8].map((start) => ({ start, vocab: 11 }));
+      const lseOf = (engine: Engine, out: Tensor, parts: readonly Tensor[]) => {
+        const lse = engine.tensor([4]);
+        parts.forEach((part, i) => {
+          engine.tokenLogps(out, lse, part, targets(engine), columns[i]);
+        });
+        return lse;
+      };
+      await check(
+        [4, 4, 3].map((width, i) => random(`logits ${i}`, [4, width], 5)),
+        [4],
+        (engine, out, parts) => void lseOf(engine, out, parts),
+        (engine, dout, parts) => {
+          const lse = lseOf(engine, engine.tensor([4]), parts);
+          parts.forEach((part, i) => {
+            engine.tokenLogpsBackward(part, dout, lse, targets(engine), columns[i]);
+          });
+          return parts;
         },
       );
     });

@@ -203,12 +203,31 @@ export const OPERATIONS: readonly [string, Program][] = [
       const targets = given.integers([n], vocab);
       const logps = engine.tensor([n]);
       const lse = engine.tensor([n]);
-      const dlogits = engine.tensor([n, vocab]);
       engine.tokenLogps(logps, lse, logits, targets);
-      engine.tokenLogpsBackward(dlogits, given.floats([n]), logits, lse, targets);
-      return [logps, lse, dlogits];
+      engine.tokenLogpsBackward(logits, given.floats([n]), lse, targets);
+      return [logps, lse, logits];
     },
   ]),
+  [
+    'tokenLogps in parts of the vocabulary',
+    (engine) => {
+      const given = inputsOf(engine, 'tokenLogps in parts');
+      const [n, vocab] = [19, 300];
+      const targets = given.integers([n], vocab);
+      const dlogps = given.floats([n]);
+      const logps = engine.tensor([n]);
+      const lse = engine.tensor([n]);
+      const parts = [128, 129, 43].map((width, i) => ({
+        logits: given.floats([n, width], 15),
+        columns: { start: [0, 128, 257][i], vocab },
+      }));
+      for (const { logits, columns } of parts) engine.tokenLogps(logps, lse, logits, targets, columns);
+      for (const { logits, columns } of parts) {
+        engine.tokenLogpsBackward(logits, dlogps, lse, targets, columns);
+      }
+      return [logps, lse, ...parts.map(({ logits }) => logits)];
+    },
+  ],
   [
     'maskedSum',
     (engine) => {

@@ -10,6 +10,7 @@ import type {
   MatmulOptions,
   SampleOptions,
   Tensor,
+  VocabColumns,
 } from '../../src/engine/engine.ts';
 import { VIEW_ALIGNMENT } from '../../src/engine/engine.ts';
 import { philox } from '../../src/random.ts';
@@ -351,24 +352,34 @@ export class ReferenceEngine implements Engine {
     for (let i = 0; i < n * d; i++) floats(out)[i] += floats(bias)[i % d];
   }
 
-  tokenLogps(logps: Tensor, lse: Tensor, logits: Tensor, targets: Tensor): void {
-    const [n, vocab] = logits.shape;
-    expectShapes('tokenLogps', [logps, n], [lse, n], [logits, n, vocab], [targets, n]);
+  tokenLogps(logps: Tensor, lse: Tensor, logits: Tensor, targets: Tensor, columns?: VocabColumns): void {
+    const [n, width] = logits.shape;
+    const { start, vocab } = columns ?? { start: 0, vocab: width };
+    expectShapes('tokenLogps', [logps, n], [lse, n], [logits, n, width], [targets, n]);
     const [values, sums, scores] = [logps, lse, logits].map(floats);
     for (let row = 0; row < n; row++) {
-      sums[row] = logSumExp(scores.subarray(row * vocab, (row + 1) * vocab));
-      values[row] = scores[row * vocab + words(targets)[row]] - sums[row];
+      const part = logSumExp(scores.subarray(row * width, (row + 1) * width));
+      sums[row] = start > 0 ? logSumExp(Float64Array.of(sums[row], part)) : part;
+      const column = words(targets)[row] - start;
+      if (column >= 0 && column < width) values[row] = scores[row * width + column];
+      if (start + width === vocab) values[row] -= sums[row];
     }
   }
 
-  tokenLogpsBackward(dlogits: Tensor, dlogps: Tensor, logits: Tensor, lse: Tensor, targets: Tensor): void {
-    const [n, vocab] = dlogits.shape;
-    expectShapes('tokenLogpsBackward', [dlogps, n], [logits, n, vocab], [lse, n], [targets, n]);
-    const [gradient, incoming, scores, sums] = [dlogits, dlogps, logits, lse].map(floats);
-    for (let i = 0; i < n * vocab; i++) {
-      const row = Math.floor(i / vocab);
-      const hit = i % vocab === words(targets)[row] ? 1 : 0;
-      gradient[i] = incoming[row] * (hit - Math.exp(scores[i] - sums[row]));
+  tokenLogpsBackward(
+    logits: Tensor,
+    dlogps: Tensor,
+    lse: Tensor,
+    targets: Tensor,
+    { start }: VocabColumns = { start: 0, vocab: logits.shape[1] },
+  ): void {
+    const [n, width] = logits.shape;
+    expectShapes('tokenLogpsBackward', [dlogps, n], [lse, n], [targets, n]);
+    const [scores, incoming, sums] = [logits, dlogps, lse].map(floats);
+    for (let i = 0; i < n * width; i++) {
+      const row = Math.floor(i / width);
+      const hit = start + (i % width) === words(targets)[row] ? 1 : 0;
+      scores[i] = incoming[row] * (hit - Math.exp(scores[i] - sums[row]));
     }
   }
 

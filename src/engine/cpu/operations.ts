@@ -135,12 +135,12 @@ export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperatio
       run('addBias', n, n * d, [out, bias], [d]);
     },
     tokenLogps(...given) {
-      const { logps, lse, logits, targets, n, vocab } = operands.tokenLogps(...given);
-      run('tokenLogps', n, EXP * n * vocab, [logps, lse, logits, targets], [vocab]);
+      const { logps, lse, logits, targets, n, width, start, vocab } = operands.tokenLogps(...given);
+      run('tokenLogps', n, EXP * n * width, [logps, lse, logits, targets], [width, start, vocab]);
     },
     tokenLogpsBackward(...given) {
-      const { dlogits, dlogps, logits, lse, targets, n, vocab } = operands.tokenLogpsBackward(...given);
-      run('tokenLogpsBackward', n, EXP * n * vocab, [dlogits, dlogps, logits, lse, targets], [vocab]);
+      const { logits, dlogps, lse, targets, n, width, start, vocab } = operands.tokenLogpsBackward(...given);
+      run('tokenLogpsBackward', n, EXP * n * width, [logits, dlogps, lse, targets], [width, start, vocab]);
     },
     maskedSum(...given) {
       const { out, x, mask, b, t } = operands.maskedSum(...given);

@@ -15,14 +15,18 @@ const SUM_SPAN = 1024;
 export function lossOperations(recorder: Recorder, kernels: Kernels): LossOperations {
   return {
     tokenLogps(...given) {
-      const { logps, lse, logits, targets, n, vocab } = operands.tokenLogps(...given);
+      const { logps, lse, logits, targets, n, ...columns } = operands.tokenLogps(...given);
+      const tensors = [logps, lse, logits, targets];
       const groups = Math.ceil(n / kernels.rowsPerGroup);
-      recorder.dispatch(kernels.get('token_logps'), [logps, lse, logits, targets], { n, vocab }, groups);
+      if (columns.start > 0) for (const state of [logps, lse]) recorder.settle(state);
+      recorder.dispatch(kernels.get('token_logps'), tensors, { n, ...columns }, groups);
     },
     tokenLogpsBackward(...given) {
-      const { dlogits, dlogps, logits, lse, targets, n, vocab } = operands.tokenLogpsBackward(...given);
-      const tensors = [dlogits, dlogps, logits, lse, targets];
-      recorder.dispatch(kernels.get('token_logps_backward'), tensors, { n, vocab }, perElement(n * vocab));
+      const { logits, dlogps, lse, targets, n, ...columns } = operands.tokenLogpsBackward(...given);
+      recorder.settle(logits);
+      const tensors = [logits, dlogps, lse, targets];
+      const groups = perElement(n * columns.width);
+      recorder.dispatch(kernels.get('token_logps_backward'), tensors, { n, ...columns }, groups);
     },
     maskedSum(...given) {
       const { out, x, mask, b, t } = operands.maskedSum(...given);
