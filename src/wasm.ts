@@ -14,7 +14,13 @@ export interface WasmExports {
   mark(): number;
   release(position: number): void;
   // dual/scores.ts, dual/load.ts
-  createScores(prompts: number, constraints: number, elements: number, longest: number): number;
+  createScores(
+    prompts: number,
+    constraints: number,
+    elements: number,
+    longest: number,
+    weighted: boolean,
+  ): number;
   startOf(scores: number): number;
   countOf(scores: number): number;
   logCountOf(scores: number): number;
@@ -29,9 +35,11 @@ export interface WasmExports {
     endRow: number,
     reward: number,
     safety: number,
+    weight: number,
     plane: number,
     singleReward: boolean,
     singleSafety: boolean,
+    singleWeight: boolean,
   ): number;
   finishLoad(scores: number): void;
   // dual/prune.ts

@@ -5,7 +5,7 @@ import { lanes } from './evaluate';
 import { BLOCK, Scores } from './scores';
 import { compact, CUTOFF, exponentiate, kept, plane, reduce, safety, Scratch, top, total } from './softmax';
 
-/** f64 a row takes in `describeRows`: E_p[r], KL(p‖uniform), 1/Σp², then E_p[g_j]. */
+/** f64 a row takes in `describeRows`: E_p[r], KL from the reference (uniform, or the weights), 1/Σp², then E_p[g_j]. */
 // @ts-ignore: decorator
 @inline export function descriptionWidth(constraints: i32): i32 {
   return 3 + constraints;
@@ -55,7 +55,8 @@ export function describeRow(scores: Scores, scratch: Scratch, beta: f64, row: i3
   const inverse = 1.0 / total;
   const logRatio = log(total) - get(scores.logCount, row);
   set(out, 0, get(scores.top, row) + lanes(rewards) * inverse);
-  set(out, 1, max(0.0, lanes(exponents) * inverse - logRatio));
+  const logWeights = scores.logWeight == 0 ? 0.0 : sumLogWeights(scores.logWeight + first, scratch);
+  set(out, 1, max(0.0, (lanes(exponents) - logWeights) * inverse - logRatio));
   set(out, 2, (total * total) / lanes(squares));
   for (let j = 0; j < scores.constraints; j++) {
     const g = safety + (<usize>j) * plane;
@@ -65,6 +66,16 @@ export function describeRow(scores: Scores, scratch: Scratch, beta: f64, row: i3
     }
     set(out, 3 + j, get(scores.middle, j * scores.prompts + row) + lanes(sum) * inverse);
   }
+}
+
+/** Σ_k p·log weight, times the total: what the exponents hold that is the reference's own. */
+function sumLogWeights(logWeight: usize, scratch: Scratch): f64 {
+  let sum = 0.0;
+  for (let i = 0; i < kept; i++) {
+    const k = compact ? load<i32>(scratch.index + ((<usize>i) << 2)) : i;
+    sum += get(scratch.weight, i) * get(logWeight, k);
+  }
+  return sum;
 }
 
 function gatherReward(scores: Scores, scratch: Scratch, first: usize): usize {

@@ -1,4 +1,5 @@
 /** Takes raw scores in, block by block: centres the rows and gathers what one pass can tell. */
+import { logAll } from '../math';
 import { sumBlocks } from './blocks';
 import { get, set } from './box';
 import {
@@ -6,6 +7,7 @@ import {
   BOTTOM,
   LOG_COUNT,
   MIDDLE,
+  MOST_KL,
   RANGE,
   REACHABLE,
   REWARD,
@@ -19,15 +21,19 @@ import {
 
 /** Larger scores could overflow when squared and summed. */
 const LARGEST: f64 = 1e100;
+/** Weights beyond these could leave the range of normal numbers when divided by their mean. */
+const LARGEST_WEIGHT: f64 = 1e150;
+const LEAST_WEIGHT: f64 = 1e-150;
 
 let low: f64 = 0.0;
 let high: f64 = 0.0;
 let sum: f64 = 0.0;
 
 /**
- * Loads rows `firstRow` to `endRow` (not included), whose responses stand one after another at `reward`, and at
- * `safety` + j·`plane` bytes for score j; in single precision where so told. Returns the first row with a score that is
- * not a number of at most LARGEST in size, or -1.
+ * Loads rows `firstRow` to `endRow` (not included), whose responses stand one after another at `reward`, at
+ * `safety` + j·`plane` bytes for score j, and at `weight` for a weighted table; in single precision where so told. Means
+ * over a row's responses are weighted. Returns the first row with a score that is not a number of at most LARGEST in
+ * size, or a weight out of bounds, or -1.
  */
 export function loadRows(
   scores: Scores,
@@ -35,9 +41,11 @@ export function loadRows(
   endRow: i32,
   reward: usize,
   safety: usize,
+  weight: usize,
   plane: usize,
   singleReward: bool,
   singleSafety: bool,
+  singleWeight: bool,
 ): i32 {
   const m = scores.constraints;
   const width = STATISTICS + SAFETY_STATISTICS * m;
@@ -45,8 +53,15 @@ export function loadRows(
     const sums = scores.partial + ((<usize>((row / BLOCK) * width)) << 3);
     const first = (<usize>load<u32>(scores.start + ((<usize>row) << 2))) << 3;
     const count = load<i32>(scores.count + ((<usize>row) << 2));
+    const logWeight: usize = scores.logWeight == 0 ? 0 : scores.logWeight + first;
+    if (logWeight != 0) {
+      weight += copyRow(weight, singleWeight, logWeight, count);
+      if (!(low >= LEAST_WEIGHT && high <= LARGEST_WEIGHT && isFinite(sum))) return row;
+      divide(logWeight, count, sum / <f64>count);
+    }
     reward += copyRow(reward, singleReward, scores.reward + first, count);
     if (!isFinite(sum) || low < -LARGEST || high > LARGEST) return row;
+    if (logWeight != 0) sum = dot(logWeight, scores.reward + first, count);
     shift(scores.reward + first, count, high, -Infinity);
     set(scores.top, row, high);
     set(scores.range, row, high - low);
@@ -60,6 +75,7 @@ export function loadRows(
       const to = scores.safety + (<usize>j) * scores.plane + first;
       size = copyRow(safety + (<usize>j) * plane, singleSafety, to, count);
       if (!isFinite(sum) || low < -LARGEST || high > LARGEST) return row;
+      if (logWeight != 0) sum = dot(logWeight, to, count);
       const middle = low + (high - low) * 0.5;
       shift(to, count, middle, 0.0);
       const base = STATISTICS + SAFETY_STATISTICS * j;
@@ -70,6 +86,7 @@ export function loadRows(
       add(sums, base + SAFETY, sum / <f64>count);
       raise(scores.statistics, base + SAFETY_RANGE, high - low);
     }
+    add(sums, MOST_KL, get(scores.logCount, row) - (logWeight == 0 ? 0.0 : takeLogs(logWeight, count)));
     safety += size;
   }
   return -1;
@@ -111,6 +128,37 @@ function copyRow(from: usize, single: bool, to: usize, count: i32): usize {
   high = greater(f64x2.extract_lane(most, 0), f64x2.extract_lane(most, 1));
   sum = f64x2.extract_lane(total, 0) + f64x2.extract_lane(total, 1);
   return single ? size >> 1 : size;
+}
+
+/** Divides a row, pad included, which becomes 1. */
+function divide(pointer: usize, count: i32, by: f64): void {
+  for (let i = 0; i < count; i++) set(pointer, i, get(pointer, i) / by);
+  if (count & 1) set(pointer, count, 1.0);
+}
+
+/** Σ weight·value, in the order in which `copyRow` adds up values. */
+function dot(weight: usize, value: usize, count: i32): f64 {
+  const size = (<usize>count) << 3;
+  let total0 = f64x2.splat(0.0);
+  let total1 = total0;
+  let i: usize = 0;
+  for (; i + 32 <= size; i += 32) {
+    total0 = f64x2.add(total0, f64x2.mul(v128.load(weight + i), v128.load(value + i)));
+    total1 = f64x2.add(total1, f64x2.mul(v128.load(weight + i, 16), v128.load(value + i, 16)));
+  }
+  for (; i < size; i += 8) {
+    total0 = f64x2.add(total0, f64x2.mul(v128.load64_zero(weight + i), v128.load64_zero(value + i)));
+  }
+  const total = f64x2.add(total0, total1);
+  return f64x2.extract_lane(total, 0) + f64x2.extract_lane(total, 1);
+}
+
+/** Replaces a row, pad included, by its logarithms; returns the least. */
+function takeLogs(pointer: usize, count: i32): f64 {
+  logAll(pointer, (count + 1) & ~1);
+  let least = 0.0;
+  for (let i = 0; i < count; i++) least = lesser(least, get(pointer, i));
+  return least;
 }
 
 function promote(from: usize, to: usize, count: i32): void {

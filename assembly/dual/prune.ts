@@ -10,6 +10,7 @@ export function sampleRows(scores: Scores, step: i32): usize {
   if (changetype<usize>(sample) == 0) return 0;
   sample.reward = scores.reward;
   sample.safety = scores.safety;
+  sample.logWeight = scores.logWeight;
   sample.plane = scores.plane;
   for (let i = 0; i < rows; i++) {
     const row = i * step;
@@ -31,7 +32,7 @@ export function sampleRows(scores: Scores, step: i32): usize {
  * `centre`, which no softmax there would keep. 0 if more than `capacity` elements remain, or memory is exhausted.
  *
  * With a the best response at the centre, response k scores at most s_k + Σ_j radius_j·|g_kj − g_aj| against s_a
- * anywhere in that box.
+ * anywhere in that box. Without weights the table serves at any smaller β too: the cutoff only comes nearer.
  */
 export function prune(
   scores: Scores,
@@ -42,7 +43,7 @@ export function prune(
   capacity: i32,
 ): usize {
   const pruned = createRows(scores.prompts, scores.constraints, 2);
-  if (changetype<usize>(pruned) == 0 || !createElements(pruned, capacity)) return 0;
+  if (changetype<usize>(pruned) == 0 || !createElements(pruned, capacity, scores.logWeight != 0)) return 0;
   pruned.logCount = scores.logCount;
   pruned.top = scores.top;
   pruned.range = scores.range;
@@ -64,6 +65,9 @@ export function prune(
       const from = scores.safety + (<usize>j) * scores.plane + first;
       gather(from, scratch.index, count, pruned.safety + (<usize>j) * pruned.plane + ((<usize>out) << 3), 0.0);
     }
+    if (scores.logWeight != 0) {
+      gather(scores.logWeight + first, scratch.index, count, pruned.logWeight + ((<usize>out) << 3), 0.0);
+    }
     out += size;
   }
   return changetype<usize>(pruned);
@@ -81,7 +85,7 @@ function near(
 ): i32 {
   const score = scratch.score;
   const size = (<usize>padded) << 3;
-  const best = combine(scores, centre, first, size, score);
+  const best = combine(scores, centre, beta, first, size, score);
   let anchor: usize = 0;
   while (load<f64>(score + anchor) != best) anchor += 8;
   const m = scores.constraints;

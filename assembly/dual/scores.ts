@@ -33,6 +33,11 @@ export class Scores {
   reward: usize;
   /** f64[constraints][elements]. */
   safety: usize;
+  /**
+   * f64[elements]: log of each response's importance weight, which is 1 on the row's average; 0 in a table without
+   * weights. A pad has the logarithm 0.
+   */
+  logWeight: usize;
   /** Bytes from one constraint's scores to the next one's. */
   plane: usize;
   /** f64[STATISTICS + SAFETY_STATISTICS·constraints]. */
@@ -47,8 +52,9 @@ export const BOTTOM: i32 = 1; // min_k r
 export const REWARD: i32 = 2; // mean_k r
 export const LOG_COUNT: i32 = 3;
 export const RANGE: i32 = 4;
-export const STATISTICS: i32 = 5;
-// The same for each safety score, after the five above.
+export const MOST_KL: i32 = 5; // KL from the reference of the policy on the response of least weight: log K without weights
+export const STATISTICS: i32 = 6;
+// The same for each safety score, after the six above.
 export const MIDDLE: i32 = 0; // what centring takes off the row
 export const REACHABLE: i32 = 1; // max_k g
 export const SAFETY: i32 = 2; // mean_k g
@@ -56,14 +62,14 @@ export const SAFETY_RANGE: i32 = 3;
 export const SAFETY_STATISTICS: i32 = 4;
 
 /** An empty table; the caller fills start, count and logCount, `loadRows` the rest. 0 if memory is exhausted. */
-export function createScores(prompts: i32, constraints: i32, elements: i32, longest: i32): usize {
+export function createScores(prompts: i32, constraints: i32, elements: i32, longest: i32, weighted: bool): usize {
   const scores = createRows(prompts, constraints, longest);
   if (changetype<usize>(scores) == 0) return 0;
   const blocks = (prompts + BLOCK - 1) / BLOCK;
   const width = (<usize>(STATISTICS + SAFETY_STATISTICS * constraints)) << 3;
   scores.statistics = allocate(width);
   scores.partial = allocate(width * blocks);
-  if (scores.statistics == 0 || scores.partial == 0 || !createElements(scores, elements)) return 0;
+  if (scores.statistics == 0 || scores.partial == 0 || !createElements(scores, elements, weighted)) return 0;
   memory.fill(scores.statistics, 0, width);
   memory.fill(scores.partial, 0, width * blocks);
   return changetype<usize>(scores);
@@ -87,11 +93,12 @@ export function createRows(prompts: i32, constraints: i32, longest: i32): Scores
   return scores.mean == 0 || scores.range == 0 ? changetype<Scores>(0) : scores;
 }
 
-export function createElements(scores: Scores, elements: i32): bool {
+export function createElements(scores: Scores, elements: i32, weighted: bool): bool {
   scores.plane = (<usize>elements) << 3;
   scores.reward = allocate(scores.plane);
   scores.safety = allocate(scores.plane * scores.constraints);
-  return scores.reward != 0 && scores.safety != 0;
+  scores.logWeight = weighted ? allocate(scores.plane) : 0;
+  return scores.reward != 0 && scores.safety != 0 && (!weighted || scores.logWeight != 0);
 }
 
 export function startOf(scores: Scores): usize {

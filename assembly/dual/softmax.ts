@@ -18,7 +18,7 @@ const SHORT: i32 = 16;
 /** Buffers of one evaluating thread. */
 @unmanaged
 export class Scratch {
-  /** f64[longest + 16]: r + λᵀg. */
+  /** f64[longest + 16]: r + λᵀg + β·log weight. */
   score: usize;
   /** f64[longest + 1]: (score - max) / β of gathered elements. */
   exponent: usize;
@@ -67,24 +67,27 @@ export let compact: bool = false;
 export let safety: usize = 0;
 export let plane: usize = 0;
 
-/** score[k] = r[k] + Σ_j λ_j g_j[k] over `size` bytes of a row; returns max_k. */
-export function combine(scores: Scores, lambda: usize, first: usize, size: usize, score: usize): f64 {
+/** score[k] = r[k] + Σ_j λ_j g_j[k] + β·log weight[k] over `size` bytes of a row; returns max_k. */
+export function combine(scores: Scores, lambda: usize, beta: f64, first: usize, size: usize, score: usize): f64 {
   const m = scores.constraints;
   let from = scores.reward + first;
   let most = -Infinity;
   for (let j = 0; j < m; j += 2) {
     const g = scores.safety + (<usize>j) * scores.plane + first;
     const factors = lambda + ((<usize>j) << 3);
-    most = j + 1 < m ? addTwo(from, g, g + scores.plane, factors, size, score) : addOne(from, g, factors, size, score);
+    most =
+      j + 1 < m
+        ? addTwo(from, g, g + scores.plane, factors, size, score)
+        : addOne(from, g, load<f64>(factors), size, score);
     from = score;
   }
-  return most;
+  return scores.logWeight == 0 ? most : addOne(score, scores.logWeight + first, beta, size, score);
 }
 
 // Several maxima at once: one would make every element wait for the one before.
 
-function addOne(from: usize, g: usize, factor: usize, size: usize, to: usize): f64 {
-  const l = v128.load64_splat(factor);
+function addOne(from: usize, g: usize, factor: f64, size: usize, to: usize): f64 {
+  const l = f64x2.splat(factor);
   let m0 = f64x2.splat(-Infinity);
   let m1 = m0;
   let m2 = m0;
@@ -198,7 +201,7 @@ function startsDense(score: usize, elements: i32, least: f64): bool {
 export function reduce(scores: Scores, scratch: Scratch, lambda: usize, beta: f64, first: usize, count: i32): void {
   const padded = (count + 1) & ~1;
   const score = scratch.score;
-  top = combine(scores, lambda, first, (<usize>padded) << 3, score);
+  top = combine(scores, lambda, beta, first, (<usize>padded) << 3, score);
   const least = top - CUTOFF * beta;
   safety = scores.safety + first;
   plane = scores.plane;

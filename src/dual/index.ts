@@ -20,7 +20,7 @@ export { evaluateDual, evaluateWith } from './evaluate.ts';
 export { alongDirection, type GridPoint, paretoGrid, solvePath, solvePathWith } from './grid.ts';
 export { type CurveOptions, type SafetyCurve, safetyCurve, safetyCurveWith } from './path.ts';
 export { type Plan, type PlanOptions, type PlanRow, planDual, planWith } from './plan.ts';
-export type { DualProblem, Limit, ScoreTable } from './problem.ts';
+export type { DualProblem, Limit, ScoreSource, ScoreTable } from './problem.ts';
 export { type SafeThresholds, safeThresholds, safeThresholdsWith } from './safe.ts';
 export type { Curvature, DualSolution, EffectiveSampleSize, Infeasible, Solved } from './solution.ts';
 export { solveDual, solveWith, thresholdsOf } from './solve.ts';

@@ -1,7 +1,14 @@
 import { UserError } from '../errors.ts';
 import { keyOf, Random } from '../random.ts';
 import { type Kernels, loadWasm } from '../wasm.ts';
-import { checkProblem, constraintsOf, type DualProblem, responsesOf, type ScoreTable } from './problem.ts';
+import {
+  checkProblem,
+  constraintsOf,
+  type DualProblem,
+  responsesOf,
+  type ScoreTable,
+  withoutAbsent,
+} from './problem.ts';
 import { optimise, solveWith } from './solve.ts';
 import { withWorkspace } from './workspace.ts';
 
@@ -58,9 +65,11 @@ export async function planDual(problem: DualProblem, options: PlanOptions = {}):
   return planWith(await loadWasm(), problem, options);
 }
 
-export function planWith(kernels: Kernels, problem: DualProblem, options: PlanOptions = {}): Plan {
+export function planWith(kernels: Kernels, whole: DualProblem, options: PlanOptions = {}): Plan {
   const { subsets = 16, seed = 0, target } = options;
-  checkProblem(problem);
+  checkProblem(whole);
+  // A subset of a prompt's responses may not be of absent ones alone.
+  const problem = { ...whole, ...withoutAbsent(whole) };
   if (!Number.isSafeInteger(subsets) || subsets < 2) {
     throw new UserError(`plan: expected at least 2 subsets, got ${subsets}`);
   }
@@ -171,16 +180,18 @@ function take(
   const total = responses.reduce((sum, count) => sum + count, 0);
   const reward = new Float64Array(total);
   const safety = new Float64Array(m * total);
+  const weights = table.weights && new Float64Array(total);
   let to = 0;
   for (const [i, choice] of choices.entries()) {
     for (const k of choice) {
       const from = starts[prompts[i]] + k;
       reward[to] = table.reward[from];
       for (let j = 0; j < m; j++) safety[j * total + to] = table.safety[j * table.reward.length + from];
+      if (weights && table.weights) weights[to] = table.weights[from];
       to++;
     }
   }
-  return { reward, safety, prompts: prompts.length, responses };
+  return { reward, safety, prompts: prompts.length, responses, ...(weights ? { weights } : {}) };
 }
 
 /** How λ_j goes on as K doubles: what all further doublings add, and by what part each is smaller than the last. */

@@ -10,6 +10,14 @@ export interface ScoreTable {
   readonly prompts: number;
   /** K, or the number of responses of each prompt. */
   readonly responses: number | Uint32Array;
+  /**
+   * As many as rewards: importance weights w_k of the responses, for samples that were not drawn from the reference
+   * policy itself: w_k = π_ref(y_k) / (the probability it was drawn with). Each mean over a prompt's responses becomes
+   * Σ_k w_k·(…) / Σ_k w_k: the reference policy is w_k / Σ w, the dual is β·mean_n log Σ_k w_k·exp(s_k) / Σ_k w_k, and KL
+   * counts from there. Only their ratios within a prompt matter. From 1e-150 to 1e150, or 0: such a response is absent.
+   * All 1 if left out.
+   */
+  readonly weights?: Float64Array | Float32Array;
 }
 
 /** max_π E[r] − β·KL(π‖π_ref) subject to E_π[g_j] ≥ thresholds[j]. */
@@ -24,11 +32,21 @@ export interface DualProblem extends ScoreTable {
   readonly relative?: readonly boolean[];
 }
 
+/**
+ * A table too large to hold, as a reader of files or network bodies gives it: each call starts a new pass over the same
+ * prompts in the same order, in chunks of any sizes. A chunk is a table of its own, of some consecutive prompts with all
+ * their responses; all chunks have the same number of safety scores, and all or none have weights. A chunk's arrays may
+ * be overwritten once the next one is asked for.
+ */
+export type ScoreSource = () => AsyncIterable<ScoreTable> | Iterable<ScoreTable>;
+
 /** A lower bound on E[g]: absolute, or over the mean of the reference samples. */
 export type Limit = { readonly threshold: number } | { readonly margin: number };
 
 /** Larger scores could overflow when squared and summed (assembly/dual/load.ts). */
 const LARGEST = 1e100;
+const LARGEST_WEIGHT = 1e150;
+const LEAST_WEIGHT = 1e-150;
 const SMALLEST_BETA = 1e-12;
 const LARGEST_BETA = 1e12;
 
@@ -41,18 +59,23 @@ export function constraintsOf(table: ScoreTable): number {
   return table.reward.length === 0 ? 0 : table.safety.length / table.reward.length;
 }
 
+/** Responses of all prompts. */
+export function totalOf({ prompts, responses }: Pick<ScoreTable, 'prompts' | 'responses'>): number {
+  return typeof responses === 'number'
+    ? prompts * responses
+    : responses.reduce((sum, count) => sum + count, 0);
+}
+
 /** Throws a UserError unless the sizes agree; the scores themselves are checked as they are loaded. */
 export function checkTable(table: ScoreTable): void {
-  const { prompts, responses, reward, safety } = table;
+  const { prompts, responses, reward, safety, weights } = table;
   if (!Number.isSafeInteger(prompts) || prompts < 1) {
     throw new UserError(`scores: expected at least one prompt, got ${prompts}`);
   }
-  let total = 0;
   if (typeof responses === 'number') {
     if (!Number.isSafeInteger(responses) || responses < 1) {
       throw new UserError(`scores: expected at least one response a prompt, got ${responses}`);
     }
-    total = prompts * responses;
   } else {
     if (responses.length !== prompts) {
       throw new UserError(
@@ -61,9 +84,9 @@ export function checkTable(table: ScoreTable): void {
     }
     for (let n = 0; n < prompts; n++) {
       if (responses[n] < 1) throw new UserError(`scores: prompt ${n + 1} has no response`);
-      total += responses[n];
     }
   }
+  const total = totalOf(table);
   if (reward.length !== total) {
     throw new UserError(`scores: expected ${total} rewards for ${prompts} prompts, got ${reward.length}`);
   }
@@ -72,24 +95,77 @@ export function checkTable(table: ScoreTable): void {
       `scores: expected m × ${total} safety scores for ${total} rewards, with m of 1 or more; got ${safety.length}`,
     );
   }
+  if (weights && weights.length !== total) {
+    throw new UserError(`scores: expected as many weights as rewards, ${total}, got ${weights.length}`);
+  }
 }
 
-/** The error that names the first score that is not a finite number of reasonable size, in a table that has one. */
+/** The table without its responses of weight 0; throws a UserError where a prompt has no other. */
+export function withoutAbsent(table: ScoreTable): ScoreTable {
+  const { reward, safety, prompts, weights } = table;
+  if (!weights?.includes(0)) return table;
+  const total = reward.length;
+  const responses = new Uint32Array(prompts);
+  const present = new Uint32Array(total);
+  let at = 0;
+  let size = 0;
+  for (let n = 0; n < prompts; n++) {
+    for (const end = at + responsesOf(table, n); at < end; at++) {
+      if (weights[at] === 0) continue;
+      present[size++] = at;
+      responses[n]++;
+    }
+    if (responses[n] === 0) {
+      throw new UserError(
+        `scores: expected a response of positive weight to each prompt, found none to prompt ${n + 1}; drop that prompt`,
+      );
+    }
+  }
+  const take = (values: Float64Array | Float32Array, planes: number) => {
+    const out =
+      values instanceof Float32Array ? new Float32Array(planes * size) : new Float64Array(planes * size);
+    for (let j = 0; j < planes; j++)
+      for (let i = 0; i < size; i++) out[j * size + i] = values[j * total + present[i]];
+    return out;
+  };
+  return {
+    prompts,
+    responses,
+    reward: take(reward, 1),
+    safety: take(safety, constraintsOf(table)),
+    weights: take(weights, 1),
+  };
+}
+
+/** The error that names the first score or weight that is out of bounds, in a table that has one. */
 export function badScore(table: ScoreTable): UserError {
   const total = table.reward.length;
   // Written so that NaN counts as bad.
-  const bad = (value: number) => !(value >= -LARGEST && value <= LARGEST);
+  const badWeight = (value: number) => !(value === 0 || (value >= LEAST_WEIGHT && value <= LARGEST_WEIGHT));
+  const inWeights = table.weights?.findIndex(badWeight) ?? -1;
+  if (inWeights >= 0) {
+    return new UserError(
+      `scores: expected weights from ${LEAST_WEIGHT} to ${LARGEST_WEIGHT}, or 0 for a response to leave out, ` +
+        `got ${table.weights?.[inWeights]} of ${placeOf(table, inWeights)}`,
+    );
+  }
+  const bad = (value: number, i: number) =>
+    !(value >= -LARGEST && value <= LARGEST) && table.weights?.[i % total] !== 0;
   const inReward = table.reward.findIndex(bad);
   const at = inReward >= 0 ? inReward : table.safety.findIndex(bad);
   const which = inReward >= 0 ? 'reward' : `safety score ${Math.floor(at / total) + 1}`;
   const value = inReward >= 0 ? table.reward[at] : table.safety[at];
-  let response = at % total;
-  let prompt = 0;
-  while (response >= responsesOf(table, prompt)) response -= responsesOf(table, prompt++);
   return new UserError(
     `scores: expected finite numbers of at most ${LARGEST} in size, got ${value} as ${which} of ` +
-      `response ${response + 1} to prompt ${prompt + 1}; drop or rescore that response`,
+      `${placeOf(table, at % total)}; drop or rescore that response`,
   );
+}
+
+function placeOf(table: ScoreTable, response: number): string {
+  let left = response;
+  let prompt = 0;
+  while (left >= responsesOf(table, prompt)) left -= responsesOf(table, prompt++);
+  return `response ${left + 1} to prompt ${prompt + 1}`;
 }
 
 export function checkBeta(beta: number): void {

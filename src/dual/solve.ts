@@ -140,7 +140,7 @@ export function solveIn(kernels: Kernels, workspace: Workspace, problem: DualPro
     iterations: optimum.evaluations,
     ...verdict,
   };
-  const warnings = warningsOf(solution, statistics.logCount, residual <= SMALL_RESIDUAL, () =>
+  const warnings = warningsOf(solution, statistics.mostKl, residual <= SMALL_RESIDUAL, () =>
     findMend(kernels, workspace, problem, lambda),
   );
   return { ...solution, warnings };
@@ -188,7 +188,7 @@ function findMend(
   const { beta } = problem;
   const enough = (candidate: number) => {
     const { median, kl } = workspace.sampleSize(candidate, lambda, ADVICE_ROWS);
-    return median >= ENOUGH && !pickingOnly(median, kl, workspace.statistics.logCount);
+    return median >= ENOUGH && !pickingOnly(median, kl, workspace.statistics.mostKl);
   };
   let candidate = 2 * beta;
   while (candidate < beta * 2 ** DOUBLINGS && !enough(candidate)) candidate *= 2;
@@ -201,7 +201,7 @@ function findMend(
 
 /** Median over some prompts of the variance of r + λᵀg among the reference samples. */
 function medianVariance(table: ScoreTable, lambda: readonly number[]): number {
-  const { reward, safety, prompts } = table;
+  const { reward, safety, prompts, weights } = table;
   const step = Math.max(1, Math.floor(prompts / ADVICE_ROWS));
   const variances: number[] = [];
   let at = 0;
@@ -210,14 +210,18 @@ function medianVariance(table: ScoreTable, lambda: readonly number[]): number {
     if (n % step === 0) {
       let mean = 0;
       let squares = 0;
+      let total = 0;
       for (let k = 0; k < count; k++) {
         let score = reward[at + k];
         for (let j = 0; j < lambda.length; j++) score += lambda[j] * safety[j * reward.length + at + k];
+        const weight = weights ? weights[at + k] : 1;
+        if (weight === 0) continue;
+        total += weight;
         const shift = score - mean;
-        mean += shift / (k + 1);
-        squares += shift * (score - mean);
+        mean += (shift * weight) / total;
+        squares += weight * shift * (score - mean);
       }
-      variances.push(squares / count);
+      variances.push(squares / total);
     }
     at += count;
   }

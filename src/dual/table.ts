@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
 import type { Kernels, WasmExports } from '../wasm.ts';
-import { badScore, constraintsOf, responsesOf, type ScoreTable } from './problem.ts';
+import { badScore, constraintsOf, responsesOf, type ScoreTable, withoutAbsent } from './problem.ts';
 import { median } from './sums.ts';
 
 /** Rows whose sums are added up one after another, as in assembly/dual/scores.ts. */
@@ -22,6 +22,8 @@ export interface Statistics {
   readonly rewardRange: number;
   /** Mean of log K. */
   readonly logCount: number;
+  /** The largest KL from the reference that any policy has: log K, or more where weights differ. */
+  readonly mostKl: number;
   /** For each safety score: mean of the rows' middles, of their maxima, of their means; the largest range of a row. */
   readonly middle: readonly number[];
   readonly reachable: readonly number[];
@@ -34,6 +36,7 @@ export class LoadedTable {
   readonly wasm: WasmExports;
   readonly prompts: number;
   readonly constraints: number;
+  readonly weighted: boolean;
   /** Responses, and a pad for each odd row. */
   readonly elements: number;
   /** Number of blocks of rows. */
@@ -43,7 +46,8 @@ export class LoadedTable {
   readonly statistics: Statistics;
 
   /** Copies a table in; throws a UserError when a score is not a finite number. */
-  constructor(kernels: Kernels, table: ScoreTable) {
+  constructor(kernels: Kernels, whole: ScoreTable) {
+    const table = withoutAbsent(whole);
     const constraints = constraintsOf(table);
     const { prompts } = table;
     let elements = 0;
@@ -56,11 +60,15 @@ export class LoadedTable {
     this.wasm = kernels.exports;
     this.prompts = prompts;
     this.constraints = constraints;
+    this.weighted = table.weights !== undefined;
     this.elements = elements;
     this.blocks = Math.ceil(prompts / BLOCK);
-    if (8 * elements * (1 + constraints) > MOST_BYTES) throw this.#tooLarge();
-    this.scores = this.granted(this.wasm.createScores(prompts, constraints, elements, longest));
-    this.#load(kernels, table);
+    const planes = 1 + constraints + (this.weighted ? 1 : 0);
+    if (8 * elements * planes > MOST_BYTES) throw this.#tooLarge();
+    this.scores = this.granted(
+      this.wasm.createScores(prompts, constraints, elements, longest, this.weighted),
+    );
+    if (!this.#load(kernels, table)) throw badScore(whole);
     this.statistics = this.#statistics();
   }
 
@@ -87,9 +95,10 @@ export class LoadedTable {
     return new Uint32Array(this.wasm.memory.buffer, pointer >>> 0, length);
   }
 
-  #load(kernels: Kernels, table: ScoreTable): void {
+  /** False when a score or weight is out of bounds. */
+  #load(kernels: Kernels, table: ScoreTable): boolean {
     const wasm = this.wasm;
-    const { prompts, reward, safety } = table;
+    const { prompts, reward, safety, weights } = table;
     const m = this.constraints;
     const start = this.words(wasm.startOf(this.scores), prompts);
     const count = this.words(wasm.countOf(this.scores), prompts);
@@ -106,10 +115,10 @@ export class LoadedTable {
     }
     const mark = wasm.mark();
     const plane = 8 * Math.max(most, STAGED);
-    const staging = this.granted(wasm.allocate(plane * (1 + m)));
+    const staging = this.granted(wasm.allocate(plane * (2 + m)));
     // Growth may have replaced the memory's buffer.
     const counts = this.words(wasm.countOf(this.scores), prompts);
-    const single = [reward instanceof Float32Array, safety instanceof Float32Array] as const;
+    const single = (values: unknown) => values instanceof Float32Array;
     let from = 0;
     for (let row = 0; row < prompts; ) {
       let end = row;
@@ -121,15 +130,27 @@ export class LoadedTable {
         const first = j * reward.length;
         this.#copy(safety, first + from, first + to, staging + plane * (1 + j));
       }
-      if (wasm.loadRows(this.scores, row, end, staging, staging + plane, plane, ...single) >= 0) {
-        wasm.release(mark);
-        throw badScore(table);
-      }
+      const weightsAt = staging + plane * (1 + m);
+      if (weights) this.#copy(weights, from, to, weightsAt);
+      const bad = wasm.loadRows(
+        this.scores,
+        row,
+        end,
+        staging,
+        staging + plane,
+        weightsAt,
+        plane,
+        single(reward),
+        single(safety),
+        single(weights),
+      );
+      if (bad >= 0) return false;
       from = to;
       row = end;
     }
     wasm.release(mark);
     wasm.finishLoad(this.scores);
+    return true;
   }
 
   #copy(values: Float64Array | Float32Array, from: number, to: number, pointer: number): void {
@@ -139,15 +160,16 @@ export class LoadedTable {
   }
 
   #statistics(): Statistics {
-    const values = this.floats(this.wasm.statisticsOf(this.scores), 5 + 4 * this.constraints);
+    const values = this.floats(this.wasm.statisticsOf(this.scores), 6 + 4 * this.constraints);
     const each = (offset: number) =>
-      Array.from({ length: this.constraints }, (_, j) => values[5 + 4 * j + offset]);
+      Array.from({ length: this.constraints }, (_, j) => values[6 + 4 * j + offset]);
     return {
       rewardTop: values[0],
       rewardBottom: values[1],
       reward: values[2],
       rewardRange: this.#typicalRange(values[0] - values[1], values[4]),
       logCount: values[3],
+      mostKl: values[5],
       middle: each(0),
       reachable: each(1),
       safety: each(2),

@@ -5,8 +5,8 @@ const FEW = 2;
 /** What the advice aims at. */
 export const ENOUGH = 4;
 
-export function pickingOnly(ess: number, kl: number, logCount: number): boolean {
-  return ess < FEW || kl > logCount - Math.LN2;
+export function pickingOnly(ess: number, kl: number, mostKl: number): boolean {
+  return ess < FEW || kl > mostKl - Math.LN2;
 }
 
 /** What would bring the median effective sample size to ENOUGH. */
@@ -23,7 +23,7 @@ function round(value: number): string {
 
 export function warningsOf(
   solution: Omit<Solved, 'warnings'> | Omit<Infeasible, 'warnings'>,
-  logCount: number,
+  mostKl: number,
   resolved: boolean,
   mend: () => Mend,
 ): string[] {
@@ -45,7 +45,7 @@ export function warningsOf(
         'reward no longer counts. Lower a threshold, or sample more responses a prompt.',
     );
   }
-  if (pickingOnly(solution.ess.median, solution.kl, logCount)) {
+  if (pickingOnly(solution.ess.median, solution.kl, mostKl)) {
     const { beta, responses } = mend();
     const cures = [
       ...(beta === undefined ? [] : [`β of about ${round(beta)}`]),
@@ -54,7 +54,7 @@ export function warningsOf(
     warnings.push(
       `The optimal policy is in effect best-of-${most}: it uses ${round(solution.ess.median)} of ${most} responses ` +
         `(median effective sample size), and its KL of ${round(solution.kl)} is near the largest that ${most} responses ` +
-        `can show, ${round(logCount)}. λ* then depends on K. ` +
+        `can show, ${round(mostKl)}. λ* then depends on K. ` +
         (cures.length > 0
           ? `${cures.join(', or ')} would mend that.`
           : 'Neither a larger β nor more responses would soon mend that.'),

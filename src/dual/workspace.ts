@@ -19,7 +19,7 @@ export interface Prediction {
   /** E[r] and E[g_j]. */
   readonly reward: number;
   readonly safety: readonly number[];
-  /** KL(π‖π_ref), mean over prompts. */
+  /** KL(π‖π_ref), mean over prompts; π_ref is even over the responses, or as their weights say. */
   readonly kl: number;
 }
 
@@ -46,7 +46,7 @@ export interface Search {
   readonly outcome?: Outcome;
 }
 
-/** A table without the responses that no policy with λ in the box around `centre` uses, at this β or a smaller one. */
+/** A table without the responses that no policy with λ in the box around `centre` uses. */
 interface PrunedTable {
   readonly scores: number;
   readonly beta: number;
@@ -118,12 +118,12 @@ export class Workspace {
     start: ArrayLike<number>,
     middle: readonly number[] = this.statistics.middle,
   ): void {
-    const { safetyRange, rewardTop, rewardBottom, logCount } = this.statistics;
+    const { safetyRange, rewardTop, rewardBottom, mostKl } = this.statistics;
     const m = this.constraints;
     this.#floats(this.#wasm.offsetOf(this.#newton), m).set(middle.map((value, j) => value - thresholds[j]));
     this.#floats(this.#wasm.rangeOf(this.#newton), m).set(safetyRange);
     this.#lambda().set(start);
-    this.#wasm.begin(this.#newton, beta, this.unit(beta), rewardBottom - rewardTop - beta * logCount);
+    this.#wasm.begin(this.#newton, beta, this.unit(beta), rewardBottom - rewardTop - beta * mostKl);
   }
 
   /** Runs the search over the table, or over a sample of it whose rows nobody asks about. */
@@ -146,8 +146,9 @@ export class Workspace {
   /** Minimises the dual over λ ≥ 0, from `start` or from a guess. */
   search(beta: number, thresholds: readonly number[], start?: readonly number[]): Search {
     let guess = start ?? thresholds.map(() => 0);
-    if (start && this.#pruned && beta <= this.#pruned.beta) {
-      const found = inBox(this.#pruned, start) && this.#prunedSearch(beta, thresholds, this.#pruned, start);
+    const pruned = this.#prunedFor(beta);
+    if (start && pruned && inBox(pruned, start)) {
+      const found = this.#prunedSearch(beta, thresholds, pruned, start);
       if (found) return found;
     }
     if (!start && this.table.elements >= SAMPLED_ELEMENTS) {
@@ -206,7 +207,7 @@ export class Workspace {
 
   /**
    * Drops the responses that no policy with λ within `radius` of `centre` uses, for evaluations and searches that stay
-   * in that box, at this β or a smaller one. Does nothing where it would drop too few.
+   * in that box, at this β (or a smaller one, without weights). Does nothing where it would drop too few.
    */
   focus(beta: number, centre: readonly number[], radius: readonly number[]): void {
     const wasm = this.#wasm;
@@ -268,16 +269,23 @@ export class Workspace {
       const status = wasm.solve(this.#newton, scores, this.#scratch, this.#partial, 0, times);
       return SEARCH_STATUS[status] === 'converged' ? Array.from(this.#lambda()) : undefined;
     };
-    const pruned = this.#pruned && beta <= this.#pruned.beta ? this.#pruned : undefined;
+    const pruned = this.#prunedFor(beta);
     let lambda = pruned && solve(pruned.scores);
     if (!pruned || !lambda || !inBox(pruned, lambda)) lambda = solve(this.table.scores);
     return lambda && { lambda, value: wasm.valueOf(this.#newton) };
   }
 
+  /** The pruned table, if it serves at this β: weights count for less the smaller β is. */
+  #prunedFor(beta: number): PrunedTable | undefined {
+    const pruned = this.#pruned;
+    if (!pruned) return undefined;
+    return (this.table.weighted ? beta === pruned.beta : beta <= pruned.beta) ? pruned : undefined;
+  }
+
   /** The smallest table that is exact at λ. */
   #tableAt(beta: number, lambda: readonly number[]): number {
-    const pruned = this.#pruned;
-    return pruned && beta <= pruned.beta && inBox(pruned, lambda) ? pruned.scores : this.table.scores;
+    const pruned = this.#prunedFor(beta);
+    return pruned && inBox(pruned, lambda) ? pruned.scores : this.table.scores;
   }
 
   /** D, ∇D and ∇²D at λ, and what the policy there does. */
@@ -389,7 +397,8 @@ const OWN_MEMORY = 1 << 23;
 
 /** Runs `use` on the table in Wasm memory and frees that memory. */
 export function withWorkspace<T>(kernels: Kernels, table: ScoreTable, use: (workspace: Workspace) => T): T {
-  const large = 8 * (table.reward.length + table.safety.length) >= OWN_MEMORY;
+  const scores = table.reward.length + table.safety.length + (table.weights?.length ?? 0);
+  const large = 8 * scores >= OWN_MEMORY;
   const own = large ? kernels.fresh() : kernels;
   const at = own.exports.mark();
   try {
