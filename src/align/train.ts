@@ -15,32 +15,52 @@ import { readArtefact, runStage } from './stage.ts';
 
 const METRICS_PARTIAL = `${METRICS}.partial`;
 
+/** What an adapter learns from, and where in the run folder its files go. */
+export interface TrainTarget {
+  readonly rows: readonly PairRow[];
+  /** sha-256 of the rows. */
+  readonly hash: string;
+  readonly beta: number;
+  /** Name of its stages and folder of its files, where the run trains more than one adapter. */
+  readonly part?: { readonly name: string; readonly folder: string };
+}
+
 /** MoCAN step 5: DPO on the pairs against the reference policy. Writes adapter/ (PEFT) and metrics.jsonl. */
 export async function train(context: Context): Promise<void> {
-  const { run, config, sources, progress } = context;
-  const { policy: path, beta } = need(config, 'policy', 'beta');
+  const { beta } = need(context.config, 'policy', 'beta');
   const rows = parsePairRows(await readArtefact(context, PAIRS, 'label'), PAIRS);
+  const hash = await context.run.hash(PAIRS);
+  await trainAdapter(context, { rows, hash, beta });
+}
+
+/** DPO of an adapter on preference pairs against the reference policy. */
+export async function trainAdapter(context: Context, target: TrainTarget): Promise<void> {
+  const { run, config, sources, progress } = context;
+  const { policy: path } = need(config, 'policy');
+  const { rows, beta, part } = target;
+  const stage = (name: string) => (part ? `${part.name}: ${name}` : name);
+  const file = (name: string) => (part ? `${part.folder}/${name}` : name);
   const source = sources.policy(path);
   const base = {
     policy: await source.hash(),
     device: await sources.engine(),
-    pairs: await run.hash(PAIRS),
+    pairs: target.hash,
   };
   const encoded = async () => {
     const policy = await source.load();
     return { policy, pairs: rows.map((row) => encodePair(policy, row)) };
   };
   await runStage(context, {
-    name: 'reference log-probs',
+    name: stage('reference log-probs'),
     settings: base,
-    outputs: [REFERENCE_LOGPS],
+    outputs: [file(REFERENCE_LOGPS)],
     note: `${rows.length} pairs`,
     work: async () => {
       const { policy, pairs } = await encoded();
       const logps = await referenceLogps(policy, pairs, {
         onProgress: (done, total) => progress.advance(done, total, 'responses'),
       });
-      await run.folder.write(REFERENCE_LOGPS, packLogps(logps));
+      await run.folder.write(file(REFERENCE_LOGPS), packLogps(logps));
     },
   });
   const dpo: Partial<DpoConfig> = { beta, seed: config.seed, ...trainingSettings(config, rows) };
@@ -50,31 +70,37 @@ export async function train(context: Context): Promise<void> {
     target_modules: config.lora_target_modules,
   };
   await runStage(context, {
-    name: 'train',
+    name: stage('train'),
     settings: { ...base, ...dpo, ...lora },
-    outputs: [...ADAPTER_FILES, METRICS],
-    partials: [CHECKPOINT, METRICS_PARTIAL],
+    outputs: [...ADAPTER_FILES, METRICS].map(file),
+    partials: [CHECKPOINT, METRICS_PARTIAL].map(file),
     note: `${rows.length} pairs, LoRA r ${lora.r}`,
     work: async () => {
       const { policy, pairs } = await encoded();
       const adapter = addAdapter(policy, lora, config.seed);
-      const resume = (await run.folder.exists(CHECKPOINT)) ? await run.folder.read(CHECKPOINT) : undefined;
-      const metrics = await resumeMetrics(context, resume ? checkpointStep(resume) : 0);
+      const resume = (await run.folder.exists(file(CHECKPOINT)))
+        ? await run.folder.read(file(CHECKPOINT))
+        : undefined;
+      const metrics = await resumeMetrics(
+        context,
+        file(METRICS_PARTIAL),
+        resume ? checkpointStep(resume) : 0,
+      );
       progress.advance(metrics.length, totalSteps({ ...DPO_DEFAULTS, ...dpo }, pairs.length), 'steps');
       await trainDpo(policy, pairs, dpo, {
         resume,
-        reference: unpackLogps(await run.folder.read(REFERENCE_LOGPS)),
+        reference: unpackLogps(await run.folder.read(file(REFERENCE_LOGPS))),
         onMetrics: async (row, total) => {
           metrics.push(row);
-          await run.folder.append(METRICS_PARTIAL, toJsonl([row]));
+          await run.folder.append(file(METRICS_PARTIAL), toJsonl([row]));
           progress.advance(row.step, total, 'steps', `loss ${row.loss.toFixed(4)}`);
         },
-        onCheckpoint: (checkpoint) => run.folder.write(CHECKPOINT, checkpoint),
+        onCheckpoint: (checkpoint) => run.folder.write(file(CHECKPOINT), checkpoint),
       });
-      await saveAdapter(adapter, subfolder(run.folder, ADAPTER), path);
-      await run.folder.write(METRICS, toJsonl(metrics));
-      await run.folder.remove(METRICS_PARTIAL);
-      await run.folder.remove(CHECKPOINT);
+      await saveAdapter(adapter, subfolder(run.folder, file(ADAPTER)), path);
+      await run.folder.write(file(METRICS), toJsonl(metrics));
+      await run.folder.remove(file(METRICS_PARTIAL));
+      await run.folder.remove(file(CHECKPOINT));
     },
   });
 }
@@ -127,12 +153,12 @@ function encodePair({ tokenizer, eosIds }: Policy, row: PairRow): PreferencePair
 }
 
 /** Rows of the metrics up to the checkpoint's step: later ones will be made again. */
-async function resumeMetrics({ run }: Context, step: number): Promise<TrainMetrics[]> {
-  const exists = step > 0 && (await run.folder.exists(METRICS_PARTIAL));
-  const text = exists ? await run.folder.readText(METRICS_PARTIAL) : '';
+async function resumeMetrics({ run }: Context, partial: string, step: number): Promise<TrainMetrics[]> {
+  const exists = step > 0 && (await run.folder.exists(partial));
+  const text = exists ? await run.folder.readText(partial) : '';
   const whole = text.slice(0, text.lastIndexOf('\n') + 1);
-  const rows = parseJsonl(whole, METRICS_PARTIAL, (row) => row as TrainMetrics).slice(0, step);
-  await run.folder.write(METRICS_PARTIAL, toJsonl(rows));
+  const rows = parseJsonl(whole, partial, (row) => row as TrainMetrics).slice(0, step);
+  await run.folder.write(partial, toJsonl(rows));
   return rows;
 }
 
