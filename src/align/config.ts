@@ -25,6 +25,8 @@ const limitSchema = v.strictObject({
 });
 
 export const configSchema = v.strictObject({
+  /** `mocan` scores with models; `pecan` learns the scores from preferences, which `reward` and `constraints` then name. */
+  method: v.optional(v.picklist(['mocan', 'pecan']), 'mocan'),
   policy: v.optional(v.string()),
   prompts: v.optional(v.string()),
   /** Held-out prompts; without it, `eval_fraction` of `prompts` is held out. */
@@ -36,6 +38,8 @@ export const configSchema = v.strictObject({
   limits: v.optional(v.array(limitSchema), []),
   /** KL weight β, of the dual and of DPO. */
   beta: v.optional(positive),
+  /** β of PeCAN's pre-alignments; that of the dual if left out. */
+  beta_pre: v.optional(positive),
   seed: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 0),
   /** Where policies run; `auto` is a GPU if there is one, else the CPU. */
   device: v.optional(v.picklist(['auto', 'webgpu', 'cpu']), 'auto'),
@@ -52,6 +56,9 @@ export const configSchema = v.strictObject({
   pairs_per_prompt: v.optional(count),
   /** `drawn`: one Bradley–Terry draw a pair, as in the paper; `soft`: its probability is kept as the label. */
   labels: v.optional(v.picklist(['drawn', 'soft']), 'soft'),
+
+  /** PeCAN's labels: by β_pre·(s_r + λᵀs_g), or without the factor, as in the authors' code. */
+  pecan_labels: v.optional(v.picklist(['scaled', 'unscaled']), 'scaled'),
 
   lora_r: v.optional(count, 8),
   lora_alpha: v.optional(positive, 16),
@@ -105,12 +112,12 @@ export function limitsOf(config: RunConfig): readonly Limit[] {
   const { constraints, limits } = config;
   if (constraints.length === 0) {
     throw new UserError(
-      'expected at least one --cost or --safety scorer, got none; see dualign align --help',
+      'expected at least one --cost, --safety or --safe, got none; see dualign align --help',
     );
   }
   if (limits.length !== constraints.length) {
     throw new UserError(
-      `expected one --margin or --threshold for each --cost and --safety, in the same order: ` +
+      `expected one --margin or --threshold for each --cost, --safety and --safe, in the same order: ` +
         `got ${limits.length} for ${constraints.length}`,
     );
   }
@@ -120,6 +127,7 @@ export function limitsOf(config: RunConfig): readonly Limit[] {
 /** How the command line calls a setting, for messages. */
 function optionOf(path: string): string {
   const names: Record<string, string> = {
+    reward: '--reward (or --helpful)',
     constraints: '--cost or --safety',
     limits: '--margin or --threshold',
     lora_target_modules: '--target-modules',

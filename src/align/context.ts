@@ -1,3 +1,4 @@
+import type { Judgement, Preference } from '../data/preferences.ts';
 import type { Run } from '../data/run.ts';
 import type { DeviceInfo } from '../engine/engine.ts';
 import type { Policy } from '../model/policy.ts';
@@ -19,6 +20,8 @@ export interface Sources {
   useAdapter(policy: Policy, path: string): Promise<void>;
   scorer(spec: string): Source<Scorer>;
   prompts(path: string): Promise<readonly string[]>;
+  /** Rows of a file of preferences, read for one of its judgements. */
+  preferences(path: string, judgement: Judgement): Promise<readonly Preference[]>;
   /** Name of the engine that policies run on: two engines may round differently, and so sample other tokens. */
   engine(): Promise<string>;
   /** The device that policies run on, once one has been loaded. */

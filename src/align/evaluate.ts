@@ -10,7 +10,7 @@ import type { Context } from './context.ts';
 import { readDual } from './dual.ts';
 import { type EvaluationRow, parseEvaluationRows, type SampleRow } from './rows.ts';
 import { type SampleTarget, samplePrompts, samplingSettings } from './sample.ts';
-import { loadScorers, scoreRows, scorerSettings } from './score.ts';
+import { loadScorers, scorerSettings } from './score.ts';
 import { loadPrompts } from './split.ts';
 import { readArtefact, runStage } from './stage.ts';
 
@@ -71,7 +71,8 @@ async function drawAndScore(context: Context, file: string, adapter: boolean): P
       const policy = await sources.policy(path).load();
       if (adapter) await sources.useAdapter(policy, `${run.folder.name}/${ADAPTER}`);
       const rows = await samplePrompts(context, policy, prompts, target);
-      const scores = await scoreRows(await loadScorers(context), rows);
+      const scoreRows = await loadScorers(context);
+      const scores = await scoreRows(rows);
       const logps = adapter ? await bothLogps(policy, rows) : undefined;
       const scored = rows.map(({ prompt, response }, index) => ({
         prompt,

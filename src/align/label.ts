@@ -5,6 +5,7 @@ import { PAIRS, SAMPLES, SCORES } from './artefacts.ts';
 import type { Context } from './context.ts';
 import { readDual } from './dual.ts';
 import { type LabelRow, makePairs } from './pairs.ts';
+import { betaPre } from './prealign.ts';
 import { groupByPrompt, parseSampleRows, parseScoreRows } from './rows.ts';
 import { readArtefact, runStage } from './stage.ts';
 
@@ -12,6 +13,8 @@ import { readArtefact, runStage } from './stage.ts';
 export async function label(context: Context): Promise<void> {
   const { run, config } = context;
   const { lambda } = await readDual(context);
+  const unscaled = config.method === 'pecan' && config.pecan_labels === 'unscaled';
+  const scale = unscaled ? 1 / betaPre(config) : 1;
   const groups = groupByPrompt(await readScored(context, lambda.length));
   const longest = Math.max(...groups.map((group) => group.length));
   const pairsPerPrompt = config.pairs_per_prompt ?? (longest * (longest - 1)) / 2;
@@ -23,6 +26,7 @@ export async function label(context: Context): Promise<void> {
       seed: config.seed,
       labels: config.labels,
       pairs_per_prompt: pairsPerPrompt,
+      ...(scale === 1 ? {} : { scale }),
     },
     outputs: [PAIRS],
     note: `${pairsPerPrompt} ${config.labels} pairs a prompt`,
@@ -32,6 +36,7 @@ export async function label(context: Context): Promise<void> {
         lambda,
         seed: config.seed,
         labels: config.labels,
+        scale,
         pairsPerPrompt,
         exp,
       });

@@ -10,7 +10,7 @@ import { score, scorerSettings } from './score.ts';
 import { loadPrompts } from './split.ts';
 import { train } from './train.ts';
 
-export interface MocanResult {
+export interface AlignResult {
   readonly dual: RunDual;
   /** Absent when the constraints are infeasible: then nothing is trained. */
   readonly report?: ReportData;
@@ -21,7 +21,7 @@ export interface MocanResult {
  * λ*, train once on r + λ*ᵀg. Each step reads and writes artefacts of the run folder and is passed over when its
  * result is there.
  */
-export async function mocan(context: Context): Promise<MocanResult> {
+export async function mocan(context: Context): Promise<AlignResult> {
   await checkInputs(context);
   await collect(context);
   await score(context);

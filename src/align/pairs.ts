@@ -3,6 +3,8 @@ import type { PairRow, ScoreRow } from './rows.ts';
 
 export interface LabelOptions {
   readonly lambda: readonly number[];
+  /** Factor on w; 1 if left out. */
+  readonly scale?: number;
   readonly seed: number;
   /** `drawn`: one Bradley–Terry draw a pair; `soft`: the more probable response is chosen, its probability the label. */
   readonly labels: 'drawn' | 'soft';
@@ -24,8 +26,9 @@ export function makePairs(groups: readonly (readonly LabelRow[])[], options: Lab
   const key = keyOf(options.seed, 'labels');
   return groups.flatMap((responses, promptIndex) => {
     const random = new Random(key, promptIndex);
-    const weight = responses.map((row) =>
-      row.safety.reduce((sum, g, j) => sum + options.lambda[j] * g, row.reward),
+    const scale = options.scale ?? 1;
+    const weight = responses.map(
+      (row) => scale * row.safety.reduce((sum, g, j) => sum + options.lambda[j] * g, row.reward),
     );
     return pairings(responses.length, options.pairsPerPrompt, random).flatMap(([i, j]) => {
       const uniform = random.uniform();

@@ -4,13 +4,16 @@ import type { Scorer } from '../score/scorer.ts';
 import { SAMPLES, SCORES } from './artefacts.ts';
 import { limitsOf, need } from './config.ts';
 import { type Context, scorerName } from './context.ts';
+import { implicitScores, implicitSettings } from './implicit.ts';
 import { parseSampleRows, type ScoreRow } from './rows.ts';
 import { readArtefact, runStage } from './stage.ts';
 
-/** The run's scorers, with −1 as the sign of a cost. */
-export interface Scorers {
-  readonly reward: Scorer;
-  readonly safety: readonly { readonly scorer: Scorer; readonly sign: 1 | -1 }[];
+/** A response to score; its tokens where they are known. */
+export interface TextRow {
+  readonly prompt: string;
+  readonly response: string;
+  readonly prompt_ids?: readonly number[];
+  readonly response_ids?: readonly number[];
 }
 
 export interface Scored {
@@ -18,21 +21,34 @@ export interface Scored {
   readonly safety: readonly number[];
 }
 
-export async function loadScorers({ config, sources }: Context): Promise<Scorers> {
+/** Reward and safety of each row, in order. */
+export type ScoreRows = (rows: readonly TextRow[]) => Promise<Scored[]>;
+
+/** What scores a run's responses: its scorers, or for PeCAN its pre-aligned policies. */
+export async function loadScorers(context: Context): Promise<ScoreRows> {
+  const { config, sources } = context;
+  if (config.method === 'pecan') return implicitScores(context);
   const { reward, constraints } = need(config, 'reward');
-  return {
-    reward: await sources.scorer(reward).load(),
-    safety: await Promise.all(
-      constraints.map(async ({ scorer, cost }) => ({
-        scorer: await sources.scorer(scorer).load(),
-        sign: cost ? (-1 as const) : (1 as const),
-      })),
-    ),
+  const rewardScorer = await sources.scorer(reward).load();
+  const safetyScorers = await Promise.all(constraints.map(({ scorer }) => sources.scorer(scorer).load()));
+  return async (rows) => {
+    const rewards = await scoreWith(rewardScorer, rows);
+    const safety: Float64Array[] = [];
+    for (const [j, scorer] of safetyScorers.entries()) {
+      const sign = constraints[j].cost ? -1 : 1;
+      safety.push((await scoreWith(scorer, rows)).map((score) => sign * score));
+    }
+    return rows.map((_, index) => ({
+      reward: rewards[index],
+      safety: safety.map((scores) => scores[index]),
+    }));
   };
 }
 
 /** Hashes of the scorers, in order: what scores depend on besides the texts. */
-export async function scorerSettings({ config, sources }: Context): Promise<Record<string, unknown>> {
+export async function scorerSettings(context: Context): Promise<Record<string, unknown>> {
+  const { config, sources } = context;
+  if (config.method === 'pecan') return implicitSettings(context);
   const { reward, constraints } = need(config, 'reward');
   return {
     reward: await sources.scorer(reward).hash(),
@@ -42,23 +58,7 @@ export async function scorerSettings({ config, sources }: Context): Promise<Reco
   };
 }
 
-/** Scores of responses by every scorer. */
-export async function scoreRows(
-  scorers: Scorers,
-  rows: readonly { readonly prompt: string; readonly response: string }[],
-): Promise<Scored[]> {
-  const reward = await scoreWith(scorers.reward, rows);
-  const safety: Float64Array[] = [];
-  for (const { scorer, sign } of scorers.safety) {
-    safety.push((await scoreWith(scorer, rows)).map((score) => sign * score));
-  }
-  return rows.map((_, index) => ({ reward: reward[index], safety: safety.map((scores) => scores[index]) }));
-}
-
-async function scoreWith(
-  scorer: Scorer,
-  rows: readonly { readonly prompt: string; readonly response: string }[],
-): Promise<Float64Array> {
+async function scoreWith(scorer: Scorer, rows: readonly TextRow[]): Promise<Float64Array> {
   const scores = await scorer.score(rows);
   const bad = scores.findIndex((score) => !Number.isFinite(score));
   if (bad >= 0) {
@@ -72,7 +72,7 @@ async function scoreWith(
 /** Rows scored between two writes, so that a killed run repeats at most this many. */
 const BLOCK = 1024;
 
-/** MoCAN step 2: rewards and safety scores of the samples. Writes scores.jsonl. */
+/** Step 2: rewards and safety scores of the samples. Writes scores.jsonl. */
 export async function score(context: Context): Promise<void> {
   const { run, config, progress } = context;
   if (await run.isGiven('score', SCORES)) {
@@ -89,12 +89,12 @@ export async function score(context: Context): Promise<void> {
     partials: [`${SCORES}.partial`],
     note: `${samples.length} responses by ${1 + config.constraints.length} scorers`,
     work: async () => {
-      const scorers = await loadScorers(context);
+      const scoreRows = await loadScorers(context);
       const log = await BlockLog.open<ScoreRow>(run.folder, SCORES, BLOCK);
       progress.advance(log.rows.length, samples.length, 'responses');
       while (log.rows.length < samples.length) {
         const block = samples.slice(log.rows.length, log.rows.length + BLOCK);
-        const scored = await scoreRows(scorers, block);
+        const scored = await scoreRows(block);
         await log.append(
           block.map(({ prompt, response }, index) => ({ prompt, response, ...scored[index] })),
         );

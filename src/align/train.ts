@@ -10,6 +10,7 @@ import { DPO_DEFAULTS, type DpoConfig, totalSteps, trainDpo } from '../train/tra
 import { ADAPTER, ADAPTER_FILES, CHECKPOINT, METRICS, PAIRS, REFERENCE_LOGPS } from './artefacts.ts';
 import { need, type RunConfig } from './config.ts';
 import type { Context } from './context.ts';
+import { encodeResponse } from './encode.ts';
 import { groupByPrompt, type PairRow, parsePairRows } from './rows.ts';
 import { readArtefact, runStage } from './stage.ts';
 
@@ -48,7 +49,12 @@ export async function trainAdapter(context: Context, target: TrainTarget): Promi
   };
   const encoded = async () => {
     const policy = await source.load();
-    return { policy, pairs: rows.map((row) => encodePair(policy, row)) };
+    const all = rows.map((row) => encodePair(policy, row));
+    const pairs = all.filter((pair) => lengthOf(pair) <= policy.maxLength);
+    if (pairs.length < all.length) {
+      progress.say(`left out ${all.length - pairs.length} pairs longer than ${policy.maxLength} tokens`);
+    }
+    return { policy, pairs };
   };
   await runStage(context, {
     name: stage('reference log-probs'),
@@ -144,12 +150,15 @@ function encodePair({ tokenizer, eosIds }: Policy, row: PairRow): PreferencePair
   }
   const promptIds = prompt_ids ?? tokenizer.encode(row.prompt);
   const completion = (text: string) => {
-    const whole = tokenizer.encode(row.prompt + text);
-    const shared = promptIds.every((id, index) => whole[index] === id);
-    const ids = shared ? whole.slice(promptIds.length) : tokenizer.encode(text, false);
+    const ids = encodeResponse(tokenizer, row.prompt, promptIds, text);
     return eosIds.length > 0 ? [...ids, eosIds[0]] : ids;
   };
   return { promptIds, chosenIds: completion(row.chosen), rejectedIds: completion(row.rejected), label };
+}
+
+/** Tokens of a pair's longer sequence. */
+function lengthOf({ promptIds, chosenIds, rejectedIds }: PreferencePair): number {
+  return promptIds.length + Math.max(chosenIds.length, rejectedIds.length);
 }
 
 /** Rows of the metrics up to the checkpoint's step: later ones will be made again. */

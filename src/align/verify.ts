@@ -6,6 +6,7 @@ import type { Context } from './context.ts';
 import { solveDual } from './dual.ts';
 import { evaluate } from './evaluate.ts';
 import { label } from './label.ts';
+import { prealign } from './prealign.ts';
 import { score } from './score.ts';
 import { train } from './train.ts';
 
@@ -38,6 +39,7 @@ export interface Verification {
 /** Each command's stages and its work. The report is left out: it names the host that it was made on. */
 const STEPS: readonly { stages: readonly string[]; work: (context: Context) => Promise<unknown> }[] = [
   { stages: ['collect'], work: collect },
+  { stages: ['pre-align helpful: train'], work: prealign },
   { stages: ['score'], work: score },
   { stages: ['dual'], work: solveDual },
   { stages: ['label'], work: label },

@@ -2,7 +2,15 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { RunOptions } from '../align/config.ts';
 
 /** Groups of options; a command takes those that its stage reads. */
-export type OptionGroup = 'policy' | 'prompts' | 'sampling' | 'scorers' | 'limits' | 'labels' | 'training';
+export type OptionGroup =
+  | 'preferences'
+  | 'policy'
+  | 'prompts'
+  | 'sampling'
+  | 'scorers'
+  | 'limits'
+  | 'labels'
+  | 'training';
 
 function number(text: string): number {
   const value = Number(text);
@@ -54,6 +62,12 @@ function store(options: RunOptions, name: string, value: unknown): void {
       ...(options.constraints ?? []),
       { scorer: value as string, cost: name === 'cost' },
     ];
+  } else if (name === 'safe') {
+    options.method = 'pecan';
+    options.constraints = [...(options.constraints ?? []), { scorer: value as string, cost: false }];
+  } else if (name === 'helpful') {
+    options.method = 'pecan';
+    options.reward = value as string;
   } else if (name === 'margin' || name === 'threshold') {
     options.limits = [...(options.limits ?? []), { kind: name, value: value as number }];
   } else {
@@ -94,6 +108,21 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
     ['--cost <scorer>', 'a scorer of harm: safety is its negative; repeatable'],
     ['--safety <scorer>', 'a scorer of safety, higher is safer; repeatable'],
   ],
+  preferences: [
+    [
+      '--helpful <file>',
+      'PeCAN, in place of --reward: preferences by helpfulness, rows {prompt, chosen, rejected}, or with better_response_id',
+    ],
+    [
+      '--safe <file>',
+      'PeCAN, in place of --cost and --safety: preferences by safety, or rows with safer_response_id; repeatable',
+    ],
+    [
+      '--beta-pre <b>',
+      'weight of the KL divergence when policies learn these preferences (that of --beta)',
+      number,
+    ],
+  ],
   limits: [
     ['--beta <b>', 'weight of the KL divergence from the policy, in the dual and in DPO', number],
     [
@@ -108,6 +137,10 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
     [
       '--labels <kind>',
       'soft: keep the probability of the preference; drawn: draw it once, as in the paper (soft)',
+    ],
+    [
+      '--pecan-labels <kind>',
+      'scaled: label by β_pre·(s_r + λᵀs_g); unscaled: without β_pre, as the authors’ code (scaled)',
     ],
   ],
   training: [

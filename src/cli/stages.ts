@@ -7,6 +7,8 @@ import { type RunDual, solveDual } from '../align/dual.ts';
 import { evaluate } from '../align/evaluate.ts';
 import { label } from '../align/label.ts';
 import { mocan } from '../align/mocan.ts';
+import { pecan } from '../align/pecan.ts';
+import { prealign } from '../align/prealign.ts';
 import { report } from '../align/report.ts';
 import { score } from '../align/score.ts';
 import { train } from '../align/train.ts';
@@ -33,6 +35,7 @@ const ALL: readonly OptionGroup[] = [
   'policy',
   'prompts',
   'scorers',
+  'preferences',
   'limits',
   'sampling',
   'labels',
@@ -46,7 +49,8 @@ const STAGES: readonly StageCommand[] = [
       'The whole run: collect, score, dual, label, train, evaluate, report. Killed, the same command goes on where it stopped.',
     groups: ALL,
     async run(context) {
-      const { dual, report: data } = await mocan(context);
+      const align = context.config.method === 'pecan' ? pecan : mocan;
+      const { dual, report: data } = await align(context);
       if (!data) return infeasible(dual);
       const { folder } = context.run;
       return {
@@ -61,7 +65,18 @@ const STAGES: readonly StageCommand[] = [
     ['policy', 'prompts', 'sampling'],
     collect,
   ),
-  stage('score', 'Score the samples: scores.jsonl', ['scorers'], score),
+  stage(
+    'prealign',
+    'PeCAN: train a policy on each set of preferences: prealigned/',
+    ['policy', 'preferences', 'limits', 'training'],
+    prealign,
+  ),
+  stage(
+    'score',
+    'Score the samples, by scorers or by pre-aligned policies: scores.jsonl',
+    ['scorers', 'preferences'],
+    score,
+  ),
   stage('label', 'Make preference pairs by r + λ*ᵀg: pairs.jsonl', ['labels', 'prompts'], label),
   stage(
     'train',

@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Source, Sources } from '../align/context.ts';
 import { sha256 } from '../data/hash.ts';
+import { type Judgement, type Preference, parsePreferences } from '../data/preferences.ts';
 import { parsePrompts } from '../data/prompts.ts';
 import type { DeviceInfo, Engine } from '../engine/engine.ts';
 import { messageOf, UserError } from '../errors.ts';
@@ -48,6 +49,12 @@ export class DiskSources implements Sources {
     return parsePrompts(new TextDecoder().decode(await readBytes(path)), basename(path));
   }
 
+  async preferences(path: string, judgement: Judgement): Promise<readonly Preference[]> {
+    const bytes = await readBytes(path);
+    const text = new TextDecoder().decode(path.endsWith('.gz') ? await gunzip(bytes) : bytes);
+    return parsePreferences(text, basename(path), judgement);
+  }
+
   async engine(): Promise<string> {
     return this.#device === 'auto' ? (await this.#open()).info.engine : this.#device;
   }
@@ -74,6 +81,13 @@ export class DiskSources implements Sources {
     this.#engine ??= openEngine(this.#device, this.#threads);
     return this.#engine;
   }
+}
+
+async function gunzip(bytes: Uint8Array): Promise<Uint8Array> {
+  const stream = new Blob([bytes as Uint8Array<ArrayBuffer>])
+    .stream()
+    .pipeThrough(new DecompressionStream('gzip'));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 async function readBytes(path: string): Promise<Uint8Array> {

@@ -2,6 +2,7 @@
 
 import { subfolder } from '../../src/data/folder.ts';
 import { sha256 } from '../../src/data/hash.ts';
+import { parsePreferences } from '../../src/data/preferences.ts';
 import { parsePrompts } from '../../src/data/prompts.ts';
 import { openEngine } from '../../src/host/device.ts';
 import { type Context, mocan, OnnxScorer, parseConfig, Run, silent } from '../../src/index.ts';
@@ -25,6 +26,8 @@ async function main(): Promise<Record<string, string>> {
       policy.adapter = await loadAdapter(engine, policy.config, inRun);
     },
     prompts: async (path) => parsePrompts(await (await fetch(path)).text(), path),
+    preferences: async (path, judgement) =>
+      parsePreferences(await (await fetch(path)).text(), path, judgement),
     engine: async () => 'cpu',
     device: () => engine.info,
   };

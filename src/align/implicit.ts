@@ -1,0 +1,59 @@
+/** Scores by pre-aligned policies: how much likelier each makes a response than the reference does. */
+import { subfolder } from '../data/folder.ts';
+import { sequenceLogps } from '../model/logps.ts';
+import type { Adapter } from '../model/lora.ts';
+import { loadAdapter } from '../model/peft.ts';
+import type { Policy } from '../model/policy.ts';
+import { ADAPTER } from './artefacts.ts';
+import { need } from './config.ts';
+import type { Context } from './context.ts';
+import { encodeResponse } from './encode.ts';
+import { adapterWeights, betaPre, prealignedSets } from './prealign.ts';
+import type { ScoreRows, TextRow } from './score.ts';
+
+/** What the scores depend on besides the texts. */
+export async function implicitSettings({ config, run, sources }: Context): Promise<Record<string, unknown>> {
+  const { policy } = need(config, 'policy');
+  return {
+    policy: await sources.policy(policy).hash(),
+    device: await sources.engine(),
+    beta_pre: betaPre(config),
+    prealigned: await Promise.all(prealignedSets(config).map((set) => run.hash(adapterWeights(set)))),
+  };
+}
+
+/**
+ * PeCAN step 2: reward β_pre·log π_r/π_ref and safety β_pre·log π_gj/π_ref of each response, log-probabilities summed over
+ * its tokens. The mean of −safety_j/β_pre over reference samples estimates KL(π_ref‖π_gj), so that a margin over the
+ * reference mean is PeCAN's threshold b_j.
+ */
+export async function implicitScores({ config, run, sources }: Context): Promise<ScoreRows> {
+  const policy = await sources.policy(need(config, 'policy').policy).load();
+  const beta = betaPre(config);
+  const adapters: Adapter[] = [];
+  for (const { folder } of prealignedSets(config)) {
+    adapters.push(
+      await loadAdapter(policy.engine, policy.config, subfolder(run.folder, `${folder}/${ADAPTER}`)),
+    );
+  }
+  return async (rows) => {
+    const completions = rows.map((row) => completionOf(policy, row));
+    const current = policy.adapter;
+    const reference = await sequenceLogps(policy, completions, { adapter: false });
+    const scores: Float64Array[] = [];
+    for (const adapter of adapters) {
+      policy.adapter = adapter;
+      const logps = await sequenceLogps(policy, completions);
+      scores.push(Float64Array.from(logps, (logp, index) => beta * (logp - reference[index])));
+    }
+    policy.adapter = current;
+    const [reward, ...safety] = scores;
+    return rows.map((_, index) => ({ reward: reward[index], safety: safety.map((column) => column[index]) }));
+  };
+}
+
+function completionOf({ tokenizer }: Policy, { prompt, response, prompt_ids, response_ids }: TextRow) {
+  if (prompt_ids && response_ids) return { promptIds: prompt_ids, completionIds: response_ids };
+  const promptIds = tokenizer.encode(prompt);
+  return { promptIds, completionIds: encodeResponse(tokenizer, prompt, promptIds, response) };
+}
