@@ -30,12 +30,19 @@ const certificate = v.pipe(
   v.description('Every policy has Σ_j direction_j·(E[g_j] − thresholds_j) ≤ value < 0.'),
 );
 
+const achieved = (description: string) =>
+  v.pipe(
+    v.strictObject({ reward: interval, safety: v.array(interval), kl: interval }),
+    v.description(description),
+  );
+
 const bootstrap = v.strictObject({
   replicates: v.number(),
   level: v.number(),
   seed: v.number(),
   lambda: v.array(interval),
   dual: interval,
+  optimum: achieved('Of each resample, solved again.'),
   expected: v.strictObject({ reward: interval, safety: v.array(interval) }),
   kl: interval,
   infeasible: v.number(),
@@ -59,6 +66,16 @@ const solved = v.strictObject({
   lambdaIntervals: v.pipe(
     v.array(interval),
     v.description('95 % interval of each λ over the draw of prompts; null is unbounded.'),
+  ),
+  intervals: v.pipe(
+    v.strictObject({
+      optimum: v.pipe(
+        v.strictObject({ dual: interval, reward: interval, safety: v.array(interval), kl: interval }),
+        v.description('Of what the optimum over all prompts of the kind achieves.'),
+      ),
+      policy: achieved('Of what the policy with this λ achieves on all prompts of the kind.'),
+    }),
+    v.description('95 % intervals over the draw of prompts; null is unbounded.'),
   ),
   curvature: v.strictObject({ smoothness: v.number(), largest: v.number(), smallest: v.number() }),
   iterations: v.number(),

@@ -5,10 +5,13 @@ import { lanes } from './evaluate';
 import { BLOCK, Scores } from './scores';
 import { compact, CUTOFF, exponentiate, kept, plane, reduce, safety, Scratch, top, total } from './softmax';
 
-/** f64 a row takes in `describeRows`: E_p[r], KL from the reference (uniform, or the weights), 1/Σp², then E_p[g_j]. */
+/**
+ * f64 a row takes in `describeRows`: E_p[r], KL from the reference (uniform, or the weights), 1/Σp², then E_p[g_j], then
+ * Cov_p[r, g_j].
+ */
 // @ts-ignore: decorator
 @inline export function descriptionWidth(constraints: i32): i32 {
-  return 3 + constraints;
+  return 3 + 2 * constraints;
 }
 
 /** Writes f64[endRow - firstRow][descriptionWidth] to `out`. */
@@ -65,6 +68,16 @@ export function describeRow(scores: Scores, scratch: Scratch, beta: f64, row: i3
       sum = f64x2.add(sum, f64x2.mul(v128.load(weight + i), v128.load(g + i)));
     }
     set(out, 3 + j, get(scores.middle, j * scores.prompts + row) + lanes(sum) * inverse);
+  }
+  const mean = f64x2.splat(lanes(rewards) * inverse);
+  for (let j = 0; j < scores.constraints; j++) {
+    const g = safety + (<usize>j) * plane;
+    let sum = f64x2.splat(0.0);
+    for (let i: usize = 0; i < size; i += 16) {
+      const off = f64x2.sub(f64x2.pmax(v128.load(reward + i), leastReward), mean);
+      sum = f64x2.add(sum, f64x2.mul(f64x2.mul(v128.load(weight + i), off), v128.load(g + i)));
+    }
+    set(out, 3 + scores.constraints + j, lanes(sum) * inverse);
   }
 }
 

@@ -1,5 +1,5 @@
-import type { Bootstrap, Interval } from '../dual/bootstrap.ts';
-import type { DualSolution, Solved } from '../dual/solution.ts';
+import type { Bootstrap } from '../dual/bootstrap.ts';
+import type { DualSolution, Interval, Solved } from '../dual/solution.ts';
 
 export function shown(value: number): string {
   if (!Number.isFinite(value)) return value > 0 ? '∞' : '−∞';
@@ -55,11 +55,21 @@ function predictions(solution: Solved): string {
       `${shown(lambdaIntervals[j][0])} … ${shown(lambdaIntervals[j][1])}`,
     ]),
   ]);
+  const { optimum, policy } = solution.intervals;
   const rest = table([
-    ['dual value', shown(solution.dual)],
-    ['KL from the reference', shown(solution.kl)],
-    ['effective sample size, median', shown(ess.median)],
-    ['passes over the scores', String(solution.iterations)],
+    ['', 'here', 'on all prompts of the kind (95 %)'],
+    ['reward of this policy', shown(expected.reward), span(policy.reward)],
+    ...expected.safety.map((value, j) => [
+      `safety ${j + 1} of this policy`,
+      shown(value),
+      span(policy.safety[j]),
+    ]),
+    ['KL of this policy', shown(solution.kl), span(policy.kl)],
+    ['reward of the optimum', shown(expected.reward), span(optimum.reward)],
+    ['KL of the optimum', shown(solution.kl), span(optimum.kl)],
+    ['dual value', shown(solution.dual), span(optimum.dual)],
+    ['effective sample size, median', shown(ess.median), ''],
+    ['passes over the scores', String(solution.iterations), ''],
   ]);
   return `${scores}\n\n${rest}`;
 }
@@ -88,6 +98,8 @@ export function bootstrapText({ replicates, level, infeasible, ...intervals }: B
   const rows = table([
     ...intervals.lambda.map((interval, j) => [`λ* ${j + 1}`, span(interval)]),
     ['dual value', span(intervals.dual)],
+    ['reward of the optimum', span(intervals.optimum.reward)],
+    ['KL of the optimum', span(intervals.optimum.kl)],
     ['reward of the policy found', span(intervals.expected.reward)],
     ...intervals.expected.safety.map((interval, j) => [
       `safety ${j + 1} of the policy found`,

@@ -3,12 +3,11 @@ import { type Key, keyOf } from '../random.ts';
 import { type Kernels, loadWasm } from '../wasm.ts';
 import { invert } from './linear.ts';
 import { checkProblem, type DualProblem } from './problem.ts';
-import { Resample } from './resample.ts';
+import { Resample, type Solution } from './resample.ts';
+import type { Interval } from './solution.ts';
 import { optimise } from './solve.ts';
 import { quantile } from './sums.ts';
 import { COLUMN, type Outcome, type Workspace, withWorkspace } from './workspace.ts';
-
-export type Interval = readonly [number, number];
 
 export interface BootstrapOptions {
   /** 1000 if left out. */
@@ -19,6 +18,13 @@ export interface BootstrapOptions {
   readonly seed?: number;
 }
 
+/** Mean reward, safety scores and KL of a policy. */
+interface Achieved<T> {
+  readonly reward: T;
+  readonly safety: readonly T[];
+  readonly kl: T;
+}
+
 /** Percentile intervals over draws of the prompts; the responses to each prompt are kept. */
 export interface Bootstrap {
   readonly replicates: number;
@@ -27,6 +33,8 @@ export interface Bootstrap {
   /** Of λ* and the optimal value, solved again for each replicate. Infinite where replicates were infeasible. */
   readonly lambda: readonly Interval[];
   readonly dual: Interval;
+  /** Of what the optimum of each replicate achieves, over the replicates within reach. */
+  readonly optimum: Achieved<Interval>;
   /** Of what the policy of the λ* found achieves. */
   readonly expected: { readonly reward: Interval; readonly safety: readonly Interval[] };
   readonly kl: Interval;
@@ -89,14 +97,20 @@ export function bootstrapWith(
       const tail = (1 - level) / 2;
       return [quantile(sorted, tail), quantile(sorted, 1 - tail)];
     };
+    const within = (values: Float64Array) => interval(values.filter((value) => !Number.isNaN(value)));
     return {
       replicates,
       level,
       seed,
       lambda: draws.lambda.map(interval),
       dual: interval(draws.dual),
-      expected: { reward: interval(draws.reward), safety: draws.safety.map(interval) },
-      kl: interval(draws.kl),
+      optimum: {
+        reward: within(draws.optimum.reward),
+        safety: draws.optimum.safety.map(within),
+        kl: within(draws.optimum.kl),
+      },
+      expected: { reward: interval(draws.policy.reward), safety: draws.policy.safety.map(interval) },
+      kl: interval(draws.policy.kl),
       infeasible: draws.infeasible,
     };
   });
@@ -120,9 +134,10 @@ function focusOnReplicates(
 interface Draws {
   readonly lambda: readonly Float64Array[];
   readonly dual: Float64Array;
-  readonly reward: Float64Array;
-  readonly safety: readonly Float64Array[];
-  readonly kl: Float64Array;
+  /** Of each replicate's optimum; NaN where it has none. */
+  readonly optimum: Achieved<Float64Array>;
+  /** Of the policy found on all prompts. */
+  readonly policy: Achieved<Float64Array>;
   infeasible: number;
 }
 
@@ -140,9 +155,8 @@ function drawReplicates(
   const draws: Draws = {
     lambda: columns(),
     dual: column(),
-    reward: column(),
-    safety: columns(),
-    kl: column(),
+    optimum: { reward: column(), safety: columns(), kl: column() },
+    policy: { reward: column(), safety: columns(), kl: column() },
     infeasible: 0,
   };
   const { safety: reference } = workspace.statistics;
@@ -155,9 +169,7 @@ function drawReplicates(
     const asked = thresholds.map((threshold, j) =>
       relative?.[j] ? threshold + moved[j] - reference[j] : threshold,
     );
-    draws.reward[b] = means[COLUMN.reward];
-    draws.kl[b] = means[COLUMN.kl];
-    for (const [j, values] of draws.safety.entries()) values[b] = means[COLUMN.safety + j];
+    record(draws.policy, b, means);
     const solved = exact
       ? resample.search(beta, asked, lambda)
       : newtonStep(beta, asked, lambda, means, hessian);
@@ -165,8 +177,16 @@ function drawReplicates(
     for (const [j, values] of draws.lambda.entries())
       values[b] = solved?.lambda[j] ?? Number.POSITIVE_INFINITY;
     draws.dual[b] = solved?.value ?? Number.NEGATIVE_INFINITY;
+    record(draws.optimum, b, solved?.columns);
   }
   return draws;
+}
+
+/** Takes what replicate b achieves from the means of its columns. */
+function record({ reward, safety, kl }: Achieved<Float64Array>, b: number, means?: ArrayLike<number>): void {
+  reward[b] = means?.[COLUMN.reward] ?? Number.NaN;
+  kl[b] = means?.[COLUMN.kl] ?? Number.NaN;
+  for (const [j, values] of safety.entries()) values[b] = means?.[COLUMN.safety + j] ?? Number.NaN;
 }
 
 /** The minimum of the quadratic model at λ, over the prices that are not 0. */
@@ -176,7 +196,7 @@ function newtonStep(
   lambda: readonly number[],
   means: Float64Array,
   hessian: Outcome['hessian'],
-): { lambda: number[]; value: number } | undefined {
+): Solution | undefined {
   const slopes = thresholds.map((threshold, j) => means[COLUMN.safety + j] - threshold);
   const active = lambda.flatMap((price, j) => (price > 0 ? [j] : []));
   const inverse = invert(active.map((i) => active.map((j) => hessian[i][j])));
@@ -188,12 +208,16 @@ function newtonStep(
   }
   const value = means[COLUMN.reward] - beta * means[COLUMN.kl];
   const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, j) => sum + x * b[j], 0);
-  const curvature = dot(
-    step,
-    hessian.map((row) => dot(row, step)),
-  );
+  const moved = hessian.map((row) => dot(row, step));
+  const curvature = dot(step, moved);
+  const rewarded = step.reduce((sum, d, j) => sum + (d * means[COLUMN.safety + lambda.length + j]) / beta, 0);
+  const columns = means.slice();
+  columns[COLUMN.reward] += rewarded;
+  columns[COLUMN.kl] += (rewarded + dot(lambda, moved)) / beta;
+  for (const [j, change] of moved.entries()) columns[COLUMN.safety + j] += change;
   return {
     lambda: lambda.map((price, j) => price + step[j]),
     value: value + dot(lambda, slopes) + dot(slopes, step) + curvature / 2,
+    columns,
   };
 }

@@ -1,12 +1,9 @@
-import { eigenvalues, invert, multiply } from './linear.ts';
+import { eigenvalues } from './linear.ts';
 import type { DualProblem } from './problem.ts';
 import type { Curvature, EffectiveSampleSize } from './solution.ts';
 import { pairwiseSum, quantile } from './sums.ts';
 import type { Statistics } from './table.ts';
 import { COLUMN, type Workspace } from './workspace.ts';
-
-/** 0.975-quantile of the standard normal distribution. */
-const Z_95 = 1.959963984540054;
 
 export function effectiveSampleSize(ess: Float64Array): EffectiveSampleSize {
   const sorted = ess.slice().sort();
@@ -29,33 +26,6 @@ export function curvatureOf(
     largest: values[values.length - 1],
     smallest: values[0],
   };
-}
-
-/**
- * 95 % intervals of λ* over the draw of prompts, the responses given, by the delta method: λ* minimises a mean over
- * prompts, so its covariance is H⁻¹·S·H⁻¹/N on the constraints with λ > 0, S the covariance of the rows' gradients
- * (van der Vaart, Asymptotic Statistics, 1998, theorem 5.21).
- */
-export function lambdaIntervals(
-  lambda: readonly number[],
-  hessian: readonly (readonly number[])[],
-  rowSafety: readonly Float64Array[],
-): [number, number][] {
-  const prompts = rowSafety[0].length;
-  const active = lambda.flatMap((value, j) => (value > 0 ? [j] : []));
-  const inverse = active.length > 0 ? invert(active.map((i) => active.map((j) => hessian[i][j]))) : undefined;
-  if (prompts < 2 || (active.length > 0 && !inverse)) {
-    return lambda.map((value) => (value > 0 ? [0, Number.POSITIVE_INFINITY] : [0, 0]));
-  }
-  const variance = inverse
-    ? multiply(multiply(inverse, covarianceOf(active.map((j) => rowSafety[j]))), inverse)
-    : [];
-  return lambda.map((value, j) => {
-    const index = active.indexOf(j);
-    if (index < 0) return [0, 0];
-    const half = Z_95 * Math.sqrt(Math.max(0, variance[index][index]) / prompts);
-    return [Math.max(0, value - half), value + half];
-  });
 }
 
 /** Sample covariance of columns of equal length. */

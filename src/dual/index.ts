@@ -6,7 +6,6 @@ export {
   type BootstrapOptions,
   bootstrapDual,
   bootstrapWith,
-  type Interval,
 } from './bootstrap.ts';
 export { type Budget, largestThreshold, largestThresholdWith } from './budget.ts';
 export {
@@ -22,6 +21,14 @@ export { type CurveOptions, type SafetyCurve, safetyCurve, safetyCurveWith } fro
 export { type Plan, type PlanOptions, type PlanRow, planDual, planWith } from './plan.ts';
 export type { DualProblem, Limit, ScoreSource, ScoreTable } from './problem.ts';
 export { type SafeThresholds, safeThresholds, safeThresholdsWith } from './safe.ts';
-export type { Curvature, DualSolution, EffectiveSampleSize, Infeasible, Solved } from './solution.ts';
+export type {
+  Curvature,
+  DualSolution,
+  EffectiveSampleSize,
+  Infeasible,
+  Interval,
+  Intervals,
+  Solved,
+} from './solution.ts';
 export { solveDual, solveWith, thresholdsOf } from './solve.ts';
 export type { Evaluation } from './workspace.ts';

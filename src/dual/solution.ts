@@ -32,6 +32,25 @@ export interface Curvature {
   readonly smallest: number;
 }
 
+export type Interval = readonly [number, number];
+
+/** 95 % intervals over the draw of prompts; infinite (null in JSON) where the data do not bound them. */
+export interface Intervals {
+  /** Of what the optimum over all prompts of the kind achieves: λ* is that of all prompts, not the one found. */
+  readonly optimum: {
+    readonly dual: Interval;
+    readonly reward: Interval;
+    readonly safety: readonly Interval[];
+    readonly kl: Interval;
+  };
+  /** Of what the policy with the λ found achieves on all prompts of the kind. */
+  readonly policy: {
+    readonly reward: Interval;
+    readonly safety: readonly Interval[];
+    readonly kl: Interval;
+  };
+}
+
 export interface Solved extends Verdict {
   /** nearly-infeasible: λ* is so large, or infinite, that the reward no longer counts; the policy shown is the limit. */
   readonly status: 'optimal' | 'nearly-infeasible';
@@ -49,7 +68,8 @@ export interface Solved extends Verdict {
   /** 1/Σp² per prompt: how many of its responses the optimal policy really uses. */
   readonly ess: EffectiveSampleSize;
   /** 95 % interval of each λ over the draw of prompts; Infinity (null in JSON) where the data do not bound it. */
-  readonly lambdaIntervals: readonly (readonly [number, number])[];
+  readonly lambdaIntervals: readonly Interval[];
+  readonly intervals: Intervals;
   readonly curvature: Curvature;
   /** Passes over the scores. */
   readonly iterations: number;

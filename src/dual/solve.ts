@@ -1,6 +1,7 @@
 import { UserError } from '../errors.ts';
 import { type Kernels, loadWasm } from '../wasm.ts';
-import { curvatureOf, effectiveSampleSize, gradientRows, lambdaIntervals } from './diagnostics.ts';
+import { curvatureOf, effectiveSampleSize, gradientRows } from './diagnostics.ts';
+import { intervalsOf, lambdaIntervals } from './intervals.ts';
 import {
   checkProblem,
   checkTable,
@@ -126,16 +127,20 @@ export function solveIn(kernels: Kernels, workspace: Workspace, problem: DualPro
         'the policies apart; raise beta, or clip the scores',
     );
   }
-  const solution: Omit<Solved, 'warnings'> = {
-    status: optimum.status,
+  const found = {
     lambda,
     dual: value,
     gradient,
     hessian,
     expected: { reward: prediction.reward, safety: prediction.safety },
     kl: prediction.kl,
+  };
+  const solution: Omit<Solved, 'warnings'> = {
+    status: optimum.status,
+    ...found,
     ess: effectiveSampleSize(workspace.column(COLUMN.ess)),
     lambdaIntervals: lambdaIntervals(lambda, hessian, gradientRows(workspace, problem)),
+    intervals: intervalsOf(workspace, problem, found),
     curvature: curvatureOf(statistics, beta, hessian),
     iterations: optimum.evaluations,
     ...verdict,

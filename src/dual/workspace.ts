@@ -23,8 +23,11 @@ export interface Prediction {
   readonly kl: number;
 }
 
-/** Columns of a described row: E_p[r], KL, 1/Σp², then E_p[g_j] for each j. */
+/** Columns of a described row: E_p[r], KL, 1/Σp², then E_p[g_j] for each j, then Cov_p[r, g_j] for each j. */
 export const COLUMN = { reward: 0, kl: 1, ess: 2, safety: 3 } as const;
+
+/** Number of columns of a described row. */
+export const columnsOf = (constraints: number): number => COLUMN.safety + 2 * constraints;
 
 export interface Evaluation {
   readonly value: number;
@@ -86,7 +89,7 @@ export class Workspace {
     this.#newton = table.granted(wasm.createNewton(constraints));
     this.#partial = table.granted(wasm.allocate(8 * width * table.blocks));
     this.#radius = table.granted(wasm.allocate(8 * constraints));
-    this.rows = table.granted(wasm.allocate(8 * (COLUMN.safety + constraints) * prompts));
+    this.rows = table.granted(wasm.allocate(8 * columnsOf(constraints) * prompts));
     this.#start = wasm.mark();
     this.#end = this.#start;
   }
@@ -255,6 +258,7 @@ export class Workspace {
   /**
    * Minimises the dual of a resample from `start`: times[n] says how often prompt n is in it, `middle` are its mean
    * middles. Undefined where it has no minimum within bounds. The value lacks the mean of the resample's row maxima.
+   * The rows of the resample are described at its λ into `out`, which is like `rows`.
    */
   searchTimes(
     beta: number,
@@ -262,12 +266,18 @@ export class Workspace {
     start: readonly number[],
     middle: readonly number[],
     times: number,
+    out: number,
   ): { lambda: number[]; value: number } | undefined {
     const wasm = this.#wasm;
     const solve = (scores: number) => {
       this.#aim(beta, thresholds, start, middle);
-      const status = wasm.solve(this.#newton, scores, this.#scratch, this.#partial, 0, times);
-      return SEARCH_STATUS[status] === 'converged' ? Array.from(this.#lambda()) : undefined;
+      const status = wasm.solve(this.#newton, scores, this.#scratch, this.#partial, out, times);
+      if (SEARCH_STATUS[status] !== 'converged') return undefined;
+      const lambda = Array.from(this.#lambda());
+      if (!wasm.isDescribed(this.#newton)) {
+        wasm.describeRows(scores, this.#scratch, wasm.lambdaOf(this.#newton), beta, 0, this.prompts, out);
+      }
+      return lambda;
     };
     const pruned = this.#prunedFor(beta);
     let lambda = pruned && solve(pruned.scores);
@@ -335,7 +345,7 @@ export class Workspace {
 
   #prediction(N: number): Prediction {
     const m = this.constraints;
-    const width = COLUMN.safety + m;
+    const width = columnsOf(m);
     const rows = this.#floats(this.rows, width * N);
     const mean = (column: number) => pairwiseSum(rows, N, column, width) / N;
     return {
@@ -347,7 +357,7 @@ export class Workspace {
 
   /** A column of the last description, for each of `rows` prompts in order; until the next one overwrites it. */
   column(column: number, rows: number = this.prompts): Float64Array {
-    const width = COLUMN.safety + this.constraints;
+    const width = columnsOf(this.constraints);
     const values = this.#floats(this.rows, width * rows);
     const out = new Float64Array(rows);
     for (let n = 0; n < rows; n++) out[n] = values[n * width + column];
@@ -357,7 +367,7 @@ export class Workspace {
   /** Median effective sample size and mean KL of the policy at λ over about `rows` evenly spaced prompts. */
   sampleSize(beta: number, lambda: readonly number[], rows: number): { median: number; kl: number } {
     const wasm = this.#wasm;
-    const width = COLUMN.safety + this.constraints;
+    const width = columnsOf(this.constraints);
     const step = Math.max(1, Math.floor(this.prompts / rows));
     const ess: number[] = [];
     const kl: number[] = [];
