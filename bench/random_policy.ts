@@ -36,7 +36,7 @@ const ONE_WORD = {
 
 /** A policy of that shape with random weights, to be given token ids: its tokenizer knows one word. */
 export async function randomPolicy(engine: Engine, layers: number): Promise<Policy> {
-  const config: LlamaConfig = { ...parseLlamaConfig(SMOLLM2, 'SmolLM2'), layers };
+  const config: LlamaConfig = parseLlamaConfig({ ...SMOLLM2, num_hidden_layers: layers }, 'SmolLM2');
   const random = new Random([5, 6]);
   const values = Float32Array.from({ length: 65_521 }, () => 0.08 * (random.uniform() - 0.5));
   const draw = (...shape: number[]) => {
@@ -50,6 +50,7 @@ export async function randomPolicy(engine: Engine, layers: number): Promise<Poli
   const blocks = Array.from({ length: layers }, () => ({
     inputNorm: ones(),
     postAttentionNorm: ones(),
+    biases: {},
     linears: Object.fromEntries(
       LINEAR_NAMES.map((name) => [name, draw(...linearShape(config, name))]),
     ) as Record<LinearName, ReturnType<typeof draw>>,

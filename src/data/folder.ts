@@ -6,6 +6,10 @@ export interface Folder {
   /** The whole file; throws a UserError that names the file when it is missing. */
   read(path: string): Promise<Uint8Array>;
   readText(path: string): Promise<string>;
+  /** Bytes of the file; throws as `read` does. */
+  size(path: string): Promise<number>;
+  /** Bytes [begin, end) of the file; throws a UserError when it has fewer. */
+  readRange(path: string, begin: number, end: number): Promise<Uint8Array>;
 }
 
 export interface WritableFolder extends Folder {
@@ -24,6 +28,8 @@ export function subfolder(folder: WritableFolder, path: string): WritableFolder 
     exists: (file) => folder.exists(below(file)),
     read: (file) => folder.read(below(file)),
     readText: (file) => folder.readText(below(file)),
+    size: (file) => folder.size(below(file)),
+    readRange: (file, begin, end) => folder.readRange(below(file), begin, end),
     write: (file, content) => folder.write(below(file), content),
     append: (file, content) => folder.append(below(file), content),
     remove: (file) => folder.remove(below(file)),

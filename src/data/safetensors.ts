@@ -2,25 +2,15 @@
  * The safetensors format (https://github.com/huggingface/safetensors): eight bytes with the header's length, a JSON
  * header of names, dtypes, shapes and offsets, then the tensors' bytes without gaps, little-endian and row-major.
  */
-import { messageOf, UserError } from '../errors.ts';
+import {
+  DTYPE_BYTES,
+  headerEnd,
+  LENGTH_BYTES,
+  parseHeader,
+  type SafeTensorDtype,
+} from './safetensors_header.ts';
 
-const DTYPE_BYTES = {
-  F64: 8,
-  I64: 8,
-  U64: 8,
-  F32: 4,
-  I32: 4,
-  U32: 4,
-  F16: 2,
-  BF16: 2,
-  I16: 2,
-  U16: 2,
-  I8: 1,
-  U8: 1,
-  BOOL: 1,
-} as const;
-
-export type SafeTensorDtype = keyof typeof DTYPE_BYTES;
+export type { SafeTensorDtype } from './safetensors_header.ts';
 
 /** One tensor of a file: its bytes stay where they were read, and are converted when asked for. */
 export interface SafeTensor {
@@ -44,72 +34,25 @@ export interface TensorData {
   readonly data: Float64Array | Float32Array | Int32Array | Uint32Array | Uint8Array;
 }
 
-/** No real header comes near this; the limit of the reference implementation. */
-const MAX_HEADER_BYTES = 100_000_000;
-
 /** Reads a file's content; `name` stands in errors. Throws a UserError unless the file is whole and consistent. */
 export function parseSafetensors(bytes: Uint8Array, name: string): SafeTensorsFile {
-  const fail = (what: string): never => {
-    throw new UserError(
-      `${name}: not a valid safetensors file (${what}); it may be cut short, load it again`,
-    );
-  };
-  if (bytes.length < 8) fail(`${bytes.length} bytes, fewer than the 8 of the header's length`);
-  const lengthField = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
-  if (lengthField > BigInt(Math.min(MAX_HEADER_BYTES, bytes.length - 8))) {
-    fail(`the header should take ${lengthField} bytes, the file has ${bytes.length}`);
-  }
-  const dataStart = 8 + Number(lengthField);
-  let header: unknown;
-  try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(8, dataStart)));
-  } catch (error) {
-    fail(`the header is not JSON: ${messageOf(error)}`);
-  }
-  if (!isRecord(header)) return fail('the header is not a JSON object');
-
-  const data = bytes.subarray(dataStart);
-  const metadata: Record<string, string> = {};
-  const ranges: { key: string; begin: number; end: number }[] = [];
+  const dataStart = headerEnd(bytes, bytes.length, name);
+  const json = bytes.subarray(LENGTH_BYTES, dataStart);
+  const { entries, metadata } = parseHeader(json, dataStart, bytes.length, name);
   const tensors = new Map<string, SafeTensor>();
-  for (const [key, entry] of Object.entries(header)) {
-    if (key === '__metadata__') {
-      if (!isRecord(entry)) return fail('__metadata__ is not an object');
-      for (const [field, value] of Object.entries(entry)) metadata[field] = String(value);
-      continue;
-    }
-    if (!isRecord(entry)) return fail(`the entry of ${key} is not an object`);
-    const { dtype, shape, data_offsets: offsets } = entry;
-    if (typeof dtype !== 'string' || !isDtype(dtype)) {
-      const known = Object.keys(DTYPE_BYTES).join(', ');
-      throw new UserError(`${name}: ${key} has dtype ${String(dtype)}; expected one of ${known}`);
-    }
-    if (!isSizes(shape)) return fail(`${key} has no valid shape`);
-    if (!isSizes(offsets) || offsets.length !== 2) return fail(`${key} has no valid data_offsets`);
-    const [begin, end] = offsets;
-    if (begin > end || end > data.length) {
-      fail(`${key} lies at bytes ${begin} to ${end} of ${data.length}`);
-    }
-    const expected = shape.reduce((product, size) => product * size, DTYPE_BYTES[dtype]);
-    if (end - begin !== expected) {
-      fail(`${key} [${shape}] ${dtype} needs ${expected} bytes, its offsets give ${end - begin}`);
-    }
-    ranges.push({ key, begin, end });
-    tensors.set(key, new StoredTensor(dtype, shape, data.subarray(begin, end)));
+  for (const [key, { dtype, shape, begin, end }] of entries) {
+    tensors.set(key, storedTensor(dtype, shape, bytes.subarray(begin, end)));
   }
-
-  ranges.sort((a, b) => a.begin - b.begin || a.end - b.end);
-  let covered = 0;
-  for (const { key, begin, end } of ranges) {
-    if (begin !== covered) {
-      fail(
-        `${key} starts at byte ${begin}, ${begin < covered ? 'inside the tensor before' : 'after a gap from'} ${covered}`,
-      );
-    }
-    covered = end;
-  }
-  if (covered !== data.length) fail(`the tensors end at byte ${covered} of ${data.length}`);
   return { tensors, metadata };
+}
+
+/** A tensor of these bytes, which are little-endian and row-major. */
+export function storedTensor(
+  dtype: SafeTensorDtype,
+  shape: readonly number[],
+  bytes: Uint8Array,
+): SafeTensor {
+  return new StoredTensor(dtype, shape, bytes);
 }
 
 /**
@@ -241,16 +184,4 @@ function dtypeOf(data: TensorData['data']): SafeTensorDtype {
   if (data instanceof Int32Array) return 'I32';
   if (data instanceof Uint32Array) return 'U32';
   return 'U8';
-}
-
-function isDtype(dtype: string): dtype is SafeTensorDtype {
-  return Object.hasOwn(DTYPE_BYTES, dtype);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }

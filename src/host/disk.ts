@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { appendFile, mkdir, mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -27,11 +29,55 @@ export class DiskFolder implements WritableFolder {
       const bytes = await readFile(file);
       return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     } catch (error) {
-      const missing = (error as { code?: string }).code === 'ENOENT';
-      throw new UserError(
-        missing ? `${file}: no such file` : `${file}: could not be read (${messageOf(error)})`,
-      );
+      throw unreadable(file, error);
     }
+  }
+
+  async size(path: string): Promise<number> {
+    const file = join(this.name, path);
+    try {
+      return (await stat(file)).size;
+    } catch (error) {
+      throw unreadable(file, error);
+    }
+  }
+
+  async readRange(path: string, begin: number, end: number): Promise<Uint8Array> {
+    const file = join(this.name, path);
+    const bytes = new Uint8Array(end - begin);
+    try {
+      const handle = await open(file, 'r');
+      try {
+        // One read gives at most 2 GiB.
+        for (let at = 0; at < bytes.length; ) {
+          const { bytesRead } = await handle.read(
+            bytes,
+            at,
+            Math.min(bytes.length - at, 1 << 30),
+            begin + at,
+          );
+          if (bytesRead === 0) throw new Error(`it ends before byte ${end}`);
+          at += bytesRead;
+        }
+      } finally {
+        await handle.close();
+      }
+    } catch (error) {
+      throw unreadable(file, error);
+    }
+    return bytes;
+  }
+
+  /** In hexadecimal; the file is never held whole. */
+  async sha256(path: string): Promise<string> {
+    const file = join(this.name, path);
+    const hash = createHash('sha256');
+    try {
+      for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk);
+    } catch (error) {
+      throw unreadable(file, error);
+    }
+    return hash.digest('hex');
   }
 
   async readText(path: string): Promise<string> {
@@ -69,4 +115,11 @@ export async function temporaryFolder(
 ): Promise<{ readonly path: string; remove(): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), prefix));
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
+}
+
+function unreadable(file: string, error: unknown): UserError {
+  const missing = (error as { code?: string }).code === 'ENOENT';
+  return new UserError(
+    missing ? `${file}: no such file` : `${file}: could not be read (${messageOf(error)})`,
+  );
 }

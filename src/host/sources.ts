@@ -8,12 +8,11 @@ import type { DeviceInfo, Engine } from '../engine/engine.ts';
 import { messageOf, UserError } from '../errors.ts';
 import { loadAdapter } from '../model/peft.ts';
 import { loadPolicy, type Policy } from '../model/policy.ts';
+import { policyFiles } from '../model/policy_files.ts';
 import type { Scorer } from '../score/scorer.ts';
 import { type DeviceChoice, openEngine } from './device.ts';
 import { DiskFolder } from './disk.ts';
 import { loadScorer, parseScorerSpec, SCORER_FILES } from './scorers.ts';
-
-const POLICY_FILES = ['config.json', 'model.safetensors', 'tokenizer.json', 'generation_config.json'];
 
 /** Inputs of a run from the disk, in Node and Deno; the device is asked for when a policy is first loaded. */
 export class DiskSources implements Sources {
@@ -31,7 +30,7 @@ export class DiskSources implements Sources {
 
   policy(path: string): Source<Policy> {
     return remember(this.#policies, path, {
-      hash: () => hashFolder(path, POLICY_FILES),
+      hash: async () => hashFolder(path, await policyFiles(new DiskFolder(path))),
       load: () => this.#load(path),
     });
   }
@@ -124,7 +123,7 @@ async function hashFolder(path: string, files: readonly string[]): Promise<strin
   const hashes: string[] = [];
   for (const [index, file] of files.entries()) {
     if (index > 0 && !(await folder.exists(file))) continue;
-    hashes.push(`${file} ${await sha256(await folder.read(file))}`);
+    hashes.push(`${file} ${await folder.sha256(file)}`);
   }
   return await sha256(hashes.join('\n'));
 }

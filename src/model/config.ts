@@ -1,5 +1,9 @@
 import type { Folder } from '../data/folder.ts';
-import { messageOf, UserError } from '../errors.ts';
+import { readJsonObject } from '../data/json.ts';
+import { UserError } from '../errors.ts';
+import { type Family, familyOf, type Json, show } from './families.ts';
+import { parseRope, type RopeConfig } from './rope_config.ts';
+import type { LinearName } from './weights.ts';
 
 /** The shape of a Llama-family model, from its config.json. */
 export interface LlamaConfig {
@@ -12,74 +16,58 @@ export interface LlamaConfig {
   readonly vocabSize: number;
   readonly maxPositions: number;
   readonly rmsNormEpsilon: number;
-  readonly ropeTheta: number;
+  readonly rope: RopeConfig;
+  /** Whether a layer rotates its queries and keys. */
+  readonly rotary: readonly boolean[];
+  /** How many positions each layer's queries see, their own included; Infinity for all. */
+  readonly windows: readonly number[];
+  /** Linear layers that add a bias. */
+  readonly biases: ReadonlySet<LinearName>;
+  /** Whether queries and keys are normalised head by head. */
+  readonly queryKeyNorm: boolean;
   readonly tieWordEmbeddings: boolean;
 }
-
-/** Settings of Hugging Face's LlamaConfig that change the computation; each with the one value that is supported. */
-const FIXED: readonly { field: string; accepted: readonly unknown[] }[] = [
-  { field: 'hidden_act', accepted: ['silu'] },
-  { field: 'attention_bias', accepted: [false] },
-  { field: 'mlp_bias', accepted: [false] },
-  { field: 'rope_scaling', accepted: [] },
-  { field: 'rope_interleaved', accepted: [false] },
-  { field: 'partial_rotary_factor', accepted: [1] },
-  { field: 'sliding_window', accepted: [] },
-  { field: 'use_sliding_window', accepted: [false] },
-  { field: 'quantization_config', accepted: [] },
-  { field: 'attn_logit_softcapping', accepted: [] },
-  { field: 'final_logit_softcapping', accepted: [] },
-];
 
 /** Reads and checks config.json of a model folder. */
 export async function loadLlamaConfig(folder: Folder): Promise<LlamaConfig> {
   return parseLlamaConfig(await readJsonObject(folder, 'config.json'), `${folder.name}/config.json`);
 }
 
-/** Checks a parsed config.json; `name` stands in errors. */
-export function parseLlamaConfig(json: Readonly<Record<string, unknown>>, name: string): LlamaConfig {
-  const architectures = json.architectures ?? ['LlamaForCausalLM'];
-  const known = Array.isArray(architectures) && architectures.includes('LlamaForCausalLM');
-  if (json.model_type !== 'llama' || !known) {
-    throw new UserError(
-      `${name}: unknown architecture: model_type ${show(json.model_type)}, architectures ${show(architectures)}; ` +
-        'expected model_type "llama" with LlamaForCausalLM',
-    );
-  }
-  for (const { field, accepted } of FIXED) {
-    const value = json[field] ?? null;
-    if (value !== null && !accepted.includes(value)) {
-      const expected = accepted.length > 0 ? show(accepted[0]) : 'none';
-      throw new UserError(`${name}: ${field} ${show(value)} is not supported; expected ${expected}`);
-    }
-  }
+/** Checks a parsed config.json; `name` stands in errors. Throws a UserError that names whatever is not supported. */
+export function parseLlamaConfig(given: Json, name: string): LlamaConfig {
+  const family = familyOf(given, name);
+  const json: Json = { ...family.defaults, ...given };
   const size = (field: string, fallback?: number): number => {
     const value = json[field] ?? fallback;
     if (typeof value !== 'number' || !Number.isInteger(value) || value < 1) {
-      throw new UserError(`${name}: expected ${field} as a positive integer, got ${show(json[field])}`);
+      throw new UserError(`${name}: expected ${field} as a positive integer, got ${show(value)}`);
     }
     return value;
   };
-  const positive = (field: string, value: unknown): number => {
-    if (typeof value !== 'number' || !(value > 0 && value < Infinity)) {
-      throw new UserError(`${name}: expected ${field} as a positive number, got ${show(value)}`);
-    }
-    return value;
-  };
-
   const hiddenSize = size('hidden_size');
+  const layers = size('num_hidden_layers');
   const heads = size('num_attention_heads');
+  const maxPositions = size('max_position_embeddings');
+  const epsilon = json.rms_norm_eps ?? 1e-6;
+  if (typeof epsilon !== 'number' || !(epsilon > 0 && epsilon < Infinity)) {
+    throw new UserError(`${name}: expected rms_norm_eps as a positive number, got ${show(epsilon)}`);
+  }
+  const rotary = rotaryLayers(json, layers, name);
   const config: LlamaConfig = {
     hiddenSize,
     intermediateSize: size('intermediate_size'),
-    layers: size('num_hidden_layers'),
+    layers,
     heads,
     keyValueHeads: size('num_key_value_heads', heads),
     headDim: size('head_dim', hiddenSize / heads),
     vocabSize: size('vocab_size'),
-    maxPositions: size('max_position_embeddings'),
-    rmsNormEpsilon: positive('rms_norm_eps', json.rms_norm_eps ?? 1e-6),
-    ropeTheta: positive('rope_theta', ropeTheta(json, name)),
+    maxPositions,
+    rmsNormEpsilon: epsilon,
+    rope: parseRope(json, maxPositions, name),
+    rotary,
+    windows: windows(json, layers, rotary, name),
+    biases: biases(json, family),
+    queryKeyNorm: family.queryKeyNorm,
     tieWordEmbeddings: json.tie_word_embeddings === true,
   };
   if (heads % config.keyValueHeads !== 0) {
@@ -87,21 +75,54 @@ export function parseLlamaConfig(json: Readonly<Record<string, unknown>>, name: 
       `${name}: expected num_attention_heads as a multiple of num_key_value_heads, got ${heads} and ${config.keyValueHeads}`,
     );
   }
-  if (config.headDim % 2 !== 0) {
-    throw new UserError(`${name}: expected an even head_dim, got ${config.headDim}`);
+  if (config.headDim % 4 !== 0) {
+    throw new UserError(`${name}: expected head_dim as a multiple of 4, got ${config.headDim}`);
   }
   return config;
 }
 
-/** Since version 5, transformers writes the base into rope_parameters, beside the scaling's type. */
-function ropeTheta(json: Readonly<Record<string, unknown>>, name: string): unknown {
-  const parameters = (json.rope_parameters ?? {}) as { rope_type?: unknown; rope_theta?: unknown };
-  if ((parameters.rope_type ?? 'default') !== 'default') {
-    throw new UserError(
-      `${name}: rope_parameters.rope_type ${show(parameters.rope_type)} is not supported; expected "default"`,
-    );
+function biases(json: Json, family: Family): ReadonlySet<LinearName> {
+  return new Set<LinearName>([
+    ...family.biases,
+    ...(json.attention_bias === true ? (['q_proj', 'k_proj', 'v_proj', 'o_proj'] as const) : []),
+    ...(json.mlp_bias === true ? (['gate_proj', 'up_proj', 'down_proj'] as const) : []),
+  ]);
+}
+
+/** SmolLM3 leaves rotary embedding out of every fourth layer, or where no_rope_layers has a 0. */
+function rotaryLayers(json: Json, layers: number, name: string): boolean[] {
+  const { no_rope_layers: listed, no_rope_layer_interval: interval } = json;
+  if (Array.isArray(listed)) {
+    if (listed.length !== layers || !listed.every((flag) => flag === 0 || flag === 1)) {
+      throw new UserError(`${name}: expected no_rope_layers as ${layers} times 0 or 1, got ${show(listed)}`);
+    }
+    return listed.map((flag) => flag === 1);
   }
-  return json.rope_theta ?? parameters.rope_theta ?? 10000;
+  return Array.from({ length: layers }, (_, block) => !interval || (block + 1) % Number(interval) !== 0);
+}
+
+/** Positions that each layer's queries see, as the families' configuration classes in transformers define them. */
+function windows(json: Json, layers: number, rotary: readonly boolean[], name: string): number[] {
+  const { model_type: type, sliding_window: window, layer_types: types } = json;
+  const inUse = type === 'mistral' || json.use_sliding_window === true;
+  const width = inUse ? (window ?? Infinity) : Infinity;
+  if (width !== Infinity && !(Number.isInteger(width) && Number(width) > 0)) {
+    throw new UserError(`${name}: expected sliding_window as a positive integer, got ${show(window)}`);
+  }
+  const wide = (slides: boolean) => (slides ? Number(width) : Infinity);
+  if (Array.isArray(types)) {
+    const known = ['full_attention', 'sliding_attention'];
+    if (types.length !== layers || !types.every((each) => known.includes(each))) {
+      throw new UserError(
+        `${name}: expected layer_types as ${layers} times ${known.join(' or ')}, got ${show(types)}`,
+      );
+    }
+    return types.map((each) => wide(each === 'sliding_attention'));
+  }
+  const first = Number(json.max_window_layers ?? 0);
+  return rotary.map((rotates, block) =>
+    wide(type === 'mistral' || (type === 'smollm3' ? !rotates : block >= first)),
+  );
 }
 
 /** Ids that end a response: those of generation_config.json, else those of config.json; none when neither names one. */
@@ -118,23 +139,4 @@ export async function loadEosIds(folder: Folder): Promise<number[]> {
     return ids;
   }
   return [];
-}
-
-/** The JSON object in a file of `folder`. */
-export async function readJsonObject(folder: Folder, path: string): Promise<Record<string, unknown>> {
-  const text = await folder.readText(path);
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw new UserError(`${folder.name}/${path}: expected JSON (${messageOf(error)})`);
-  }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw new UserError(`${folder.name}/${path}: expected a JSON object, got ${show(json).slice(0, 40)}`);
-  }
-  return json as Record<string, unknown>;
-}
-
-function show(value: unknown): string {
-  return JSON.stringify(value) ?? 'none';
 }

@@ -2,10 +2,12 @@ import type { Engine, Tensor } from '../engine/engine.ts';
 import type { LoraPair } from './lora.ts';
 import type { Workspace } from './workspace.ts';
 
-/** A linear layer with its factors, if it has any: y = x·Wᵀ + scale·(x·Aᵀ)·Bᵀ. */
+/** A linear layer with its factors, if it has any: y = x·Wᵀ + b + scale·(x·Aᵀ)·Bᵀ. */
 export interface Linear {
   /** `[out, in]` */
   readonly weight: Tensor;
+  /** `[out]` */
+  readonly bias: Tensor | undefined;
   readonly lora: LoraPair | undefined;
   readonly scale: number;
 }
@@ -20,10 +22,11 @@ export function linearForward(
   name: string,
   out: Tensor,
   x: Tensor,
-  { weight, lora, scale }: Linear,
+  { weight, bias, lora, scale }: Linear,
   accumulate = false,
 ): void {
   engine.matmul(out, x, weight, { transposeB: true, accumulate });
+  if (bias) engine.addBias(out, bias);
   if (!lora) return;
   const low = workspace.take(`${name}.low`, [x.shape[0], lora.a.shape[0]]);
   engine.matmul(low, x, lora.a, { transposeB: true });

@@ -4,6 +4,7 @@
  */
 import type { Engine, Tensor } from '../engine/engine.ts';
 import type { LlamaConfig } from './config.ts';
+import { headsBackward, headsForward, projectionOf } from './heads.ts';
 import { type Linear, linearBackward, linearForward } from './linear.ts';
 import type { Adapter } from './lora.ts';
 import type { RopeTables } from './rope.ts';
@@ -73,6 +74,7 @@ export function linearOf(
 ): Linear {
   return {
     weight: weights.blocks[block].linears[name],
+    bias: weights.blocks[block].biases[name],
     lora: adapter?.pair(block, name),
     scale: adapter?.scale ?? 0,
   };
@@ -80,7 +82,7 @@ export function linearOf(
 
 /** Hidden states after the last norm, `[n, hidden]`: what the head multiplies. */
 export function forward(model: Llama, batch: TokenBatch, options: ForwardOptions = {}): Tensor {
-  const { engine, config, weights, rope, workspace } = model;
+  const { engine, config, weights, workspace } = model;
   const { adapter, keep = false, cache } = options;
   const { heads, keyValueHeads, headDim, hiddenSize, intermediateSize, rmsNormEpsilon } = config;
   const { rows: b, length: t } = batch;
@@ -92,6 +94,7 @@ export function forward(model: Llama, batch: TokenBatch, options: ForwardOptions
   engine.embedding(x, batch.ids, weights.embedding);
   for (let block = 0; block < config.layers; block++) {
     const { inputNorm, postAttentionNorm } = weights.blocks[block];
+    const window = config.windows[block];
     const saved = keep ? `${block}.` : '';
     const take = (name: string, shape: number[]) => workspace.take(saved + name, shape);
     const apply = (name: LinearName, out: Tensor, input: Tensor, accumulate = false) =>
@@ -107,11 +110,11 @@ export function forward(model: Llama, batch: TokenBatch, options: ForwardOptions
 
     const normed = take('h1', [n, hiddenSize]);
     engine.rmsnorm(normed, x, inputNorm, rmsNormEpsilon);
-    apply('q_proj', take('q', [n, heads * headDim]), normed);
-    apply('k_proj', take('k', [n, keyValueHeads * headDim]), normed);
+    apply('q_proj', take(projectionOf(model, 'q'), [n, heads * headDim]), normed);
+    apply('k_proj', take(projectionOf(model, 'k'), [n, keyValueHeads * headDim]), normed);
     apply('v_proj', take('v', [n, keyValueHeads * headDim]), normed);
-    engine.rope(take('q', [n, heads, headDim]), rope.cos, rope.sin, batch.positions);
-    engine.rope(take('k', [n, keyValueHeads, headDim]), rope.cos, rope.sin, batch.positions);
+    headsForward(model, block, 'q', batch.positions, take);
+    headsForward(model, block, 'k', batch.positions, take);
     const keys = take('k', [b, t, keyValueHeads, headDim]);
     const values = take('v', [b, t, keyValueHeads, headDim]);
     if (cache) {
@@ -120,10 +123,18 @@ export function forward(model: Llama, batch: TokenBatch, options: ForwardOptions
     }
     if (cache?.lengths) {
       const [out, query] = [take('attn', [b, heads, headDim]), take('q', [b, heads, headDim])];
-      engine.attentionCached(out, query, cache.keys[block], cache.values[block], cache.lengths, scale);
+      engine.attentionCached(
+        out,
+        query,
+        cache.keys[block],
+        cache.values[block],
+        cache.lengths,
+        scale,
+        window,
+      );
     } else {
       const [out, query] = [take('attn', [b, t, heads, headDim]), take('q', [b, t, heads, headDim])];
-      engine.attention(out, take('lse', [b, heads, t]), query, keys, values, scale);
+      engine.attention(out, take('lse', [b, heads, t]), query, keys, values, scale, window);
     }
 
     x = nextStream(engine, x, stream(`${block}.mid`));
@@ -171,7 +182,7 @@ function nextStream(engine: Engine, x: Tensor, next: Tensor): Tensor {
  * pass of the same batch with `keep` and the same adapter must have come last.
  */
 export function backward(model: Llama, batch: TokenBatch, adapter: Adapter, dhidden: Tensor): void {
-  const { engine, config, weights, rope, workspace } = model;
+  const { engine, config, weights, workspace } = model;
   const { heads, keyValueHeads, headDim, hiddenSize, intermediateSize, rmsNormEpsilon } = config;
   const { rows: b, length: t } = batch;
   const n = b * t;
@@ -189,6 +200,7 @@ export function backward(model: Llama, batch: TokenBatch, adapter: Adapter, dhid
   );
   for (let block = config.layers - 1; block >= adapter.firstBlock; block--) {
     const { inputNorm, postAttentionNorm } = weights.blocks[block];
+    const window = config.windows[block];
     const kept = (name: string, shape: number[]) => workspace.take(`${block}.${name}`, shape);
     const apply = (
       name: LinearName,
@@ -240,14 +252,15 @@ export function backward(model: Llama, batch: TokenBatch, adapter: Adapter, dhid
       kept('attn', queries),
       kept('lse', [b, heads, t]),
       scale,
+      window,
     );
-    engine.rope(scratch('dq', [n, heads, headDim]), rope.cos, rope.sin, batch.positions, true);
-    engine.rope(scratch('dk', [n, keyValueHeads, headDim]), rope.cos, rope.sin, batch.positions, true);
+    const dq = headsBackward(model, block, 'q', batch.positions, kept, scratch);
+    const dk = headsBackward(model, block, 'k', batch.positions, kept, scratch);
     // The embedding is frozen: below the first adapted block only the factors' own gradients count.
     const dinput = block > adapter.firstBlock ? dnormed : undefined;
     const input = kept('h1', [n, hiddenSize]);
-    apply('q_proj', dinput, scratch('dq', [n, heads * headDim]), input);
-    apply('k_proj', dinput, scratch('dk', [n, keyValueHeads * headDim]), input, true);
+    apply('q_proj', dinput, dq, input);
+    apply('k_proj', dinput, dk, input, true);
     apply('v_proj', dinput, scratch('dv', [n, keyValueHeads * headDim]), input, true);
     if (dinput) engine.rmsnormBackward(dx, dinput, kept('x', [n, hiddenSize]), inputNorm, rmsNormEpsilon);
   }

@@ -1,8 +1,9 @@
 import type { Folder, WritableFolder } from '../data/folder.ts';
+import { readJsonObject } from '../data/json.ts';
 import { parseSafetensors, writeSafetensors } from '../data/safetensors.ts';
 import type { Engine } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
-import { type LlamaConfig, readJsonObject } from './config.ts';
+import type { LlamaConfig } from './config.ts';
 import { Adapter, type LoraConfig } from './lora.ts';
 
 /** Settings of PEFT's LoraConfig that change the computation, with the values that are supported. */

@@ -1,7 +1,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import type { Folder } from '../data/folder.ts';
+import { readJsonObject } from '../data/json.ts';
 import { messageOf, UserError } from '../errors.ts';
-import { readJsonObject } from './config.ts';
 
 /** Text to token ids and back, as the tokenizer.json of a Hugging Face folder says. */
 export class Tokenizer {

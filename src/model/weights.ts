@@ -1,8 +1,8 @@
 import type { Folder } from '../data/folder.ts';
-import { parseSafetensors, type SafeTensorsFile } from '../data/safetensors.ts';
 import type { Engine, Tensor } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
 import type { LlamaConfig } from './config.ts';
+import { openWeightFiles, type WeightFiles } from './weight_files.ts';
 
 /** Linear layers of a block, by the name PEFT targets them with, and their place in the block. */
 export const LINEAR_PATHS = {
@@ -17,13 +17,20 @@ export const LINEAR_PATHS = {
 
 export type LinearName = keyof typeof LINEAR_PATHS;
 
+const EMBEDDING = 'model.embed_tokens.weight';
+const NORM = 'model.norm.weight';
+const HEAD = 'lm_head.weight';
+
 export const LINEAR_NAMES = Object.keys(LINEAR_PATHS) as LinearName[];
 
-/** One block; every linear weight is `[out, in]`. */
+/** One block; every linear weight is `[out, in]`, every bias `[out]`, the norms of queries and keys `[head_dim]`. */
 export interface BlockWeights {
   readonly inputNorm: Tensor;
   readonly postAttentionNorm: Tensor;
+  readonly queryNorm?: Tensor;
+  readonly keyNorm?: Tensor;
   readonly linears: Readonly<Record<LinearName, Tensor>>;
+  readonly biases: Readonly<Partial<Record<LinearName, Tensor>>>;
 }
 
 export interface LlamaWeights {
@@ -55,58 +62,80 @@ export function linearPath(block: number, name: LinearName): string {
   return `model.layers.${block}.${LINEAR_PATHS[name]}`;
 }
 
-/** Uploads model.safetensors as f32, after checking that every tensor is there with its shape. */
+/**
+ * Uploads the weights of a Hugging Face folder as f32, after checking that every tensor is there with its shape. One
+ * tensor at a time is read: the host never holds more.
+ */
 export async function loadWeights(
   engine: Engine,
   folder: Folder,
   config: LlamaConfig,
 ): Promise<LlamaWeights> {
-  const name = `${folder.name}/model.safetensors`;
-  const file = parseSafetensors(await readWeights(folder), name);
-  checkWeights(file, config, name);
-  const load = (key: string) => {
-    const tensor = file.tensors.get(key)!;
+  const files = await openWeightFiles(folder);
+  checkWeights(files, config);
+  const load = async (key: string) => {
+    const tensor = await files.read(key);
     return engine.upload(tensor.f32(), tensor.shape);
   };
-  const embedding = load('model.embed_tokens.weight');
-  const blocks = Array.from({ length: config.layers }, (_, block): BlockWeights => {
-    const linears = LINEAR_NAMES.map((linear) => [linear, load(`${linearPath(block, linear)}.weight`)]);
-    return {
-      inputNorm: load(`model.layers.${block}.input_layernorm.weight`),
-      postAttentionNorm: load(`model.layers.${block}.post_attention_layernorm.weight`),
-      linears: Object.fromEntries(linears) as Record<LinearName, Tensor>,
-    };
-  });
-  const head = config.tieWordEmbeddings ? embedding : load('lm_head.weight');
-  return { embedding, blocks, norm: load('model.norm.weight'), head };
+  const embedding = await load(EMBEDDING);
+  const blocks: BlockWeights[] = [];
+  for (let block = 0; block < config.layers; block++) blocks.push(await loadBlock(block, config, load));
+  const head = config.tieWordEmbeddings ? embedding : await load(HEAD);
+  return { embedding, blocks, norm: await load(NORM), head };
 }
 
-async function readWeights(folder: Folder): Promise<Uint8Array> {
-  if (!(await folder.exists('model.safetensors')) && (await folder.exists('model.safetensors.index.json'))) {
-    throw new UserError(
-      `${folder.name}/model.safetensors.index.json: sharded weights are not supported; ` +
-        'expected one model.safetensors (save_pretrained with a larger max_shard_size writes it)',
-    );
+async function loadBlock(
+  block: number,
+  config: LlamaConfig,
+  load: (key: string) => Promise<Tensor>,
+): Promise<BlockWeights> {
+  const path = `model.layers.${block}`;
+  const linears: Partial<Record<LinearName, Tensor>> = {};
+  const biases: Partial<Record<LinearName, Tensor>> = {};
+  for (const name of LINEAR_NAMES) {
+    linears[name] = await load(`${linearPath(block, name)}.weight`);
+    if (config.biases.has(name)) biases[name] = await load(`${linearPath(block, name)}.bias`);
   }
-  return folder.read('model.safetensors');
+  const norm = (name: string) => load(`${path}.self_attn.${name}.weight`);
+  return {
+    inputNorm: await load(`${path}.input_layernorm.weight`),
+    postAttentionNorm: await load(`${path}.post_attention_layernorm.weight`),
+    queryNorm: config.queryKeyNorm ? await norm('q_norm') : undefined,
+    keyNorm: config.queryKeyNorm ? await norm('k_norm') : undefined,
+    linears: linears as Record<LinearName, Tensor>,
+    biases,
+  };
 }
 
-function checkWeights(file: SafeTensorsFile, config: LlamaConfig, name: string): void {
-  const { hiddenSize, vocabSize, layers, tieWordEmbeddings } = config;
-  const expected = new Map<string, number[]>([
-    ['model.embed_tokens.weight', [vocabSize, hiddenSize]],
-    ['model.norm.weight', [hiddenSize]],
+/** The shape of each tensor that a model of this configuration has, by its name in Hugging Face's folders. */
+export function weightShapes(config: LlamaConfig): Map<string, number[]> {
+  const { hiddenSize, vocabSize, headDim, layers } = config;
+  const shapes = new Map<string, number[]>([
+    [EMBEDDING, [vocabSize, hiddenSize]],
+    [NORM, [hiddenSize]],
   ]);
-  if (!tieWordEmbeddings) expected.set('lm_head.weight', [vocabSize, hiddenSize]);
+  if (!config.tieWordEmbeddings) shapes.set(HEAD, [vocabSize, hiddenSize]);
   for (let block = 0; block < layers; block++) {
-    expected.set(`model.layers.${block}.input_layernorm.weight`, [hiddenSize]);
-    expected.set(`model.layers.${block}.post_attention_layernorm.weight`, [hiddenSize]);
+    const path = `model.layers.${block}`;
+    shapes.set(`${path}.input_layernorm.weight`, [hiddenSize]);
+    shapes.set(`${path}.post_attention_layernorm.weight`, [hiddenSize]);
+    if (config.queryKeyNorm) {
+      shapes.set(`${path}.self_attn.q_norm.weight`, [headDim]);
+      shapes.set(`${path}.self_attn.k_norm.weight`, [headDim]);
+    }
     for (const linear of LINEAR_NAMES) {
-      expected.set(`${linearPath(block, linear)}.weight`, linearShape(config, linear));
+      const [out, input] = linearShape(config, linear);
+      shapes.set(`${linearPath(block, linear)}.weight`, [out, input]);
+      if (config.biases.has(linear)) shapes.set(`${linearPath(block, linear)}.bias`, [out]);
     }
   }
+  return shapes;
+}
+
+function checkWeights({ entries, name }: WeightFiles, config: LlamaConfig): void {
+  const expected = weightShapes(config);
   for (const [key, shape] of expected) {
-    const tensor = file.tensors.get(key);
+    const tensor = entries.get(key);
     if (!tensor)
       throw new UserError(`${name}: ${key} is missing; config.json asks for it with shape [${shape}]`);
     if (tensor.shape.join() !== shape.join()) {
@@ -118,8 +147,8 @@ function checkWeights(file: SafeTensorsFile, config: LlamaConfig, name: string):
   }
   // Older exports carry these constants; anything else would be silently left out of the computation.
   const ignorable = (key: string) =>
-    key.endsWith('rotary_emb.inv_freq') || (tieWordEmbeddings && key === 'lm_head.weight');
-  for (const key of file.tensors.keys()) {
+    key.endsWith('rotary_emb.inv_freq') || (config.tieWordEmbeddings && key === HEAD);
+  for (const key of entries.keys()) {
     if (!expected.has(key) && !ignorable(key)) {
       throw new UserError(`${name}: ${key} has no place in the model of config.json`);
     }

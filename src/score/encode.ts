@@ -1,6 +1,6 @@
 import type { Folder } from '../data/folder.ts';
+import { readJsonObject } from '../data/json.ts';
 import { UserError } from '../errors.ts';
-import { readJsonObject } from '../model/config.ts';
 import { loadTokenizer, type Tokenizer } from '../model/tokenizer.ts';
 
 /** Hugging Face writes 1e30 for "no limit". */

@@ -6,6 +6,9 @@ import { MemoryFolder } from '../support/memory_folder.ts';
 import { ReferenceEngine } from '../support/reference_engine.ts';
 import { type Tensors, tinyFolder, tinyWeights } from './tiny.ts';
 
+const mistral = { model_type: 'mistral', architectures: ['MistralForCausalLM'] };
+const qwen2 = { model_type: 'qwen2', architectures: ['Qwen2ForCausalLM'] };
+
 const load = (folder: MemoryFolder) => loadPolicy(new ReferenceEngine(), folder);
 
 describe('loadPolicy', () => {
@@ -13,7 +16,7 @@ describe('loadPolicy', () => {
     const policy = await load(await tinyFolder());
     expect(policy.eosIds).toEqual([2]);
     expect(policy.maxLength).toBe(32);
-    expect(policy.config).toMatchObject({ headDim: 6, keyValueHeads: 2, ropeTheta: 100 });
+    expect(policy.config).toMatchObject({ headDim: 8, keyValueHeads: 2, rope: { theta: 100 } });
   });
 
   it('takes the eos ids of generation_config.json first', async () => {
@@ -27,18 +30,37 @@ describe('loadPolicy', () => {
       rope_theta: undefined,
       rope_parameters: { rope_type: 'default', rope_theta: 500 },
     });
-    expect((await load(folder)).config.ropeTheta).toBe(500);
+    expect((await load(folder)).config.rope.theta).toBe(500);
   });
 
   it.each([
     ['unknown architecture', { model_type: 'mamba' }, /unknown architecture: model_type "mamba"/],
     ['a classifier', { architectures: ['LlamaForSequenceClassification'] }, /unknown architecture/],
-    ['scaled rope', { rope_scaling: { rope_type: 'llama3' } }, /rope_scaling .* is not supported/],
+    [
+      'an architecture of another family',
+      { model_type: 'qwen2' },
+      /expected Qwen2ForCausalLM for model_type/,
+    ],
+    ['unknown scaling', { rope_scaling: { type: 'dynamic', factor: 2 } }, /rope_scaling .*"dynamic" is not/],
     ['scaled rope of transformers 5', { rope_parameters: { rope_type: 'yarn' } }, /rope_type "yarn" is not/],
+    [
+      'half of a scaling',
+      { rope_scaling: { rope_type: 'llama3', factor: 8 } },
+      /low_freq_factor as a positive number, got none/,
+    ],
+    [
+      'part of a rope',
+      { rope_parameters: { mrope_section: [1] } },
+      /rope_parameters.mrope_section \[1\] is not/,
+    ],
+    ['a setting it does not know', { clip_qkv: 8 }, /clip_qkv 8 is not known .* remove it from config.json/],
+    ["another family's setting", { no_rope_layers: [1, 0] }, /no_rope_layers \[1,0\] is not known/],
     ['interleaved rope', { rope_interleaved: true }, /rope_interleaved true is not supported/],
-    ['attention bias', { attention_bias: true }, /attention_bias true is not supported/],
-    ['mlp bias', { mlp_bias: true }, /mlp_bias true is not supported/],
-    ['another activation', { hidden_act: 'gelu' }, /hidden_act "gelu" is not supported; expected "silu"/],
+    ['biases that are not there', { attention_bias: true }, /q_proj.bias is missing; .* shape \[32\]/],
+    ['another activation', { hidden_act: 'gelu' }, /hidden_act "gelu" is not supported .* expected "silu"/],
+    ['a small head', { head_dim: 6 }, /head_dim as a multiple of 4, got 6/],
+    ['a window that is none', { ...mistral, sliding_window: 'wide' }, /sliding_window as a positive integer/],
+    ['windows for other layers', { ...qwen2, layer_types: ['full_attention'] }, /layer_types as 2 times/],
     ['a sliding window', { sliding_window: 4096 }, /sliding_window 4096 is not supported/],
     ['quantized weights', { quantization_config: { bits: 4 } }, /quantization_config .* is not supported/],
     ['a missing size', { hidden_size: undefined }, /expected hidden_size as a positive integer, got none/],
@@ -74,15 +96,13 @@ describe('loadPolicy', () => {
     await expect(load(folder)).rejects.toThrow(message);
   });
 
-  it('refuses truncated and sharded weights and broken JSON', async () => {
+  it('refuses truncated weights and broken JSON', async () => {
     const cut = await tinyFolder();
     cut.files.set('model.safetensors', cut.files.get('model.safetensors')!.slice(0, -5));
     await expect(load(cut)).rejects.toThrow(/^memory\/model.safetensors: not a valid safetensors file/);
     const sharded = await tinyFolder();
     sharded.files.delete('model.safetensors');
     await expect(load(sharded)).rejects.toThrow(/^model.safetensors: no such file/);
-    await sharded.write('model.safetensors.index.json', '{}');
-    await expect(load(sharded)).rejects.toThrow(/sharded weights are not supported/);
     const broken = await tinyFolder();
     await broken.write('config.json', '{"model_type": ');
     await expect(load(broken)).rejects.toThrow(/^memory\/config.json: expected JSON/);

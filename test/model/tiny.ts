@@ -11,7 +11,7 @@ export const tinyConfig = {
   num_hidden_layers: 2,
   num_attention_heads: 4,
   num_key_value_heads: 2,
-  head_dim: 6,
+  head_dim: 8,
   vocab_size: 18,
   max_position_embeddings: 32,
   rms_norm_eps: 1e-5,
@@ -23,7 +23,7 @@ export const tinyConfig = {
 
 const WORDS = '<unk> <s> </s> the cat dog sat ran on in mat hat big red and so'.split(' ');
 
-const tokenizer = {
+export const tinyTokenizer = {
   version: '1.0',
   added_tokens: ['<unk>', '<s>', '</s>'].map((content, id) => ({ id, content, special: true })),
   normalizer: null,
@@ -54,10 +54,10 @@ export function tinyWeights(): Tensors {
     const path = `model.layers.${layer}`;
     add(`${path}.input_layernorm.weight`, [10], 1);
     add(`${path}.post_attention_layernorm.weight`, [10], 1);
-    add(`${path}.self_attn.q_proj.weight`, [24, 10]);
-    add(`${path}.self_attn.k_proj.weight`, [12, 10]);
-    add(`${path}.self_attn.v_proj.weight`, [12, 10]);
-    add(`${path}.self_attn.o_proj.weight`, [10, 24]);
+    add(`${path}.self_attn.q_proj.weight`, [32, 10]);
+    add(`${path}.self_attn.k_proj.weight`, [16, 10]);
+    add(`${path}.self_attn.v_proj.weight`, [16, 10]);
+    add(`${path}.self_attn.o_proj.weight`, [10, 32]);
     add(`${path}.mlp.gate_proj.weight`, [14, 10]);
     add(`${path}.mlp.up_proj.weight`, [14, 10]);
     add(`${path}.mlp.down_proj.weight`, [10, 14]);
@@ -76,7 +76,7 @@ export async function tinyFolder(
   const tensors = tinyWeights();
   change(tensors);
   await folder.write('config.json', JSON.stringify({ ...tinyConfig, ...config }));
-  await folder.write('tokenizer.json', JSON.stringify(tokenizer));
+  await folder.write('tokenizer.json', JSON.stringify(tinyTokenizer));
   await folder.write('model.safetensors', writeSafetensors(tensors));
   return folder;
 }

@@ -16,6 +16,14 @@ export class FetchedFolder implements Folder {
     return new Uint8Array(await (await fetch(`${this.name}/${path}`)).arrayBuffer());
   }
 
+  async size(path: string): Promise<number> {
+    return (await this.read(path)).length;
+  }
+
+  async readRange(path: string, begin: number, end: number): Promise<Uint8Array> {
+    return (await this.read(path)).slice(begin, end);
+  }
+
   async readText(path: string): Promise<string> {
     return new TextDecoder().decode(await this.read(path));
   }

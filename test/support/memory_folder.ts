@@ -16,6 +16,14 @@ export class MemoryFolder implements WritableFolder {
     return file;
   }
 
+  async size(path: string): Promise<number> {
+    return (await this.read(path)).length;
+  }
+
+  async readRange(path: string, begin: number, end: number): Promise<Uint8Array> {
+    return (await this.read(path)).slice(begin, end);
+  }
+
   async readText(path: string): Promise<string> {
     return new TextDecoder().decode(await this.read(path));
   }
