@@ -21,5 +21,5 @@ export { drawTimes, weightedSum, weightedSums } from './dual/resample';
 export { countOf, createScores, logCountOf, meanOf, middleOf, rewardRangeOf, startOf, statisticsOf, topOf } from './dual/scores';
 export { createScratch } from './dual/softmax';
 export { isDescribed, solve } from './dual/solve';
-export { cos, exp, log, logAll, sin } from './math';
+export { cos, exp, log, logAll, sin, tanh } from './math';
 export { allocate, mark, release } from './memory';

@@ -3,8 +3,8 @@
  *
  * exp: Cody–Waite reduction by ln 2, then 1 + r + r²·q(r) with q the minimax polynomial of degree 9 on |r| ≤ ln 2 / 2
  * (relative error 3.7e-18). log: the reduction and polynomial of FreeBSD's e_log.c (Sun Microsystems, 1993).
- * sin, cos: AssemblyScript's port of musl, with full Payne–Hanek reduction. All stay within 1 ulp. The
- * two-lane log runs the operations of the scalar one; `powerLanes` is the exponential of inner loops.
+ * sin, cos: AssemblyScript's port of musl, with full Payne–Hanek reduction. All stay within 1 ulp. tanh: of the same port,
+ * by expm1; within 2 ulp. The two-lane log runs the operations of the scalar one; `powerLanes` is the exponential of inner loops.
  */
 
 // In memory and not inline: V8 13 rebuilds an inline v128 constant at each use, which costs a loop 1.8 times.
@@ -184,6 +184,10 @@ export function sin(x: f64): f64 {
 
 export function cos(x: f64): f64 {
   return NativeMath.cos(x);
+}
+
+export function tanh(x: f64): f64 {
+  return NativeMath.tanh(x);
 }
 
 /** Replaces `count` numbers at `pointer` by their log; each positive, finite and normal. */

@@ -8,6 +8,7 @@ export interface WasmExports {
   log(x: number): number;
   sin(x: number): number;
   cos(x: number): number;
+  tanh(x: number): number;
   logAll(pointer: number, count: number): void;
   // memory.ts
   allocate(bytes: number): number;
@@ -110,6 +111,7 @@ export interface Kernels {
   log(x: number): number;
   sin(x: number): number;
   cos(x: number): number;
+  tanh(x: number): number;
   readonly module: WebAssembly.Module;
   readonly exports: WasmExports;
   /** The same module with a memory of its own. */
@@ -126,8 +128,8 @@ function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
 /** Kernels on a new memory; synchronous. */
 export function instantiate(module: WebAssembly.Module): Kernels {
   const exports = new WebAssembly.Instance(module, {}).exports as unknown as WasmExports;
-  const { exp, log, sin, cos } = exports;
-  return { exp, log, sin, cos, module, exports, fresh: () => instantiate(module) };
+  const { exp, log, sin, cos, tanh } = exports;
+  return { exp, log, sin, cos, tanh, module, exports, fresh: () => instantiate(module) };
 }
 
 let shared: Promise<Kernels> | undefined;

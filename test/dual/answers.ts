@@ -14,7 +14,7 @@ const PROBLEMS = [
 
 /** JSON of all answers: equal texts mean equal bits, for JSON prints every double in full. */
 export function answers(kernels: Kernels): string {
-  const { exp, log, sin, cos } = kernels;
+  const { exp, log, sin, cos, tanh } = kernels;
   const solutions = PROBLEMS.map(({ seed, N, K, m, beta, thresholds }) => {
     const problem = { ...generateScores(seed, N, K, m), beta, thresholds };
     return [
@@ -27,7 +27,7 @@ export function answers(kernels: Kernels): string {
     ];
   });
   const points = Array.from({ length: 200 }, (_, i) => 0.37 * i - 31.3);
-  const functions = points.map((x) => [exp(x), log(x + 40), sin(x * 1e6), cos(x)]);
+  const functions = points.map((x) => [exp(x), log(x + 40), sin(x * 1e6), cos(x), tanh(x)]);
   return JSON.stringify({ solutions, functions });
 }
 

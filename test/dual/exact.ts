@@ -92,6 +92,13 @@ export function exactCos(x: number): Exact {
   return { mantissa: sum, exponent: 0 };
 }
 
+/** (e^2x − 1) / (e^2x + 1), for |x| up to 300. */
+export function exactTanh(x: number): Exact {
+  const { mantissa, exponent } = exactExp(2 * x);
+  const power = exponent >= 0 ? mantissa << BigInt(exponent) : mantissa >> BigInt(-exponent);
+  return { mantissa: divide(power - ONE, power + ONE), exponent: 0 };
+}
+
 /** How far `computed` is from `exact`, in units of the last place of the exact value. */
 export function ulps(computed: number, exact: Exact): number {
   const size = exact.mantissa < 0n ? -exact.mantissa : exact.mantissa;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { keyOf, Random } from '../../src/random.ts';
 import { loadWasm } from '../../src/wasm.ts';
-import { type Exact, exactCos, exactExp, exactLog, exactSin, ulps } from './exact.ts';
+import { type Exact, exactCos, exactExp, exactLog, exactSin, exactTanh, ulps } from './exact.ts';
 
 const kernels = await loadWasm();
 
@@ -39,6 +39,17 @@ test('sin and cos are within 1 ulp, for huge arguments too', () => {
   const inputs = [...draw(500, 'sin', -100, 100), 1e22, 2 ** 1023, 1.5707963267948966, Math.PI, 1e-8];
   expect(worst(kernels.sin, exactSin, inputs)).toBeLessThan(1);
   expect(worst(kernels.cos, exactCos, inputs)).toBeLessThan(1);
+});
+
+test('tanh is within 2 ulp', () => {
+  expect(ulps(0.7615941559557649, exactTanh(1))).toBeLessThan(0.5);
+  const tiny = draw(300, 'tiny tanh', -30, -1).map((power) => 2 ** power);
+  const inputs = [...draw(1500, 'tanh', -3, 3), ...draw(300, 'large tanh', -25, 25), ...tiny];
+  expect(worst(kernels.tanh, exactTanh, inputs)).toBeLessThan(2);
+  expect([kernels.tanh(0), kernels.tanh(-0), kernels.tanh(Infinity), kernels.tanh(-800)]).toEqual([
+    0, -0, 1, -1,
+  ]);
+  expect(kernels.tanh(NaN)).toBeNaN();
 });
 
 test('special values', () => {
