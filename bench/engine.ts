@@ -152,13 +152,14 @@ const [x128, y128] = [floats(cacheRows, hidden), engine.tensor([cacheRows, hidde
 line('rmsnorm, 128 rows', await time(() => engine.rmsnorm(y128, x128, weight, 1e-5)));
 const stepLogits = floats(cacheRows, vocab);
 const [streams, next] = [integers(99, cacheRows, 2), engine.tensor([cacheRows], 'u32')];
+const drawnLogps = engine.tensor([cacheRows]);
 for (const [topK, topP] of [
   [0, 1],
   [50, 1],
   [0, 0.9],
 ]) {
   const options = { temperature: 1, topK, topP, key: [1, 2] as const };
-  const draw = () => engine.sample(next, stepLogits, streams, lengths, options);
+  const draw = () => engine.sample(next, drawnLogps, stepLogits, streams, lengths, options);
   line(`sample, 128 rows, top-k ${topK}, top-p ${topP}`, await time(draw));
 }
 

@@ -3,7 +3,7 @@
 // (with all that tie with the k-th), then among the fewest of those whose probability reaches top_p (with ties). The
 // draw walks the kept tokens in order of id until their sum passes u times the total, u = first Philox word of counter
 // (streams[row, 0], streams[row, 1], lengths[row], 0), by its upper 24 bits / 2^24. temperature 0: the most likely token.
-// src/random.ts holds the same generator.
+// logps [b] is the token's log-probability among the kept ones, at that temperature. src/random.ts holds the same generator.
 struct Params {
   b: u32,
   vocab: u32,
@@ -15,9 +15,10 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> next: array<u32>;
-@group(0) @binding(2) var<storage, read> logits: array<f32>;
-@group(0) @binding(3) var<storage, read> streams: array<u32>;
-@group(0) @binding(4) var<storage, read> lengths: array<u32>;
+@group(0) @binding(2) var<storage, read_write> logps: array<f32>;
+@group(0) @binding(3) var<storage, read> logits: array<f32>;
+@group(0) @binding(4) var<storage, read> streams: array<u32>;
+@group(0) @binding(5) var<storage, read> lengths: array<u32>;
 
 const NONE = 0xffffffffu;
 
@@ -90,8 +91,13 @@ fn threshold_of(base: u32, lane: u32, lowest: u32, wanted: f32, weighted: bool, 
   return max(threshold, lowest);
 }
 
+struct Draw {
+  token: u32,
+  logp: f32,
+}
+
 /// The first kept token, in order of id, at which the running sum of probabilities passes the fraction `u` of their total.
-fn draw(base: u32, lane: u32, threshold: u32, maximum: f32, u: f32) -> u32 {
+fn draw(base: u32, lane: u32, threshold: u32, maximum: f32, u: f32) -> Draw {
   let span = (params.vocab + LANES - 1u) / LANES;
   let end = min((lane + 1u) * span, params.vocab);
   var mass = 0.0;
@@ -102,7 +108,8 @@ fn draw(base: u32, lane: u32, threshold: u32, maximum: f32, u: f32) -> u32 {
     }
   }
   let before = reduce_prefix(lane, mass);
-  let target_mass = u * reduce_sum(lane, mass);
+  let total = reduce_sum(lane, mass);
+  let target_mass = u * total;
   var hit = NONE;
   var last = 0u;
   var sum = 0.0;
@@ -119,7 +126,8 @@ fn draw(base: u32, lane: u32, threshold: u32, maximum: f32, u: f32) -> u32 {
   let first = reduce_min_u32(lane, hit);
   // Rounding can leave the sum just short of the target: then the last kept token is meant.
   let fallback = NONE - reduce_min_u32(lane, NONE - last);
-  return select(first, fallback, first == NONE);
+  let token = min(select(first, fallback, first == NONE), params.vocab - 1u);
+  return Draw(token, (logits[base + token] - maximum) / params.temperature - log_f32(total));
 }
 
 @compute @workgroup_size(LANES, ROWS)
@@ -140,14 +148,14 @@ fn main(
   }
   maximum = reduce_max(lane, maximum);
 
-  var chosen = NONE;
+  var chosen = Draw(NONE, 0.0);
   if (params.temperature == 0.0) {
     for (var i = lane; i < params.vocab; i = i + LANES) {
       if (logits[base + i] >= maximum) {
-        chosen = min(chosen, i);
+        chosen.token = min(chosen.token, i);
       }
     }
-    chosen = reduce_min_u32(lane, chosen);
+    chosen.token = min(reduce_min_u32(lane, chosen.token), params.vocab - 1u);
   } else {
     var threshold = 0u;
     if (params.top_k > 0u && params.top_k < params.vocab) {
@@ -162,6 +170,7 @@ fn main(
     chosen = draw(base, lane, threshold, maximum, u);
   }
   if (lane == 0u && row < params.b) {
-    next[row] = min(chosen, params.vocab - 1u);
+    next[row] = chosen.token;
+    logps[row] = chosen.logp;
   }
 }

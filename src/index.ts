@@ -22,7 +22,15 @@ export type { Engine, Tensor } from './engine/engine.ts';
 export { createWebGpuEngine } from './engine/webgpu/engine.ts';
 export { type DeviceChoice, openEngine } from './host/device.ts';
 export { requestDevice } from './host/gpu.ts';
-export { type GenerateOptions, type Generation, generate } from './model/generate.ts';
+export {
+  type GenerateOptions,
+  type Generation,
+  type GenerationRow,
+  generate,
+  responseText,
+  streamTokens,
+  type TokenEvent,
+} from './model/generate.ts';
 export { sequenceLogps } from './model/logps.ts';
 export { loadAdapter, saveAdapter } from './model/peft.ts';
 export { addAdapter, loadPolicy, type Policy } from './model/policy.ts';

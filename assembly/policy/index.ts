@@ -6,5 +6,5 @@ export { dpo, maskedSum, maskedSumBackward, tokenLogps, tokenLogpsBackward } fro
 export { matmul, matmulScratch } from './matmul';
 export { adamw, sumBlocks, sumSquaresBlocks } from './optimizer';
 export { cacheWrite, gatherRows, rmsnorm, rmsnormBackward, rope } from './rows';
-export { advance, sample, sampleScratch } from './sample';
+export { advance, repetitionPenalty, repetitionPenaltyScratch, sample, sampleScratch } from './sample';
 export const heapBase: usize = __heap_base;

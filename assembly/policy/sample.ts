@@ -1,4 +1,5 @@
 /** Drawing tokens; a unit of work is one row. */
+import { log } from '../math';
 import { bytesOf } from './lanes';
 import { expSum, rowMax } from './softmax';
 
@@ -84,9 +85,10 @@ export function sampleScratch(vocab: i32): usize {
   return 256 * 8 + ((bytesOf(vocab) + 15) & ~15);
 }
 
-/** next u32 `[b]`: a token per row of logits `[b, vocab]`, as `Engine.sample` describes. */
+/** next u32 `[b]`: a token per row of logits `[b, vocab]`, and its log-probability, logps `[b]`, as `Engine.sample` describes. */
 export function sample(
   next: usize,
+  logps: usize,
   logits: usize,
   streams: usize,
   lengths: usize,
@@ -106,6 +108,7 @@ export function sample(
     const row = logits + <usize>i * bytesOf(vocab);
     const most = rowMax(row, vocab);
     let token = 0;
+    let logp: f64 = 0;
     if (temperature == 0) {
       while (token < vocab - 1 && load<f32>(row + bytesOf(token)) < most) token++;
     } else {
@@ -118,8 +121,46 @@ export function sample(
       const stream = streams + ((<usize>i) << 3);
       const word = philox(key0, key1, load<u32>(stream), load<u32>(stream, 4), load<u32>(lengths + bytesOf(i)), 0);
       token = draw(weights, vocab, (<f64>(word >> 8) / 16777216) * total);
+      logp = (<f64>load<f32>(row + bytesOf(token)) - <f64>most) / temperature - log(total);
     }
+    store<f32>(logps + bytesOf(i), <f32>logp);
     store<u32>(next + bytesOf(i), token);
+  }
+}
+
+/** Bytes of scratch that `repetitionPenalty` needs: a bit for each token. */
+export function repetitionPenaltyScratch(vocab: i32): usize {
+  return ((<usize>vocab + 127) >> 7) << 4;
+}
+
+/** Penalizes tokens that stand in a row, as `Engine.repetitionPenalty` describes. */
+export function repetitionPenalty(
+  logits: usize,
+  tokens: usize,
+  lengths: usize,
+  vocab: i32,
+  max: i32,
+  penalty: f64,
+  scratch: usize,
+  first: i32,
+  end: i32,
+): void {
+  for (let i = first; i < end; i++) {
+    memory.fill(scratch, 0, repetitionPenaltyScratch(vocab));
+    const row = tokens + <usize>i * bytesOf(max);
+    const length = <i32>min(load<u32>(lengths + bytesOf(i)), <u32>max);
+    for (let t = 0; t < length; t++) {
+      const token = load<u32>(row + bytesOf(t));
+      if (token >= <u32>vocab) continue;
+      const byte = scratch + (<usize>token >> 3);
+      const bit = <u32>1 << (token & 7);
+      const seen = <u32>load<u8>(byte);
+      if (seen & bit) continue;
+      store<u8>(byte, <u8>(seen | bit));
+      const at = logits + <usize>i * bytesOf(vocab) + bytesOf(<i32>token);
+      const x = load<f32>(at);
+      store<f32>(at, x < 0 ? x * <f32>penalty : x / <f32>penalty);
+    }
   }
 }
 

@@ -50,6 +50,10 @@ export const configSchema = v.strictObject({
   temperature: v.optional(positive, 1),
   top_k: v.optional(nonNegativeInteger, 0),
   top_p: v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(1)), 1),
+  /** As transformers defines it, over prompt and response. */
+  repetition_penalty: v.optional(positive, 1),
+  /** Strings that end a response, which is kept up to the first of them. */
+  stop: v.optional(v.array(v.pipe(v.string(), v.minLength(1))), []),
   generation_batch_size: v.optional(count, 128),
 
   /** Pairs made of each prompt's responses; all by default. */

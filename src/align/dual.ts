@@ -9,10 +9,11 @@ import {
 } from '../dual/index.ts';
 import { UserError } from '../errors.ts';
 import type { CurvePoint } from '../report/data.ts';
-import { DUAL, SCORES } from './artefacts.ts';
+import { DUAL, SAMPLES, SCORES } from './artefacts.ts';
 import { type Limit, limitsOf, need } from './config.ts';
 import { type Context, scorerName } from './context.ts';
 import { groupByPrompt, parseScoreRows, type ScoreRow } from './rows.ts';
+import { tiltedSettings } from './sample.ts';
 import { readArtefact, runStage } from './stage.ts';
 
 /** dual.json: the verdict with λ*, predictions and diagnostics; for one constraint with the trade-off curve. */
@@ -35,10 +36,11 @@ export async function solveDual(context: Context): Promise<RunDual> {
   const { beta } = need(config, 'beta');
   const limits = limitsOf(config);
   const rows = parseScoreRows(await readArtefact(context, SCORES, 'score'), SCORES, limits.length);
+  const tilted = (await ownSamples(context)) ? tiltedSettings(config) : [];
   const constraints = config.constraints.map(({ scorer, cost }) => ({ name: scorerName(scorer), cost }));
   await runStage(context, {
     name: 'dual',
-    settings: { scores: await run.hash(SCORES), beta, limits, constraints },
+    settings: { scores: await run.hash(SCORES), beta, limits, constraints, tilted },
     outputs: [DUAL],
     work: async () => {
       const table = tableOf(rows);
@@ -46,7 +48,8 @@ export async function solveDual(context: Context): Promise<RunDual> {
       const relative = limits.map(({ kind }) => kind === 'margin');
       const solution = await solveProblem({ ...table, beta, thresholds, relative });
       const curve = await curveAround(table, solution);
-      const dual: RunDual = { ...solution, constraints, limits, curve };
+      const warnings = [...solution.warnings, ...tiltedWarning(tilted)];
+      const dual: RunDual = { ...solution, warnings, constraints, limits, curve };
       await run.folder.write(DUAL, `${JSON.stringify(dual, null, 2)}\n`);
     },
   });
@@ -67,6 +70,21 @@ export async function predict(
 ): Promise<{ reward: number; safety: readonly number[]; kl: number }> {
   const [{ reward, safety, kl }] = await describePolicies(tableOf(rows), beta, [lambda]);
   return { reward, safety, kl };
+}
+
+/** Whether the scores are of responses that this run drew. */
+async function ownSamples({ run }: Context): Promise<boolean> {
+  return !(await run.isGiven('score', SCORES)) && !(await run.isGiven('collect', SAMPLES));
+}
+
+/** The dual's means are over responses of the policy itself. */
+function tiltedWarning(tilted: readonly string[]): string[] {
+  if (tilted.length === 0) return [];
+  return [
+    `The responses were drawn with ${tilted.join(', ')}: from another distribution than the policy's own, which λ*, the ` +
+      'predictions and DPO take as the reference. Draw them without, or read the margins and the KL as relative to what ' +
+      `was drawn (${SAMPLES} holds both log-probabilities of every response).`,
+  ];
 }
 
 /** One sentence on why the constraints cannot be met. */

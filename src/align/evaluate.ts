@@ -86,10 +86,9 @@ async function drawAndScore(context: Context, file: string, adapter: boolean): P
   });
 }
 
-/** log π(y|x) under the aligned and the reference policy, for the KL divergence. */
+/** log π(y|x) under the aligned policy, known from the sampling, and under the reference, for the KL divergence. */
 async function bothLogps(policy: Policy, rows: readonly SampleRow[]): Promise<[number, number][]> {
   const completions = rows.map((row) => ({ promptIds: row.prompt_ids, completionIds: row.response_ids }));
-  const aligned = await sequenceLogps(policy, completions, { adapter: true });
   const reference = await sequenceLogps(policy, completions, { adapter: false });
-  return rows.map((_, index) => [aligned[index], reference[index]]);
+  return rows.map(({ logp }, index) => [logp!, reference[index]]);
 }

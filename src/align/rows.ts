@@ -12,6 +12,10 @@ export interface SampleRow {
   readonly prompt_ids: readonly number[];
   /** Sampled tokens, the end-of-sequence token included when it came. */
   readonly response_ids: readonly number[];
+  /** log π(y|x) of the policy that it was drawn from, summed over the tokens. */
+  readonly logp?: number;
+  /** The same in the distribution it was drawn from, where settings such as temperature make that another one. */
+  readonly sampling_logp?: number;
 }
 
 /** scores.jsonl: what `dualign dual --scores` reads. Safety is higher-is-safer, one per constraint. */

@@ -1,5 +1,5 @@
 import { BlockLog } from '../data/jsonl.ts';
-import { generate } from '../model/generate.ts';
+import { type Generation, generate, responseText } from '../model/generate.ts';
 import type { Policy } from '../model/policy.ts';
 import { keyOf } from '../random.ts';
 import type { RunConfig } from './config.ts';
@@ -8,8 +8,22 @@ import type { SampleRow } from './rows.ts';
 
 /** The settings that decide what is sampled; how many rows go at once does not. */
 export function samplingSettings(config: RunConfig): Record<string, unknown> {
-  const { seed, responses, max_new_tokens, temperature, top_k, top_p } = config;
-  return { seed, responses, max_new_tokens, temperature, top_k, top_p };
+  const { seed, responses, max_new_tokens, temperature, top_k, top_p, repetition_penalty, stop } = config;
+  return { seed, responses, max_new_tokens, temperature, top_k, top_p, repetition_penalty, stop };
+}
+
+/**
+ * Settings under which responses come from another distribution than the policy's own, such as "temperature 0.7";
+ * none when they are the policy's. A stop string only says where a response ends.
+ */
+export function tiltedSettings(config: RunConfig): string[] {
+  const { temperature, top_k, top_p, repetition_penalty } = config;
+  return [
+    ...(temperature === 1 ? [] : [`temperature ${temperature}`]),
+    ...(top_k === 0 ? [] : [`top-k ${top_k}`]),
+    ...(top_p === 1 ? [] : [`top-p ${top_p}`]),
+    ...(repetition_penalty === 1 ? [] : [`repetition penalty ${repetition_penalty}`]),
+  ];
 }
 
 export interface SampleTarget {
@@ -68,6 +82,8 @@ async function sampleBlock(
       temperature: config.temperature,
       topK: config.top_k,
       topP: config.top_p,
+      repetitionPenalty: config.repetition_penalty,
+      stop: config.stop,
       key: keyOf(config.seed, purpose),
       batchSize: config.generation_batch_size,
       adapter,
@@ -75,10 +91,16 @@ async function sampleBlock(
   );
   return rows.map(({ prompt, prompt_index, response_index, ids }, index) => ({
     prompt,
-    response: policy.tokenizer.decodeCompletion(ids, generated[index].ids),
+    response: responseText(policy, ids, generated[index]),
     prompt_index,
     response_index,
     prompt_ids: ids,
     response_ids: generated[index].ids,
+    ...logProbabilities(generated[index], tiltedSettings(config).length > 0),
   }));
+}
+
+function logProbabilities({ logps, samplingLogps }: Generation, tilted: boolean) {
+  const sum = (values: Float32Array) => Math.fround(values.reduce((total, value) => total + value, 0));
+  return { logp: sum(logps), ...(tilted ? { sampling_logp: sum(samplingLogps) } : {}) };
 }

@@ -4,6 +4,7 @@ import { messageOf, UserError } from '../errors.ts';
 import { VERSION } from '../generated/version.ts';
 import { curveCommand } from './curve.ts';
 import { dualCommand } from './dual.ts';
+import { generateCommand } from './generate.ts';
 import { planCommand } from './plan.ts';
 import { solveRun, stageCommands } from './stages.ts';
 import { verifyCommand } from './verify.ts';
@@ -23,6 +24,7 @@ function program(): Command {
   root.addCommand(curveCommand());
   root.addCommand(planCommand());
   root.addCommand(verifyCommand());
+  root.addCommand(generateCommand());
   for (const command of [root, ...root.commands]) {
     command
       .exitOverride()

@@ -7,6 +7,7 @@ export type OptionGroup =
   | 'policy'
   | 'prompts'
   | 'sampling'
+  | 'generation'
   | 'scorers'
   | 'limits'
   | 'labels'
@@ -70,6 +71,8 @@ function store(options: RunOptions, name: string, value: unknown): void {
     options.reward = value as string;
   } else if (name === 'margin' || name === 'threshold') {
     options.limits = [...(options.limits ?? []), { kind: name, value: value as number }];
+  } else if (name === 'stop') {
+    options.stop = [...(options.stop ?? []), value as string];
   } else {
     const key = name === 'target_modules' ? 'lora_target_modules' : name;
     Object.assign(options, { [key]: value });
@@ -77,6 +80,21 @@ function store(options: RunOptions, name: string, value: unknown): void {
 }
 
 type Row = readonly [flags: string, description: string, parse?: (text: string) => unknown];
+
+/** How a token is drawn, and where a response ends. */
+const DRAWING: readonly Row[] = [
+  ['--max-new-tokens <n>', 'longest response in tokens (64)', integer],
+  ['--temperature <t>', 'sampling temperature (1)', number],
+  ['--top-k <k>', 'sample from the k most likely tokens; 0: all (0)', integer],
+  ['--top-p <p>', 'sample from the most likely tokens that make up p; 1: all (1)', number],
+  [
+    '--repetition-penalty <p>',
+    'logits of tokens that prompt or response hold are divided by p, or multiplied below 0 (1)',
+    number,
+  ],
+  ['--stop <text>', 'text that ends a response, which is kept up to there; repeatable'],
+  ['--generation-batch-size <n>', 'responses sampled at once (128)', integer],
+];
 
 const OPTIONS: Record<OptionGroup, readonly Row[]> = {
   policy: [
@@ -92,13 +110,11 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
     ['--eval-fraction <f>', 'part of --prompts held out for evaluation (0.25)', number],
     ['--seed <n>', 'seed of everything drawn at random (0)', integer],
   ],
-  sampling: [
-    ['--responses <K>', 'responses drawn per prompt (16)', integer],
-    ['--max-new-tokens <n>', 'longest response in tokens (64)', integer],
-    ['--temperature <t>', 'sampling temperature (1)', number],
-    ['--top-k <k>', 'sample from the k most likely tokens; 0: all (0)', integer],
-    ['--top-p <p>', 'sample from the most likely tokens that make up p; 1: all (1)', number],
-    ['--generation-batch-size <n>', 'responses sampled at once (128)', integer],
+  sampling: [['--responses <K>', 'responses drawn per prompt (16)', integer], ...DRAWING],
+  generation: [
+    ['--responses <n>', 'responses to the prompt (1)', positiveInteger],
+    ['--seed <n>', 'seed of everything drawn at random (0)', integer],
+    ...DRAWING,
   ],
   scorers: [
     [

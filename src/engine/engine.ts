@@ -197,8 +197,22 @@ export interface Engine {
   /**
    * next u32 `[b]`: one token per row of logits `[b, vocab]`. The uniform of row b is the first word of
    * Philox4x32-10 at counter (streams[b, 0], streams[b, 1], lengths[b], 0); streams u32 `[b, 2]`, lengths u32 `[b]`.
+   * logps `[b]` is the log-probability of the token in the distribution it was drawn from: 0 at temperature 0.
    */
-  sample(next: Tensor, logits: Tensor, streams: Tensor, lengths: Tensor, options: SampleOptions): void;
+  sample(
+    next: Tensor,
+    logps: Tensor,
+    logits: Tensor,
+    streams: Tensor,
+    lengths: Tensor,
+    options: SampleOptions,
+  ): void;
+  /**
+   * Repetition penalty (CTRL, Keskar et al. 2019, section 4.1, as transformers does it) in place on logits `[b, vocab]`:
+   * of every token among the first lengths[b] of tokens u32 `[b, max]`, once, a logit above 0 is divided by `penalty`
+   * and one below 0 multiplied by it.
+   */
+  repetitionPenalty(logits: Tensor, tokens: Tensor, lengths: Tensor, penalty: number): void;
   /**
    * Appends next u32 `[b]` to tokens u32 `[b, max]` at lengths[b] for rows that are not finished, and counts it in
    * lengths. A row is finished (1 in finished u32 `[b]`) after a token of eos u32 `[e]` or when it is full. Then

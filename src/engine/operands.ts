@@ -288,7 +288,14 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
         n: target.length,
       };
     },
-    sample(next: Tensor, logits: Tensor, streams: Tensor, lengths: Tensor, options: SampleOptions) {
+    sample(
+      next: Tensor,
+      logps: Tensor,
+      logits: Tensor,
+      streams: Tensor,
+      lengths: Tensor,
+      options: SampleOptions,
+    ) {
       const { temperature, topK, topP } = options;
       if (!(temperature >= 0)) throw new Error(`sample: expected temperature >= 0, got ${temperature}`);
       if (!(Number.isInteger(topK) && topK >= 0)) throw new Error(`sample: expected topK >= 0, got ${topK}`);
@@ -297,11 +304,27 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
       const [b, vocab] = scores.shape;
       return {
         next: expectShape('sample', 'next', next, [b], 'u32'),
+        logps: expectShape('sample', 'logps', logps, [b]),
         logits: scores,
         streams: expectShape('sample', 'streams', streams, [b, 2], 'u32'),
         lengths: expectShape('sample', 'lengths', lengths, [b], 'u32'),
         b,
         vocab,
+      };
+    },
+    repetitionPenalty(logits: Tensor, tokens: Tensor, lengths: Tensor, penalty: number) {
+      const operation = 'repetitionPenalty';
+      if (!(penalty > 0)) throw new Error(`${operation}: expected penalty > 0, got ${penalty}`);
+      const scores = expectRank(operation, 'logits', logits, ['b', 'vocab']);
+      const [b, vocab] = scores.shape;
+      const max = expectRank(operation, 'tokens', tokens, ['b', 'max'], 'u32').shape[1];
+      return {
+        logits: scores,
+        tokens: expectShape(operation, 'tokens', tokens, [b, max], 'u32'),
+        lengths: expectShape(operation, 'lengths', lengths, [b], 'u32'),
+        b,
+        vocab,
+        max,
       };
     },
     advance(

@@ -1,14 +1,11 @@
-import type { Engine, Tensor } from '../engine/engine.ts';
+import { UserError } from '../errors.ts';
 import type { Key } from '../random.ts';
-import { forward, type KeyValueCache, tokenBatch } from './llama.ts';
+import { type Decoded, Decoder, type GenerationRow } from './decoder.ts';
 import { mergeAdapter } from './lora.ts';
 import { checkSequence, type Policy } from './policy.ts';
+import { ResponseReader } from './response_text.ts';
 
-/** A prompt to continue. `stream` names its random numbers: rows with one stream and prompt get one response. */
-export interface GenerationRow {
-  readonly ids: readonly number[];
-  readonly stream: readonly [number, number];
-}
+export type { GenerationRow } from './decoder.ts';
 
 export interface GenerateOptions {
   readonly maxNewTokens: number;
@@ -18,6 +15,10 @@ export interface GenerateOptions {
   readonly topK?: number;
   /** 1, the default, keeps all tokens. */
   readonly topP?: number;
+  /** Makes tokens of prompt and response less likely (CTRL); 1, the default, leaves them. */
+  readonly repetitionPenalty?: number;
+  /** Strings that end a response once its text holds one of them. */
+  readonly stop?: readonly string[];
   readonly key: Key;
   /** Rows decoded together; the result does not depend on it. */
   readonly batchSize?: number;
@@ -29,17 +30,34 @@ export interface GenerateOptions {
 }
 
 export interface Generation {
-  /** The new tokens, the one that ended them included. */
+  /** The new tokens, those that ended them included. */
   readonly ids: number[];
-  /** Ended by a token of the policy's eosIds, rather than by length. */
+  /** Ended by a token of the policy's eosIds or by a stop string, rather than by length. */
   readonly finished: boolean;
+  /** The stop string that ended it; the text ends before it (`responseText`). */
+  readonly stop?: string;
+  /** Log-probability of each token under the policy. */
+  readonly logps: Float32Array;
+  /** Log-probability of each token where it was drawn: of the policy with temperature, top-k, top-p and penalty. */
+  readonly samplingLogps: Float32Array;
+}
+
+/** A token of one row. */
+export interface TokenEvent {
+  /** Index of the row. */
+  readonly row: number;
+  readonly id: number;
+  readonly logp: number;
+  readonly samplingLogp: number;
+  /** Text to show now: whole characters only, and none that a stop string may take back. */
+  readonly text: string;
+  /** With the row's last token, all of it. */
+  readonly done?: Generation;
 }
 
 const DEFAULT_BATCH_SIZE = 128;
 /** Steps between two looks at which rows have ended: a look waits for the device. */
 const STEPS_PER_CHECK = 16;
-/** No token: takes the place of the eos ids of a policy without any. */
-const NO_TOKEN = 0xffffffff;
 
 /** Samples a continuation of every row. */
 export async function generate(
@@ -47,6 +65,47 @@ export async function generate(
   rows: readonly GenerationRow[],
   options: GenerateOptions,
 ): Promise<Generation[]> {
+  const results = new Array<Generation>(rows.length);
+  const endless = policy.eosIds.length === 0 && !options.stop?.length;
+  const stepsPerRead = endless ? options.maxNewTokens : STEPS_PER_CHECK;
+  for await (const tokens of tokensOf(policy, rows, options, stepsPerRead, false)) {
+    for (const { row, done } of tokens) if (done) results[row] = done;
+  }
+  return results;
+}
+
+/**
+ * The same, as it comes: the tokens of every row in order, rows side by side. Waits for the device every
+ * `stepsPerRead` tokens.
+ */
+export async function* streamTokens(
+  policy: Policy,
+  rows: readonly GenerationRow[],
+  options: GenerateOptions,
+  stepsPerRead = 1,
+): AsyncGenerator<TokenEvent, void, void> {
+  for await (const tokens of tokensOf(policy, rows, options, stepsPerRead, true)) yield* tokens;
+}
+
+/** The text of a response: up to the stop string that ended it. */
+export function responseText(
+  policy: Policy,
+  promptIds: readonly number[],
+  { ids, stop }: Generation,
+): string {
+  const text = policy.tokenizer.decodeCompletion(promptIds, ids);
+  const end = stop === undefined ? -1 : text.indexOf(stop);
+  return end < 0 ? text : text.slice(0, end);
+}
+
+async function* tokensOf(
+  policy: Policy,
+  rows: readonly GenerationRow[],
+  options: GenerateOptions,
+  stepsPerRead: number,
+  withText: boolean,
+): AsyncGenerator<TokenEvent[], void, void> {
+  checkOptions(options);
   for (const { ids } of rows) checkSequence(policy, ids, options.maxNewTokens);
   const adapter = options.adapter === false ? undefined : policy.adapter;
   // One product a layer: the factors' own two would double the number of operations of a decoding step.
@@ -56,118 +115,111 @@ export async function generate(
   const order = rows
     .map((_, index) => index)
     .sort((a, b) => rows[a].ids.length - rows[b].ids.length || a - b);
-  const results = new Array<Generation>(rows.length);
   try {
     for (let start = 0; start < order.length; start += batchSize) {
       options.signal?.throwIfAborted();
       const indices = order.slice(start, start + batchSize);
       const batch = indices.map((index) => rows[index]);
-      const generations = await generateBatch(model, batch, options);
-      indices.forEach((index, row) => {
-        results[index] = generations[row];
-      });
+      for await (const tokens of batchTokens(model, batch, options, stepsPerRead, withText)) {
+        yield tokens.map((token) => ({ ...token, row: indices[token.row] }));
+      }
       options.onProgress?.(start + indices.length, rows.length);
     }
   } finally {
     merged?.free();
   }
-  return results;
 }
 
-async function generateBatch(
+async function* batchTokens(
   policy: Policy,
   rows: readonly GenerationRow[],
   options: GenerateOptions,
-): Promise<Generation[]> {
-  const { engine, workspace, config, weights, eosIds } = policy;
-  const b = rows.length;
-  const { unique, sources } = uniquePrompts(rows);
-  const prompts = tokenBatch(policy, unique);
-  const max = prompts.length + options.maxNewTokens;
-  const state = decodingState(policy, rows, max);
-  const cacheShape = [b, max, config.keyValueHeads, config.headDim];
-  const caches = (name: string) =>
-    Array.from({ length: config.layers }, (_, block) => workspace.take(`${name}.${block}`, cacheShape));
-  const cache = { keys: caches('keyCache'), values: caches('valueCache') };
-  const eos = workspace.put('eos', Uint32Array.from(eosIds.length > 0 ? eosIds : [NO_TOKEN]));
-  const next = workspace.take('next', [b], 'u32');
-  const sampling = {
-    temperature: options.temperature ?? 1,
-    topK: options.topK ?? 0,
-    topP: options.topP ?? 1,
-    key: options.key,
-  };
+  stepsPerRead: number,
+  withText: boolean,
+): AsyncGenerator<TokenEvent[], void, void> {
+  const {
+    maxNewTokens,
+    temperature = 1,
+    topK = 0,
+    topP = 1,
+    repetitionPenalty = 1,
+    stop = [],
+    key,
+  } = options;
+  const ends = new Map(policy.eosIds.map((id): [number, string | undefined] => [id, undefined]));
+  // Special tokens leave no text to find a string in.
+  for (const text of stop) {
+    const id = policy.tokenizer.specialId(text);
+    if (id !== undefined && !ends.has(id)) ends.set(id, text);
+  }
+  const decoder = new Decoder(policy, rows, {
+    maxNewTokens,
+    temperature,
+    topK,
+    topP,
+    repetitionPenalty,
+    key,
+    eosIds: [...ends.keys()],
+  });
+  const reads = withText || stop.length > 0;
+  const responses = rows.map(({ ids }) => ({
+    count: 0,
+    ended: false,
+    reader: reads ? new ResponseReader(policy.tokenizer, ids, stop) : undefined,
+  }));
 
-  /** Appends to every row a token drawn after its last hidden state, `[b, hidden]`. */
-  const extend = (last: Tensor) => {
-    const logits = workspace.take('logits', [b, config.vocabSize]);
-    engine.matmul(logits, last, weights.head, { transposeB: true });
-    engine.sample(next, logits, state.streams, state.lengths, sampling);
-    engine.advance(state.tokens, state.lengths, state.finished, state.current, state.positions, next, eos);
-    engine.flush();
-  };
-
-  const prefilling: KeyValueCache = {
-    ...cache,
-    start: workspace.put('cacheStart', new Uint32Array(b)),
-    sources: workspace.put('cacheSources', Uint32Array.from(sources)),
-  };
-  const hidden = forward(policy, prompts, { cache: prefilling });
-  const last = workspace.take('last', [b, config.hiddenSize]);
-  const lastRows = Uint32Array.from(rows, ({ ids }, row) => sources[row] * prompts.length + ids.length - 1);
-  engine.gatherRows(last, hidden, workspace.put('lastRows', lastRows));
-  extend(last);
-
-  const decoding: KeyValueCache = { ...cache, start: state.positions, lengths: state.lengths };
-  const step = { ids: state.current, positions: state.positions, rows: b, length: 1 };
-  for (let made = 1; made < options.maxNewTokens; made++) {
-    if (made % STEPS_PER_CHECK === 0) {
-      options.signal?.throwIfAborted();
-      if (eosIds.length > 0 && (await allFinished(engine, state.finished))) break;
-    }
-    extend(forward(policy, step, { cache: decoding }));
+  /** The next token of a row, if the device has made it and nothing has ended the row before. */
+  function nextToken(row: number, decoded: Decoded): TokenEvent | undefined {
+    const response = responses[row];
+    const { tokens, max, lengths, logps, samplingLogps, stride } = decoded;
+    const prompt = rows[row].ids.length;
+    if (response.ended || response.count === lengths[row] - prompt) return undefined;
+    const place = response.count * stride + row;
+    const first = row * max + prompt;
+    const id = tokens[first + response.count++];
+    let { text, stop: found } = response.reader?.push(id) ?? { text: '', stop: undefined };
+    const finished = found !== undefined || ends.has(id);
+    response.ended = finished || response.count === maxNewTokens;
+    if (response.ended && found === undefined) text += response.reader?.end() ?? '';
+    const token = { row, id, logp: logps[place], samplingLogp: samplingLogps[place], text };
+    if (!response.ended) return token;
+    found ??= ends.get(id);
+    const ofRow = (table: Float32Array) =>
+      Float32Array.from({ length: response.count }, (_, step) => table[step * stride + row]);
+    const done: Generation = {
+      ids: Array.from(tokens.subarray(first, first + response.count)),
+      finished,
+      ...(found === undefined ? {} : { stop: found }),
+      logps: ofRow(logps),
+      samplingLogps: ofRow(samplingLogps),
+    };
+    return { ...token, done };
   }
 
-  const [tokens, lengths] = await Promise.all([engine.readU32(state.tokens), engine.readU32(state.lengths)]);
-  return rows.map(({ ids }, row) => {
-    const made = Array.from(tokens.subarray(row * max + ids.length, row * max + lengths[row]));
-    return { ids: made, finished: made.length > 0 && eosIds.includes(made[made.length - 1]) };
-  });
+  while (responses.some(({ ended }) => !ended)) {
+    options.signal?.throwIfAborted();
+    for (let i = 0; i < stepsPerRead && decoder.steps < maxNewTokens; i++) decoder.step();
+    const decoded = await decoder.read();
+    const events: TokenEvent[] = [];
+    for (let round = 0; round < stepsPerRead; round++) {
+      for (let row = 0; row < rows.length; row++) {
+        const token = nextToken(row, decoded);
+        if (token) events.push(token);
+      }
+    }
+    yield events;
+  }
 }
 
-/** The prompts without repetition, and the one that each row starts from: a prompt's K responses share its prefill. */
-function uniquePrompts(rows: readonly GenerationRow[]): { unique: (readonly number[])[]; sources: number[] } {
-  const unique: (readonly number[])[] = [];
-  const indexOf = new Map<string, number>();
-  const sources = rows.map(({ ids }) => {
-    const key = ids.join();
-    const index = indexOf.get(key) ?? unique.push(ids) - 1;
-    indexOf.set(key, index);
-    return index;
-  });
-  return { unique, sources };
-}
-
-async function allFinished(engine: Engine, finished: Tensor): Promise<boolean> {
-  return (await engine.readU32(finished)).every((flag) => flag === 1);
-}
-
-/** What decoding keeps on the device: each row starts as its prompt, in a table with room for `max` tokens. */
-function decodingState({ workspace }: Policy, rows: readonly GenerationRow[], max: number) {
-  const b = rows.length;
-  const tokens = new Uint32Array(b * max);
-  rows.forEach(({ ids }, row) => {
-    tokens.set(ids, row * max);
-  });
-  return {
-    tokens: workspace.put('tokens', tokens, [b, max]),
-    lengths: workspace.put(
-      'lengths',
-      Uint32Array.from(rows, ({ ids }) => ids.length),
-    ),
-    finished: workspace.put('finished', new Uint32Array(b)),
-    current: workspace.take('current', [b], 'u32'),
-    positions: workspace.take('decodePositions', [b], 'u32'),
-    streams: workspace.put('streams', Uint32Array.from(rows.flatMap(({ stream }) => stream)), [b, 2]),
-  };
+function checkOptions({ maxNewTokens, temperature = 1, repetitionPenalty = 1, stop = [] }: GenerateOptions) {
+  if (!(Number.isInteger(maxNewTokens) && maxNewTokens > 0)) {
+    throw new UserError(`sampling: expected max_new_tokens as a whole number above 0, got ${maxNewTokens}`);
+  }
+  if (!(temperature >= 0 && temperature < Infinity)) {
+    throw new UserError(`sampling: expected a temperature of 0 or more, got ${temperature}`);
+  }
+  if (!(repetitionPenalty > 0 && repetitionPenalty < Infinity)) {
+    throw new UserError(`sampling: expected repetition_penalty above 0, got ${repetitionPenalty}`);
+  }
+  if (stop.includes('')) throw new UserError('sampling: expected stop strings with text, got an empty one');
 }

@@ -26,6 +26,14 @@ export class Tokenizer {
     return this.#inner.decode([...ids], { skip_special_tokens: skipSpecialTokens });
   }
 
+  /** The id of the special token of this text; undefined where there is none. */
+  specialId(text: string): number | undefined {
+    for (const [id, { content, special }] of this.#inner.get_added_tokens_decoder()) {
+      if (special && content === text) return id;
+    }
+    return undefined;
+  }
+
   /**
    * The text that `ids` add after the prompt. Decoding them alone would lose a leading space, which many tokenizers
    * strip at the start of a text.

@@ -93,7 +93,8 @@ const PROGRAMS: readonly [string, Program][] = [
       const next = engine.tensor([rows], 'u32');
       const lengths = engine.view(pickIntegers('lengths', [1], 99), 0, [rows]);
       const options = { temperature: 0.9, topK: 40, topP: 0.9, key: [5, 6] as const };
-      engine.sample(next, pick('logits', [99], 3), pickIntegers('streams', [2], 999), lengths, options);
+      const [logits, streams] = [pick('logits', [99], 3), pickIntegers('streams', [2], 999)];
+      engine.sample(next, engine.tensor([rows]), logits, streams, lengths, options);
       return next;
     },
   ],

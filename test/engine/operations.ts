@@ -301,9 +301,20 @@ export const OPERATIONS: readonly [string, Program][] = [
       const logits = given.floats([70, 333], 4);
       const streams = given.integers([70, 2], 1000);
       const next = engine.tensor([70], 'u32');
+      const logps = engine.tensor([70]);
       const key = [123, 0xfedcba98] as const;
-      engine.sample(next, logits, streams, given.integers([70], 500), { temperature, topK, topP, key });
-      return [next];
+      const lengths = given.integers([70], 500);
+      engine.sample(next, logps, logits, streams, lengths, { temperature, topK, topP, key });
+      return [next, logps];
+    },
+  ]),
+  ...[0.8, 1.3].map((penalty): [string, Program] => [
+    `repetitionPenalty ${penalty}`,
+    (engine) => {
+      const given = inputsOf(engine, 'repetitionPenalty');
+      const logits = given.floats([9, 45], 4);
+      engine.repetitionPenalty(logits, given.integers([9, 70], 45), given.integers([9], 70), penalty);
+      return [logits];
     },
   ]),
   [

@@ -27,7 +27,8 @@ describe.each(engines)('sample, %s', (name) => {
       [rows],
     );
     const next = engine.tensor([rows], 'u32');
-    engine.sample(next, repeated, streams, lengths, {
+    const logps = engine.tensor([rows]);
+    engine.sample(next, logps, repeated, streams, lengths, {
       temperature: 1,
       topK: 0,
       topP: 1,
@@ -35,7 +36,7 @@ describe.each(engines)('sample, %s', (name) => {
       ...options,
     });
     const tokens = await engine.readU32(next);
-    engine.free(repeated, streams, lengths, next);
+    engine.free(repeated, streams, lengths, next, logps);
     return tokens;
   }
 

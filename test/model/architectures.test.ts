@@ -108,7 +108,8 @@ describe.each(engines)('each architecture on the $name engine', ({ open: openEng
         const next = engine.tensor([1], 'u32');
         const streams = engine.upload(Uint32Array.of(row, 0), [1, 2]);
         const lengths = engine.upload(Uint32Array.of(ids.length), [1]);
-        engine.sample(next, last, streams, lengths, { temperature: 1, topK: 0, topP: 1, key: [1, 2] });
+        const plain = { temperature: 1, topK: 0, topP: 1, key: [1, 2] as const };
+        engine.sample(next, engine.tensor([1]), last, streams, lengths, plain);
         expect([...(await engine.readU32(next))]).toEqual([token]);
       }
     }

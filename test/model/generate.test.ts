@@ -1,14 +1,16 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { UserError } from '../../src/errors.ts';
-import { generate } from '../../src/model/generate.ts';
+import { generate, responseText, streamTokens } from '../../src/model/generate.ts';
 import { forward, tokenBatch } from '../../src/model/llama.ts';
 import { sequenceLogps } from '../../src/model/logps.ts';
 import type { Policy } from '../../src/model/policy.ts';
 import { addAdapter } from '../../src/model/policy.ts';
+import { Tokenizer } from '../../src/model/tokenizer.ts';
 import { keyOf } from '../../src/random.ts';
 import { engines } from './engines.ts';
-import { goldenAdapter, hasFixtures, loadStories } from './golden.ts';
+import { goldenAdapter, hasFixtures, loadStories, storiesPath } from './golden.ts';
 
 const key = keyOf(11, 'sample');
 const prompts = ['Once upon a time', 'The big dog', 'One day, a girl named Sue saw', 'Tim'];
@@ -68,7 +70,8 @@ describe.skipIf(!hasFixtures).each(engines)('sampling and scoring on the $name e
         engine.gatherRows(last, hidden, engine.upload(new Uint32Array([sequence.length - 1]), [1]));
         engine.matmul(logits, last, policy.weights.head, { transposeB: true });
         const stream = engine.upload(new Uint32Array(rows[row].stream), [1, 2]);
-        engine.sample(next, logits, stream, engine.upload(new Uint32Array([sequence.length]), [1]), sampling);
+        const length = engine.upload(new Uint32Array([sequence.length]), [1]);
+        engine.sample(next, engine.tensor([1]), logits, stream, length, sampling);
         expect((await engine.readU32(next))[0]).toBe(token);
         sequence.push(token);
       }
@@ -82,9 +85,136 @@ describe.skipIf(!hasFixtures).each(engines)('sampling and scoring on the $name e
     const cut = await generate({ ...policy, eosIds: [stop, 1] }, rows, { ...sampling, maxNewTokens: 40 });
     whole.forEach(({ ids }, row) => {
       const end = ids.indexOf(stop);
-      expect(cut[row]).toEqual({ ids: end < 0 ? ids : ids.slice(0, end + 1), finished: end >= 0 });
+      expect(cut[row]).toMatchObject({ ids: end < 0 ? ids : ids.slice(0, end + 1), finished: end >= 0 });
     });
     expect(cut[0].ids.length).toBeLessThanOrEqual(7);
+  });
+
+  const settings = [
+    {},
+    { temperature: 0.7, topK: 40, topP: 0.9 },
+    { temperature: 0.9, repetitionPenalty: 1.3 },
+    { temperature: 0 },
+  ];
+  it.each(settings)('returns the log-probs that a second pass gives, drawn with %o', async (drawing) => {
+    policy.adapter = goldenAdapter(policy);
+    const generations = await generate(policy, rows, { maxNewTokens: 24, key, ...drawing });
+    const completions = generations.map(({ ids }, row) => ({ promptIds: rows[row].ids, completionIds: ids }));
+    const second = await sequenceLogps(policy, completions);
+    policy.adapter = undefined;
+    generations.forEach(({ ids, logps, samplingLogps }, row) => {
+      expect([logps.length, samplingLogps.length]).toEqual([ids.length, ids.length]);
+      const sum = logps.reduce((total, value) => total + value, 0);
+      expect(Math.abs(sum - second[row])).toBeLessThan(1e-4 * Math.abs(second[row]) + 1e-4);
+      if (Object.keys(drawing).length === 0) expect(samplingLogps).toEqual(logps);
+      if (drawing.temperature === 0) expect([...samplingLogps]).toEqual(ids.map(() => 0));
+    });
+  });
+
+  it('gives as sampling log-probs those of the tempered, penalized softmax', async () => {
+    const penalty = 1.4;
+    const temperature = 0.8;
+    const [{ ids, samplingLogps }] = await generate(policy, [rows[0]], {
+      maxNewTokens: 6,
+      temperature,
+      repetitionPenalty: penalty,
+      key,
+    });
+    const { vocabSize, hiddenSize } = policy.config;
+    const sequence = [...rows[0].ids];
+    for (const [step, token] of ids.entries()) {
+      const hidden = forward(policy, tokenBatch(policy, [sequence]));
+      const [last, logits] = [engine.tensor([1, hiddenSize]), engine.tensor([1, vocabSize])];
+      engine.gatherRows(last, hidden, engine.upload(new Uint32Array([sequence.length - 1]), [1]));
+      engine.matmul(logits, last, policy.weights.head, { transposeB: true });
+      const scores = [...(await engine.read(logits))].map((x, id) => {
+        const repeated = sequence.includes(id);
+        return (repeated ? (x < 0 ? x * penalty : x / penalty) : x) / temperature;
+      });
+      const most = Math.max(...scores);
+      const lse = most + Math.log(scores.reduce((sum, x) => sum + Math.exp(x - most), 0));
+      expect(samplingLogps[step]).toBeCloseTo(scores[token] - lse, 4);
+      sequence.push(token);
+    }
+  });
+
+  it('ends a row at a stop string that straddles tokens, kept up to there', async () => {
+    const whole = await generate(policy, rows, sampling);
+    const texts = whole.map((generation, row) => responseText(policy, rows[row].ids, generation));
+    // From the middle of a word of the first response to the middle of the next.
+    const space = texts[0].indexOf(' ', 12);
+    const found = texts[0].slice(space - 2, space + 3);
+    const cut = await generate(policy, rows, { ...sampling, stop: ['no such text', found] });
+    for (const [row, generation] of cut.entries()) {
+      const at = texts[row].indexOf(found);
+      const { ids, stop, finished, logps } = generation;
+      expect(responseText(policy, rows[row].ids, generation)).toBe(
+        at < 0 ? texts[row] : texts[row].slice(0, at),
+      );
+      expect([stop, finished]).toEqual(at < 0 ? [undefined, false] : [found, true]);
+      expect(ids).toEqual(whole[row].ids.slice(0, ids.length));
+      expect(logps).toEqual(whole[row].logps.slice(0, ids.length));
+      const oneLess = policy.tokenizer.decodeCompletion(rows[row].ids, ids.slice(0, -1));
+      if (at >= 0) expect(oneLess).not.toContain(found);
+    }
+    expect(cut[0].stop).toBe(found);
+  });
+
+  it('takes a special token for a stop string', async () => {
+    const whole = await generate(policy, [rows[0]], sampling);
+    const id = whole[0].ids[6];
+    const json = JSON.parse(readFileSync(`${storiesPath}/tokenizer.json`, 'utf8'));
+    json.added_tokens.push({ id, content: '<|stop|>', special: true });
+    const tokenizer = new Tokenizer(json, {});
+    const options = { ...sampling, stop: ['<|stop|>'] };
+    const [cut] = await generate({ ...policy, tokenizer }, [rows[0]], options);
+    const ids = whole[0].ids.slice(0, whole[0].ids.indexOf(id) + 1);
+    expect(cut).toMatchObject({ ids, finished: true, stop: '<|stop|>' });
+    expect(responseText({ ...policy, tokenizer }, rows[0].ids, cut)).toBe(
+      tokenizer.decodeCompletion(rows[0].ids, ids),
+    );
+  });
+
+  it('streams the tokens and the text of what it generates', async () => {
+    const stop = [' was'];
+    const whole = await generate(policy, rows, { ...sampling, stop });
+    for (const stepsPerRead of [1, 7]) {
+      const ids: number[][] = rows.map(() => []);
+      const texts = rows.map(() => '');
+      const done: (typeof whole)[number][] = [];
+      const stream = streamTokens(policy, rows, { ...sampling, stop, batchSize: 3 }, stepsPerRead);
+      for await (const event of stream) {
+        expect(done[event.row]).toBeUndefined();
+        ids[event.row].push(event.id);
+        texts[event.row] += event.text;
+        if (event.done) done[event.row] = event.done;
+      }
+      expect(done).toEqual(whole);
+      expect(ids).toEqual(whole.map((generation) => generation.ids));
+      expect(texts).toEqual(whole.map((each, row) => responseText(policy, rows[row].ids, each)));
+    }
+  });
+
+  it('repeats itself less under a penalty', async () => {
+    const distinct = async (repetitionPenalty: number) => {
+      const [{ ids }] = await generate(policy, [rows[0]], {
+        maxNewTokens: 60,
+        temperature: 0,
+        repetitionPenalty,
+        key,
+      });
+      return new Set(ids).size / ids.length;
+    };
+    expect(await distinct(1.5)).toBeGreaterThan((await distinct(1)) + 0.1);
+  });
+
+  it.each([
+    [{ maxNewTokens: 0 }, /max_new_tokens as a whole number above 0, got 0/],
+    [{ temperature: -1 }, /temperature of 0 or more, got -1/],
+    [{ repetitionPenalty: 0 }, /repetition_penalty above 0, got 0/],
+    [{ stop: [''] }, /stop strings with text/],
+  ])('refuses %o', async (bad, message) => {
+    await expect(generate(policy, rows, { ...sampling, ...bad })).rejects.toThrow(message);
   });
 
   it('scores a completion alike whatever stands beside it, padding or not', async () => {

@@ -441,15 +441,39 @@ export class ReferenceEngine implements Engine {
    * u · their total, with u = (first word >>> 8) / 2^24, which f32 holds exactly. Ties with the last token of the
    * top-p set stay, as they do for top-k.
    */
-  sample(next: Tensor, logits: Tensor, streams: Tensor, lengths: Tensor, options: SampleOptions): void {
+  sample(
+    next: Tensor,
+    logps: Tensor,
+    logits: Tensor,
+    streams: Tensor,
+    lengths: Tensor,
+    options: SampleOptions,
+  ): void {
     const [b, vocab] = logits.shape;
-    expectShapes('sample', [next, b], [streams, b, 2], [lengths, b]);
+    expectShapes('sample', [next, b], [logps, b], [streams, b, 2], [lengths, b]);
     for (let row = 0; row < b; row++) {
       const scores = floats(logits).subarray(row * vocab, (row + 1) * vocab);
       const [high, low] = words(streams).subarray(2 * row, 2 * row + 2);
       const [word] = philox(options.key, [high, low, words(lengths)[row], 0]);
-      words(next)[row] =
-        options.temperature === 0 ? argmax(scores) : draw(scores, (word >>> 8) / 0x1000000, options);
+      const drawn =
+        options.temperature === 0
+          ? { id: argmax(scores), logp: 0 }
+          : draw(scores, (word >>> 8) / 0x1000000, options);
+      words(next)[row] = drawn.id;
+      floats(logps)[row] = drawn.logp;
+    }
+  }
+
+  repetitionPenalty(logits: Tensor, tokens: Tensor, lengths: Tensor, penalty: number): void {
+    const [b, vocab] = logits.shape;
+    const max = tokens.shape[1];
+    expectShapes('repetitionPenalty', [tokens, b, max], [lengths, b]);
+    for (let row = 0; row < b; row++) {
+      const text = words(tokens).subarray(row * max, row * max + words(lengths)[row]);
+      for (const token of new Set(text)) {
+        const x = floats(logits)[row * vocab + token];
+        floats(logits)[row * vocab + token] = x < 0 ? x * penalty : x / penalty;
+      }
     }
   }
 
@@ -546,7 +570,11 @@ function argmax(scores: ArrayLike<number>): number {
   return best;
 }
 
-function draw(scores: ArrayLike<number>, u: number, { temperature, topK, topP }: SampleOptions): number {
+function draw(
+  scores: ArrayLike<number>,
+  u: number,
+  { temperature, topK, topP }: SampleOptions,
+): { id: number; logp: number } {
   const sorted = Float64Array.from(scores).sort().reverse();
   let least = topK > 0 && topK < sorted.length ? sorted[topK - 1] : sorted[sorted.length - 1];
   const weight = (score: number) => (score >= least ? Math.exp((score - sorted[0]) / temperature) : 0);
@@ -558,11 +586,13 @@ function draw(scores: ArrayLike<number>, u: number, { temperature, topK, topP }:
     least = Math.max(least, sorted[Math.max(count, 1) - 1]);
   }
   const weights = Float64Array.from(scores, weight);
-  const target = u * weights.reduce((sum, value) => sum + value, 0);
+  const total = weights.reduce((sum, value) => sum + value, 0);
+  const target = u * total;
   let running = 0;
-  for (let id = 0; id < weights.length; id++) {
-    running += weights[id];
-    if (running > target && weights[id] > 0) return id;
-  }
-  return argmax(scores);
+  let id = weights.findIndex((value) => {
+    running += value;
+    return running > target && value > 0;
+  });
+  if (id < 0) id = argmax(scores);
+  return { id, logp: Math.log(weights[id] / total) };
 }

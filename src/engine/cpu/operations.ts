@@ -176,11 +176,23 @@ export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperatio
       );
     },
     sample(...given) {
-      const { temperature, topK, topP, key } = given[4];
-      const { next, logits, streams, lengths, b, vocab } = operands.sample(...given);
+      const { temperature, topK, topP, key } = given[5];
+      const { next, logps, logits, streams, lengths, b, vocab } = operands.sample(...given);
       const numbers = [vocab, temperature, topK, topP, ...key];
       const scratch = exports.sampleScratch(vocab);
-      run('sample', b, EXP * b * vocab, [next, logits, streams, lengths], numbers, scratch);
+      run('sample', b, EXP * b * vocab, [next, logps, logits, streams, lengths], numbers, scratch);
+    },
+    repetitionPenalty(...given) {
+      const { logits, tokens, lengths, b, vocab, max } = operands.repetitionPenalty(...given);
+      const scratch = exports.repetitionPenaltyScratch(vocab);
+      run(
+        'repetitionPenalty',
+        b,
+        b * (max + vocab),
+        [logits, tokens, lengths],
+        [vocab, max, given[3]],
+        scratch,
+      );
     },
     advance(...given) {
       const { tokens, lengths, finished, current, positions, next, eos, b, max } = operands.advance(...given);

@@ -18,6 +18,7 @@ export const KERNEL_NAMES = [
   'maskedSum',
   'maskedSumBackward',
   'matmul',
+  'repetitionPenalty',
   'rmsnorm',
   'rmsnormBackward',
   'rope',
@@ -40,6 +41,7 @@ export interface PolicyExports extends Readonly<Record<KernelName, Kernel>> {
   attentionBackwardScratch(t: number, headDim: number): number;
   attentionCachedScratch(length: number, headDim: number): number;
   matmulScratch(columnSize: number): number;
+  repetitionPenaltyScratch(vocab: number): number;
   sampleScratch(vocab: number): number;
   /** out `[1]` = the sum of `count` f64 at `partial`. */
   sumBlocks(out: number, partial: number, count: number): void;

@@ -1,0 +1,189 @@
+import type { SampleOptions, Tensor } from '../engine/engine.ts';
+import { VIEW_ALIGNMENT } from '../engine/engine.ts';
+import { forward, type KeyValueCache, tokenBatch } from './llama.ts';
+import type { Policy } from './policy.ts';
+
+/** A prompt to continue. `stream` names its random numbers: rows with one stream and prompt get one response. */
+export interface GenerationRow {
+  readonly ids: readonly number[];
+  readonly stream: readonly [number, number];
+}
+
+export interface DecoderOptions extends SampleOptions {
+  readonly maxNewTokens: number;
+  readonly repetitionPenalty: number;
+  /** Tokens that end a row. */
+  readonly eosIds: readonly number[];
+}
+
+/** What a batch of `b` rows has come to. Tables hold a step's values of all rows together. */
+export interface Decoded {
+  /** `[b, max]`: each row begins with its prompt. */
+  readonly tokens: Uint32Array;
+  readonly max: number;
+  /** `[b]`, prompts included. */
+  readonly lengths: Uint32Array;
+  /** `[steps, stride]`: log-probability of each new token under the policy. */
+  readonly logps: Float32Array;
+  /** The same in the distribution that it was drawn from. */
+  readonly samplingLogps: Float32Array;
+  readonly stride: number;
+}
+
+/** No token: takes the place of the eos ids of a policy without any. */
+const NO_TOKEN = 0xffffffff;
+
+/**
+ * A batch of rows under way on the device: every step adds a token to each row that has not ended. A prompt that
+ * several rows share goes through the model once.
+ */
+export class Decoder {
+  /** Steps recorded so far. */
+  steps = 0;
+  readonly rows: readonly GenerationRow[];
+  #policy: Policy;
+  #options: DecoderOptions;
+  #max: number;
+  #stride: number;
+  #cache: { readonly keys: readonly Tensor[]; readonly values: readonly Tensor[] };
+  #state: ReturnType<typeof decodingState>;
+  #eos: Tensor;
+  /** Whether tokens are drawn from the policy's own distribution, so that one log-probability says it all. */
+  #plain: boolean;
+
+  constructor(policy: Policy, rows: readonly GenerationRow[], options: DecoderOptions) {
+    const { workspace, config } = policy;
+    const b = rows.length;
+    this.rows = rows;
+    this.#policy = policy;
+    this.#options = options;
+    this.#max = rows.reduce((longest, { ids }) => Math.max(longest, ids.length), 0) + options.maxNewTokens;
+    this.#stride = Math.ceil(b / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
+    const shape = [b, this.#max, config.keyValueHeads, config.headDim];
+    const caches = (name: string) =>
+      Array.from({ length: config.layers }, (_, block) => workspace.take(`${name}.${block}`, shape));
+    this.#cache = { keys: caches('keyCache'), values: caches('valueCache') };
+    this.#state = decodingState(policy, rows, this.#max, options.maxNewTokens * this.#stride);
+    const { eosIds, temperature, topK, topP, repetitionPenalty } = options;
+    this.#eos = workspace.put('eos', Uint32Array.from(eosIds.length > 0 ? eosIds : [NO_TOKEN]));
+    this.#plain = temperature === 1 && topK === 0 && topP >= 1 && repetitionPenalty === 1;
+  }
+
+  /** Records the next token of every row, at most `maxNewTokens` times. */
+  step(): void {
+    this.#extend(this.steps === 0 ? this.#prefill() : this.#decode());
+    this.steps++;
+  }
+
+  /** Waits for the device. */
+  async read(): Promise<Decoded> {
+    const { engine } = this.#policy;
+    const { tokens, lengths, logps, samplingLogps } = this.#state;
+    const made = [this.steps * this.#stride];
+    const [tokenValues, lengthValues, drawn, own] = await Promise.all([
+      engine.readU32(tokens),
+      engine.readU32(lengths),
+      engine.read(engine.view(samplingLogps, 0, made)),
+      this.#plain ? undefined : engine.read(engine.view(logps, 0, made)),
+    ]);
+    return {
+      tokens: tokenValues,
+      max: this.#max,
+      lengths: lengthValues,
+      logps: own ?? drawn,
+      samplingLogps: drawn,
+      stride: this.#stride,
+    };
+  }
+
+  /** The last hidden state of every row's prompt, `[b, hidden]`. */
+  #prefill(): Tensor {
+    const { engine, workspace, config } = this.#policy;
+    const b = this.rows.length;
+    const { unique, sources } = uniquePrompts(this.rows);
+    const prompts = tokenBatch(this.#policy, unique);
+    const cache: KeyValueCache = {
+      ...this.#cache,
+      start: workspace.put('cacheStart', new Uint32Array(b)),
+      sources: workspace.put('cacheSources', Uint32Array.from(sources)),
+    };
+    const hidden = forward(this.#policy, prompts, { cache });
+    const last = workspace.take('last', [b, config.hiddenSize]);
+    const lastRows = this.rows.map(({ ids }, row) => sources[row] * prompts.length + ids.length - 1);
+    engine.gatherRows(last, hidden, workspace.put('lastRows', Uint32Array.from(lastRows)));
+    return last;
+  }
+
+  /** The hidden state of every row's last token, `[b, hidden]`. */
+  #decode(): Tensor {
+    const { current, positions, lengths } = this.#state;
+    const step = { ids: current, positions, rows: this.rows.length, length: 1 };
+    const cache: KeyValueCache = { ...this.#cache, start: positions, lengths };
+    return forward(this.#policy, step, { cache });
+  }
+
+  /** Appends to every row a token drawn after its last hidden state, `[b, hidden]`. */
+  #extend(last: Tensor): void {
+    const { engine, workspace, weights, config } = this.#policy;
+    const { tokens, lengths, finished, current, positions, streams } = this.#state;
+    const { repetitionPenalty } = this.#options;
+    const b = this.rows.length;
+    const shape = [b, config.vocabSize];
+    const logits = workspace.take('logits', shape);
+    const next = workspace.take('next', [b], 'u32');
+    const place = (table: Tensor) => engine.view(table, this.steps * this.#stride, [b]);
+    engine.matmul(logits, last, weights.head, { transposeB: true });
+    let scores = logits;
+    if (repetitionPenalty !== 1) {
+      scores = workspace.take('penalized', shape);
+      engine.copy(scores, logits);
+      engine.repetitionPenalty(scores, tokens, lengths, repetitionPenalty);
+    }
+    engine.sample(next, place(this.#state.samplingLogps), scores, streams, lengths, this.#options);
+    if (!this.#plain) {
+      engine.tokenLogps(place(this.#state.logps), workspace.take('sampleLse', [b]), logits, next);
+    }
+    engine.advance(tokens, lengths, finished, current, positions, next, this.#eos);
+    engine.flush();
+  }
+}
+
+/** The prompts without repetition, and the one that each row starts from: a prompt's K responses share its prefill. */
+function uniquePrompts(rows: readonly GenerationRow[]): { unique: (readonly number[])[]; sources: number[] } {
+  const unique: (readonly number[])[] = [];
+  const indexOf = new Map<string, number>();
+  const sources = rows.map(({ ids }) => {
+    const key = ids.join();
+    const index = indexOf.get(key) ?? unique.push(ids) - 1;
+    indexOf.set(key, index);
+    return index;
+  });
+  return { unique, sources };
+}
+
+/** What decoding keeps on the device: each row starts as its prompt, in a table with room for `max` tokens. */
+function decodingState(
+  { workspace }: Policy,
+  rows: readonly GenerationRow[],
+  max: number,
+  tableSize: number,
+) {
+  const b = rows.length;
+  const tokens = new Uint32Array(b * max);
+  rows.forEach(({ ids }, row) => {
+    tokens.set(ids, row * max);
+  });
+  return {
+    tokens: workspace.put('tokens', tokens, [b, max]),
+    lengths: workspace.put(
+      'lengths',
+      Uint32Array.from(rows, ({ ids }) => ids.length),
+    ),
+    finished: workspace.put('finished', new Uint32Array(b)),
+    current: workspace.take('current', [b], 'u32'),
+    positions: workspace.take('decodePositions', [b], 'u32'),
+    streams: workspace.put('streams', Uint32Array.from(rows.flatMap(({ stream }) => stream)), [b, 2]),
+    logps: workspace.take('newLogps', [tableSize]),
+    samplingLogps: workspace.take('newSamplingLogps', [tableSize]),
+  };
+}
