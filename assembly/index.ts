@@ -7,19 +7,21 @@ export {
   begin,
   betaOf,
   createNewton,
+  endsThere,
   evaluationsOf,
   gradientOf,
   hessianOf,
+  isLast,
   lambdaOf,
   next,
   offsetOf,
   rangeOf,
+  statusOf,
   valueOf,
 } from './dual/newton';
-export { keptPart, prune, sampleRows } from './dual/prune';
+export { keptPart, prune, sampleRows, selectRows } from './dual/prune';
 export { drawTimes, weightedSum, weightedSums } from './dual/resample';
-export { countOf, createScores, logCountOf, meanOf, middleOf, rewardRangeOf, startOf, statisticsOf, topOf } from './dual/scores';
+export { countOf, createScores, logCountOf, meanOf, middleOf, rewardRangeOf, startOf, statisticsOf, sumsOf, topOf } from './dual/scores';
 export { createScratch } from './dual/softmax';
-export { isDescribed, solve } from './dual/solve';
 export { cos, exp, log, logAll, sin, tanh } from './math';
 export { allocate, mark, release } from './memory';

@@ -29,6 +29,7 @@ export interface WasmExports {
   middleOf(scores: number): number;
   rewardRangeOf(scores: number): number;
   statisticsOf(scores: number): number;
+  sumsOf(scores: number): number;
   topOf(scores: number): number;
   loadRows(
     scores: number,
@@ -53,6 +54,15 @@ export interface WasmExports {
     radius: number,
     beta: number,
     capacity: number,
+  ): number;
+  selectRows(
+    scores: number,
+    scratch: number,
+    centre: number,
+    radius: number,
+    beta: number,
+    counts: number,
+    positions: number,
   ): number;
   // dual/softmax.ts, dual/evaluate.ts, dual/describe.ts, dual/blocks.ts
   createScratch(scores: number, block: number): number;
@@ -88,7 +98,7 @@ export interface WasmExports {
   drawTimes(times: number, rows: number, key0: number, key1: number, replicate: number): void;
   weightedSum(values: number, rows: number, times: number): number;
   weightedSums(values: number, rows: number, width: number, times: number, out: number): void;
-  // dual/newton.ts, dual/solve.ts
+  // dual/newton.ts
   createNewton(constraints: number): number;
   rangeOf(newton: number): number;
   offsetOf(newton: number): number;
@@ -101,8 +111,9 @@ export interface WasmExports {
   begin(newton: number, beta: number, unit: number, least: number): void;
   absorb(newton: number, sums: number, prompts: number): void;
   next(newton: number): number;
-  solve(newton: number, scores: number, scratch: number, partial: number, out: number, times: number): number;
-  isDescribed(newton: number): number;
+  isLast(newton: number): number;
+  endsThere(newton: number): number;
+  statusOf(newton: number): number;
 }
 
 /** Elementary functions with the same bits on every engine, and the module they come from. */

@@ -38,8 +38,7 @@ export class Newton {
   evaluations: i32;
   /** Whether the evaluation wanted should be the last one. */
   last: bool;
-  /** Whether the last evaluation described the rows, and whether it was at x. */
-  described: bool;
+  /** Whether the last evaluation was at x. */
   accepted: bool;
   /** Whether `next` has to take the evaluation as it is, not judge it as a step. */
   first: bool;
@@ -280,6 +279,19 @@ function end(newton: Newton, status: i32): bool {
   return false;
 }
 
+/** Whether the evaluation wanted should be the last one, so that it pays to describe the rows along with it. */
+export function isLast(newton: Newton): bool {
+  return newton.last;
+}
+
+/** Whether value, gradient and Hessian in `newton` are those at the final λ. */
+export function endsThere(newton: Newton): bool {
+  return newton.accepted && newton.status == CONVERGED;
+}
+
+export function statusOf(newton: Newton): i32 {
+  return newton.status;
+}
 export function lambdaOf(newton: Newton): usize {
   return newton.lambda;
 }

@@ -122,6 +122,10 @@ export function topOf(scores: Scores): usize {
 export function rewardRangeOf(scores: Scores): usize {
   return scores.range;
 }
+/** Sums over rows, once all are loaded. */
+export function sumsOf(scores: Scores): usize {
+  return scores.partial;
+}
 export function statisticsOf(scores: Scores): usize {
   return scores.statistics;
 }

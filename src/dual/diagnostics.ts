@@ -3,7 +3,7 @@ import type { DualProblem } from './problem.ts';
 import type { Curvature, EffectiveSampleSize } from './solution.ts';
 import { pairwiseSum, quantile } from './sums.ts';
 import type { Statistics } from './table.ts';
-import { COLUMN, type Workspace } from './workspace.ts';
+import { COLUMN, type DescribedRows } from './workspace.ts';
 
 export function effectiveSampleSize(ess: Float64Array): EffectiveSampleSize {
   const sorted = ess.slice().sort();
@@ -49,13 +49,13 @@ export function covarianceOf(columns: readonly Float64Array[]): number[][] {
 
 /** Each prompt's part of the gradient, but for a constant: E_p[g_j], less the reference mean for a margin. */
 export function gradientRows(
-  workspace: Workspace,
+  described: DescribedRows,
   { thresholds, relative }: Pick<DualProblem, 'thresholds' | 'relative'>,
 ): Float64Array[] {
   return thresholds.map((_, j) => {
-    const rows = workspace.column(COLUMN.safety + j);
+    const rows = described.column(COLUMN.safety + j);
     if (!relative?.[j]) return rows;
-    const means = workspace.table.rowMeans(j);
+    const means = described.rowMeans(j);
     return rows.map((value, n) => value - means[n]);
   });
 }

@@ -1,6 +1,7 @@
 import { type Kernels, loadWasm } from '../wasm.ts';
+import type { Evaluation } from './newton.ts';
 import { checkLambda, checkProblem, constraintsOf, type DualProblem } from './problem.ts';
-import { type Evaluation, withWorkspace } from './workspace.ts';
+import { withWorkspace } from './workspace.ts';
 
 /** D, ∇D and ∇²D at λ. */
 export async function evaluateDual(problem: DualProblem, lambda: readonly number[]): Promise<Evaluation> {

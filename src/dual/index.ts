@@ -17,6 +17,7 @@ export {
 } from './curve.ts';
 export { evaluateDual, evaluateWith } from './evaluate.ts';
 export { alongDirection, type GridPoint, paretoGrid, solvePath, solvePathWith } from './grid.ts';
+export type { Evaluation } from './newton.ts';
 export { type CurveOptions, type SafetyCurve, safetyCurve, safetyCurveWith } from './path.ts';
 export { type Plan, type PlanOptions, type PlanRow, planDual, planWith } from './plan.ts';
 export type { DualProblem, Limit, ScoreSource, ScoreTable } from './problem.ts';
@@ -31,4 +32,3 @@ export type {
   Solved,
 } from './solution.ts';
 export { solveDual, solveWith, thresholdsOf } from './solve.ts';
-export type { Evaluation } from './workspace.ts';

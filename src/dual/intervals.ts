@@ -8,7 +8,7 @@ import { invert, type Matrix, multiply } from './linear.ts';
 import type { DualProblem } from './problem.ts';
 import type { Interval, Intervals, Solved } from './solution.ts';
 import { pairwiseSum } from './sums.ts';
-import { COLUMN, type Workspace } from './workspace.ts';
+import { COLUMN, type DescribedRows } from './workspace.ts';
 
 /** 0.975-quantile of the standard normal distribution. */
 const Z_95 = 1.959963984540054;
@@ -47,18 +47,22 @@ function activeInverse(lambda: readonly number[], hessian: Matrix) {
 type Found = Pick<Solved, 'lambda' | 'dual' | 'hessian' | 'expected' | 'kl'>;
 
 /** Intervals of what the solution achieves, whose rows were the last described. */
-export function intervalsOf(workspace: Workspace, problem: DualProblem, solution: Found): Intervals {
+export function intervalsOf(
+  described: DescribedRows,
+  problem: Pick<DualProblem, 'beta' | 'thresholds' | 'relative'>,
+  solution: Found,
+): Intervals {
   const { lambda, dual, hessian, expected, kl } = solution;
   const { beta } = problem;
   const m = lambda.length;
   const { active, inverse } = activeInverse(lambda, hessian);
-  const gradients = gradientRows(workspace, problem);
-  const rewards = workspace.column(COLUMN.reward);
-  const divergences = workspace.column(COLUMN.kl);
-  const safety = lambda.map((_, j) => workspace.column(COLUMN.safety + j));
+  const gradients = gradientRows(described, problem);
+  const rewards = described.column(COLUMN.reward);
+  const divergences = described.column(COLUMN.kl);
+  const safety = lambda.map((_, j) => described.column(COLUMN.safety + j));
   // dE[r]/dλ_j, dE[g_i]/dλ_j is the Hessian, and dKL/dλ_j follows from both.
   const rewardSlope = lambda.map((_, j) => {
-    const column = workspace.column(COLUMN.safety + m + j);
+    const column = described.column(COLUMN.safety + m + j);
     return pairwiseSum(column) / column.length / beta;
   });
   const klSlope = rewardSlope.map(

@@ -12,9 +12,16 @@ import {
 } from './problem.ts';
 import type { DualSolution, Infeasible, Solved } from './solution.ts';
 import { median } from './sums.ts';
-import type { Statistics } from './table.ts';
+import { type Statistics, unitOf } from './table.ts';
 import { ENOUGH, type Mend, pickingOnly, warningsOf } from './warnings.ts';
-import { COLUMN, type Outcome, type Workspace, withWorkspace } from './workspace.ts';
+import {
+  COLUMN,
+  type DescribedRows,
+  type Outcome,
+  type Search,
+  type Workspace,
+  withWorkspace,
+} from './workspace.ts';
 
 /** A slack of less than this part of a score's range is none. */
 const NO_SLACK = 1e-12;
@@ -46,7 +53,7 @@ export async function thresholdsOf(table: ScoreTable, limits: readonly Limit[]):
   return limits.map((limit, j) => ('threshold' in limit ? limit.threshold : safety[j] + limit.margin));
 }
 
-interface Optimum {
+export interface Optimum {
   readonly status: 'optimal' | 'nearly-infeasible';
   readonly lambda: readonly number[];
   readonly evaluations: number;
@@ -54,7 +61,7 @@ interface Optimum {
   readonly outcome?: Outcome;
 }
 
-interface Impossible {
+export interface Impossible {
   readonly status: 'infeasible';
   readonly certificate: Infeasible['certificate'];
 }
@@ -67,6 +74,16 @@ export function optimise(
   start?: readonly number[],
 ): Optimum | Impossible {
   const { statistics } = workspace;
+  const impossible = outOfReach(statistics, thresholds);
+  if (impossible) return impossible;
+  const search = workspace.search(beta, thresholds, start);
+  if (isPlain(search, statistics, beta)) return { ...search, status: 'optimal' };
+  const direction = directionOf(search.lambda);
+  return judge(search, statistics, thresholds, direction && workspace.support(direction, thresholds));
+}
+
+/** The proof that one threshold is beyond what its score reaches on its own, where there is one. */
+export function outOfReach(statistics: Statistics, thresholds: readonly number[]): Impossible | undefined {
   const scale = scaleOf(statistics, thresholds);
   for (const [j, range] of statistics.safetyRange.entries()) {
     if (range === 0 || range >= SMALLEST_RANGE) continue;
@@ -80,19 +97,37 @@ export function optimise(
       return { status: 'infeasible', certificate: { direction, value: reachable - thresholds[j] } };
     }
   }
-  const unit = workspace.unit(beta);
-  const { status, lambda, evaluations, outcome } = workspace.search(beta, thresholds, start);
-  const size = lambda.reduce((sum, value) => sum + value, 0);
+  return undefined;
+}
+
+/** Whether a search ended at a λ small enough that feasibility is beyond doubt. */
+export function isPlain({ status, lambda }: Search, statistics: Statistics, beta: number): boolean {
   const weight = lambda.reduce((sum, value, j) => sum + value * statistics.safetyRange[j], 0);
-  if (status === 'converged' && weight <= LARGE * unit) {
-    return { status: 'optimal', lambda, evaluations, outcome };
-  }
-  const direction = lambda.map((value) => value / size);
-  const value = size > 0 ? workspace.support(direction, thresholds) : 0;
-  const breadth = direction.reduce((sum, u, j) => sum + u * scale[j], 0);
-  if (size > 0 && value < -NO_SLACK * breadth)
-    return { status: 'infeasible', certificate: { direction, value } };
-  const edge = status === 'diverged' || status === 'below' || (size > 0 && value <= LITTLE_SLACK * breadth);
+  return status === 'converged' && weight <= LARGE * unitOf(statistics, beta);
+}
+
+/** λ scaled to add up to 1; undefined for 0. */
+export function directionOf(lambda: readonly number[]): number[] | undefined {
+  const size = lambda.reduce((sum, value) => sum + value, 0);
+  return size > 0 ? lambda.map((value) => value / size) : undefined;
+}
+
+/** What a search that is not plain has found, given mean_n max_k of the slack along the direction of its λ. */
+export function judge(
+  { status, lambda, evaluations, outcome }: Search,
+  statistics: Statistics,
+  thresholds: readonly number[],
+  support: number | undefined,
+): Optimum | Impossible {
+  const scale = scaleOf(statistics, thresholds);
+  const direction = directionOf(lambda);
+  const breadth = direction?.reduce((sum, u, j) => sum + u * scale[j], 0) ?? 0;
+  if (direction && support !== undefined && support < -NO_SLACK * breadth)
+    return { status: 'infeasible', certificate: { direction, value: support } };
+  const edge =
+    status === 'diverged' ||
+    status === 'below' ||
+    (support !== undefined && support <= LITTLE_SLACK * breadth);
   return { status: edge ? 'nearly-infeasible' : 'optimal', lambda, evaluations, outcome };
 }
 
@@ -104,26 +139,54 @@ function scaleOf(statistics: Statistics, thresholds: readonly number[]): number[
 }
 
 export function solveIn(kernels: Kernels, workspace: Workspace, problem: DualProblem): DualSolution {
-  const { statistics } = workspace;
-  const { beta, thresholds } = problem;
-  const verdict = {
+  const { beta, thresholds, relative } = problem;
+  const optimum = optimise(workspace, beta, thresholds);
+  const shown = { prompts: problem.prompts, responses: responsesShown(problem), beta, thresholds, relative };
+  if (optimum.status === 'infeasible') return infeasibleSolution(shown, workspace.statistics, optimum);
+  const outcome = optimum.outcome ?? workspace.evaluate(beta, thresholds, optimum.lambda);
+  return solution(shown, workspace.statistics, optimum, outcome, workspace, () =>
+    findMend(kernels, workspace, problem, optimum.lambda),
+  );
+}
+
+/** What a solution says of its problem. */
+interface Shown extends Pick<DualProblem, 'beta' | 'thresholds' | 'relative'> {
+  readonly prompts: number;
+  readonly responses: number | readonly [number, number];
+}
+
+function verdictOf({ beta, prompts, responses, thresholds }: Shown, statistics: Statistics) {
+  return {
     beta,
-    prompts: problem.prompts,
-    responses: responsesShown(problem),
+    prompts,
+    responses,
     thresholds: [...thresholds],
     margins: thresholds.map((threshold, j) => threshold - statistics.safety[j]),
     reference: { reward: statistics.reward, safety: statistics.safety },
     reachable: statistics.reachable,
   };
-  const optimum = optimise(workspace, beta, thresholds);
-  if (optimum.status === 'infeasible') return { ...optimum, ...verdict, warnings: [] };
+}
+
+export function infeasibleSolution(shown: Shown, statistics: Statistics, optimum: Impossible): Infeasible {
+  return { ...optimum, ...verdictOf(shown, statistics), warnings: [] };
+}
+
+/** The solution with all diagnostics, from an optimum and the evaluation there. */
+export function solution(
+  shown: Shown,
+  statistics: Statistics,
+  optimum: Optimum,
+  prediction: Outcome,
+  rows: DescribedRows,
+  mend: () => Mend,
+): Solved {
+  const { beta } = shown;
   const { lambda } = optimum;
-  const prediction = optimum.outcome ?? workspace.evaluate(beta, thresholds, lambda);
   const { value, gradient, hessian } = prediction;
   const residual = residualOf(lambda, gradient, statistics);
   if (optimum.status === 'optimal' && residual > LARGE_RESIDUAL) {
     throw new UserError(
-      `beta: ${beta} is too small for scores that range over ${workspace.unit(beta)}: double precision cannot tell ` +
+      `beta: ${beta} is too small for scores that range over ${unitOf(statistics, beta)}: double precision cannot tell ` +
         'the policies apart; raise beta, or clip the scores',
     );
   }
@@ -135,20 +198,18 @@ export function solveIn(kernels: Kernels, workspace: Workspace, problem: DualPro
     expected: { reward: prediction.reward, safety: prediction.safety },
     kl: prediction.kl,
   };
-  const solution: Omit<Solved, 'warnings'> = {
+  const solved: Omit<Solved, 'warnings'> = {
     status: optimum.status,
     ...found,
-    ess: effectiveSampleSize(workspace.column(COLUMN.ess)),
-    lambdaIntervals: lambdaIntervals(lambda, hessian, gradientRows(workspace, problem)),
-    intervals: intervalsOf(workspace, problem, found),
+    ess: effectiveSampleSize(rows.column(COLUMN.ess)),
+    lambdaIntervals: lambdaIntervals(lambda, hessian, gradientRows(rows, shown)),
+    intervals: intervalsOf(rows, shown, found),
     curvature: curvatureOf(statistics, beta, hessian),
     iterations: optimum.evaluations,
-    ...verdict,
+    ...verdictOf(shown, statistics),
   };
-  const warnings = warningsOf(solution, statistics.mostKl, residual <= SMALL_RESIDUAL, () =>
-    findMend(kernels, workspace, problem, lambda),
-  );
-  return { ...solution, warnings };
+  const warnings = warningsOf(solved, statistics.mostKl, residual <= SMALL_RESIDUAL, mend);
+  return { ...solved, warnings };
 }
 
 /** How far λ is from optimal: the largest gradient that the bounds do not account for, in parts of the range of g. */
@@ -164,7 +225,7 @@ function residualOf(
   );
 }
 
-function responsesShown({ responses }: ScoreTable): number | [number, number] {
+export function responsesShown({ responses }: Pick<ScoreTable, 'responses'>): number | [number, number] {
   if (typeof responses === 'number') return responses;
   let least = responses[0];
   let most = responses[0];
@@ -184,7 +245,7 @@ const ADVICE_ROWS = 32;
  * The least β among β·2^(i/2) at which the policy of the same λ has a median effective sample size of ENOUGH, and the
  * K that would do were s normal on each prompt: then ESS = K·exp(−Var s), with Var s from the reference samples.
  */
-function findMend(
+export function findMend(
   kernels: Kernels,
   workspace: Workspace,
   problem: DualProblem,

@@ -31,6 +31,37 @@ export interface Statistics {
   readonly safetyRange: readonly number[];
 }
 
+/** The unit of the objective: what a typical prompt can differ by. One response a prompt has none; any will do. */
+export function unitOf({ rewardRange, logCount }: Statistics, beta: number): number {
+  return rewardRange + beta * logCount || 1;
+}
+
+/** Numbers of a pass's sums over rows: STATISTICS + SAFETY_STATISTICS·m of assembly/dual/scores.ts. */
+export const statisticsWidth = (constraints: number) => 6 + 4 * constraints;
+
+/** Statistics from the means over rows; `medianRange` gives the median range of the rows' rewards. */
+export function statisticsOf(
+  values: Float64Array,
+  constraints: number,
+  medianRange: () => number,
+): Statistics {
+  const each = (offset: number) => Array.from({ length: constraints }, (_, j) => values[6 + 4 * j + offset]);
+  const meanRange = values[0] - values[1];
+  return {
+    rewardTop: values[0],
+    rewardBottom: values[1],
+    reward: values[2],
+    // A few prompts with huge ranges would carry the mean away.
+    rewardRange: values[4] <= OUTLIER * meanRange ? meanRange : medianRange(),
+    logCount: values[3],
+    mostKl: values[5],
+    middle: each(0),
+    reachable: each(1),
+    safety: each(2),
+    safetyRange: each(3),
+  };
+}
+
 /** A score table in Wasm memory, checked and centred. */
 export class LoadedTable {
   readonly wasm: WasmExports;
@@ -45,8 +76,11 @@ export class LoadedTable {
   readonly scores: number;
   readonly statistics: Statistics;
 
-  /** Copies a table in; throws a UserError when a score is not a finite number. */
-  constructor(kernels: Kernels, whole: ScoreTable) {
+  /**
+   * Copies a table in; throws a UserError when a score is not a finite number. `mass[n]` is what prompt n's weights add
+   * up to over their mean, where the table lacks responses that count: K, if left out.
+   */
+  constructor(kernels: Kernels, whole: ScoreTable, mass?: ArrayLike<number>) {
     const table = withoutAbsent(whole);
     const constraints = constraintsOf(table);
     const { prompts } = table;
@@ -68,7 +102,7 @@ export class LoadedTable {
     this.scores = this.granted(
       this.wasm.createScores(prompts, constraints, elements, longest, this.weighted),
     );
-    if (!this.#load(kernels, table)) throw badScore(whole);
+    if (!this.#load(kernels, table, mass)) throw badScore(whole);
     this.statistics = this.#statistics();
   }
 
@@ -96,7 +130,7 @@ export class LoadedTable {
   }
 
   /** False when a score or weight is out of bounds. */
-  #load(kernels: Kernels, table: ScoreTable): boolean {
+  #load(kernels: Kernels, table: ScoreTable, mass?: ArrayLike<number>): boolean {
     const wasm = this.wasm;
     const { prompts, reward, safety, weights } = table;
     const m = this.constraints;
@@ -105,11 +139,14 @@ export class LoadedTable {
     const logCount = this.floats(wasm.logCountOf(this.scores), prompts);
     let at = 0;
     let most = 0;
+    let last = 0;
     for (let n = 0; n < prompts; n++) {
       const K = responsesOf(table, n);
+      const all = mass ? mass[n] : K;
       start[n] = at;
       count[n] = K;
-      logCount[n] = n > 0 && K === count[n - 1] ? logCount[n - 1] : kernels.log(K);
+      logCount[n] = all === last ? logCount[n - 1] : kernels.log(all);
+      last = all;
       at += (K + 1) & ~1;
       most = Math.max(most, K);
     }
@@ -160,33 +197,10 @@ export class LoadedTable {
   }
 
   #statistics(): Statistics {
-    const values = this.floats(this.wasm.statisticsOf(this.scores), 6 + 4 * this.constraints);
-    const each = (offset: number) =>
-      Array.from({ length: this.constraints }, (_, j) => values[6 + 4 * j + offset]);
-    return {
-      rewardTop: values[0],
-      rewardBottom: values[1],
-      reward: values[2],
-      rewardRange: this.#typicalRange(values[0] - values[1], values[4]),
-      logCount: values[3],
-      mostKl: values[5],
-      middle: each(0),
-      reachable: each(1),
-      safety: each(2),
-      safetyRange: each(3),
-    };
-  }
-
-  /** The mean range, or the median where a few prompts with huge ranges would carry the mean away. */
-  #typicalRange(mean: number, largest: number): number {
-    if (largest <= OUTLIER * mean) return mean;
-    const ranges = this.floats(this.wasm.rewardRangeOf(this.scores), this.prompts).slice();
-    return median(ranges);
-  }
-
-  /** The unit of the objective: what a typical prompt can differ by. One response a prompt has none; any will do. */
-  unit(beta: number): number {
-    return this.statistics.rewardRange + beta * this.statistics.logCount || 1;
+    const values = this.floats(this.wasm.statisticsOf(this.scores), statisticsWidth(this.constraints));
+    return statisticsOf(values, this.constraints, () =>
+      median(this.floats(this.wasm.rewardRangeOf(this.scores), this.prompts).slice()),
+    );
   }
 
   /** Mean of safety score j of each prompt's reference samples. */

@@ -1,4 +1,5 @@
 import type { Kernels, WasmExports } from '../wasm.ts';
+import { type Evaluation, evaluationWidth, Newton, type SearchStatus } from './newton.ts';
 import type { ScoreTable } from './problem.ts';
 import { median, pairwiseSum } from './sums.ts';
 import { BLOCK, LoadedTable, type Statistics } from './table.ts';
@@ -29,15 +30,6 @@ export const COLUMN = { reward: 0, kl: 1, ess: 2, safety: 3 } as const;
 /** Number of columns of a described row. */
 export const columnsOf = (constraints: number): number => COLUMN.safety + 2 * constraints;
 
-export interface Evaluation {
-  readonly value: number;
-  readonly gradient: readonly number[];
-  readonly hessian: readonly (readonly number[])[];
-}
-
-export type SearchStatus = 'converged' | 'below' | 'diverged' | 'stopped';
-const SEARCH_STATUS: readonly SearchStatus[] = ['stopped', 'converged', 'below', 'diverged', 'stopped'];
-
 /** Evaluation and prediction at one λ. */
 export type Outcome = Evaluation & Prediction;
 
@@ -57,8 +49,16 @@ interface PrunedTable {
   readonly radius: readonly number[];
 }
 
+/** What the policy at one λ does on each prompt. */
+export interface DescribedRows {
+  /** COLUMN names the columns. */
+  column(column: number): Float64Array;
+  /** Mean of safety score j of each prompt's reference samples. */
+  rowMeans(j: number): Float64Array;
+}
+
 /** A loaded table and the kernels that run over it: searches, evaluations and predictions. */
-export class Workspace {
+export class Workspace implements DescribedRows {
   readonly table: LoadedTable;
   /** Rows as `describeRows` writes them, of the last description. */
   readonly rows: number;
@@ -67,7 +67,7 @@ export class Workspace {
   readonly statistics: Statistics;
   #wasm: WasmExports;
   #scratch: number;
-  #newton: number;
+  #newton: Newton;
   #partial: number;
   #radius: number;
   /** Memory between these holds the last sample and pruned table, unless others allocated after it. */
@@ -84,10 +84,10 @@ export class Workspace {
     this.constraints = constraints;
     this.statistics = table.statistics;
     this.#wasm = wasm;
-    const width = 1 + constraints + (constraints * (constraints + 1)) / 2;
     this.#scratch = table.granted(wasm.createScratch(table.scores, BLOCK));
-    this.#newton = table.granted(wasm.createNewton(constraints));
-    this.#partial = table.granted(wasm.allocate(8 * width * table.blocks));
+    this.#newton = new Newton(wasm, constraints);
+    table.granted(this.#newton.pointer);
+    this.#partial = table.granted(wasm.allocate(8 * evaluationWidth(constraints) * table.blocks));
     this.#radius = table.granted(wasm.allocate(8 * constraints));
     this.rows = table.granted(wasm.allocate(8 * columnsOf(constraints) * prompts));
     this.#start = wasm.mark();
@@ -98,52 +98,35 @@ export class Workspace {
     return this.table.floats(pointer, length);
   }
 
-  /** λ of the search or evaluation at hand. */
-  #lambda(): Float64Array {
-    return this.#floats(this.#wasm.lambdaOf(this.#newton), this.constraints);
-  }
-
-  /** Writes λ where the kernels look for it; returns where. */
-  #setLambda(lambda: readonly number[]): number {
-    this.#lambda().set(lambda);
-    return this.#wasm.lambdaOf(this.#newton);
-  }
-
-  /** The unit of the objective: what a typical prompt can differ by. One response a prompt has none; any will do. */
-  unit(beta: number): number {
-    return this.statistics.rewardRange + beta * this.statistics.logCount || 1;
-  }
-
-  /** Sets where the next search starts, for rows with these mean middles. */
-  #aim(
-    beta: number,
-    thresholds: readonly number[],
-    start: ArrayLike<number>,
-    middle: readonly number[] = this.statistics.middle,
-  ): void {
-    const { safetyRange, rewardTop, rewardBottom, mostKl } = this.statistics;
-    const m = this.constraints;
-    this.#floats(this.#wasm.offsetOf(this.#newton), m).set(middle.map((value, j) => value - thresholds[j]));
-    this.#floats(this.#wasm.rangeOf(this.#newton), m).set(safetyRange);
-    this.#lambda().set(start);
-    this.#wasm.begin(this.#newton, beta, this.unit(beta), rewardBottom - rewardTop - beta * mostKl);
-  }
-
-  /** Runs the search over the table, or over a sample of it whose rows nobody asks about. */
-  #solve(scores: number, sample = false): Search {
+  /** Value, gradient and Hessian at the λ at hand, over a table or over resampled rows of it; rows described to `out`. */
+  #evaluate(scores: number, blocks: number, beta: number, out: number, times: number): void {
     const wasm = this.#wasm;
-    const status = wasm.solve(this.#newton, scores, this.#scratch, this.#partial, sample ? 0 : this.rows, 0);
-    return {
-      status: SEARCH_STATUS[status],
-      lambda: Array.from(this.#lambda()),
-      evaluations: wasm.evaluationsOf(this.#newton),
-      ...(wasm.isDescribed(this.#newton) ? { outcome: this.#outcome() } : {}),
-    };
+    const lambda = wasm.lambdaOf(this.#newton.pointer);
+    wasm.evaluateBlocks(scores, this.#scratch, lambda, beta, 0, blocks, this.#partial, out, times);
+    wasm.sumBlocks(this.#partial, blocks, evaluationWidth(this.constraints));
+  }
+
+  /** Runs the search over `prompts` rows of a table, and describes them to `out` where that costs no pass of its own. */
+  #solve(scores: number, prompts: number, out: number, times = 0): Search & { described: boolean } {
+    const newton = this.#newton;
+    let describes = false;
+    for (const last of newton.wanted()) {
+      describes = last && out !== 0;
+      this.#evaluate(scores, Math.ceil(prompts / BLOCK), newton.beta, describes ? out : 0, times);
+      newton.absorb(this.#partial, prompts);
+    }
+    return { ...newton.ended(), described: describes && newton.endsThere };
+  }
+
+  /** The search over all prompts, with what it has found at its λ. */
+  #search(scores: number): Search {
+    const { described, ...found } = this.#solve(scores, this.prompts, this.rows);
+    return described ? { ...found, outcome: this.#outcome() } : found;
   }
 
   /** What the last evaluation, which described the rows, found. */
   #outcome(): Outcome {
-    return { ...this.#evaluation(), ...this.#prediction(this.prompts) };
+    return { ...this.#newton.evaluation(this.statistics.rewardTop), ...this.#prediction(this.prompts) };
   }
 
   /** Minimises the dual over λ ≥ 0, from `start` or from a guess. */
@@ -163,8 +146,8 @@ export class Workspace {
         if (found) return found;
       }
     }
-    this.#aim(beta, thresholds, guess);
-    return this.#solve(this.table.scores);
+    this.#newton.aim(this.statistics, beta, thresholds, guess);
+    return this.#search(this.table.scores);
   }
 
   #forget(): void {
@@ -187,14 +170,15 @@ export class Workspace {
     const rows = Math.ceil(this.prompts / step);
     const sample = this.table.granted(wasm.sampleRows(this.table.scores, step));
     // With the middles of all rows, only what the sampled rows do within their ranges is a guess.
-    this.#aim(
+    this.#newton.aim(
+      this.statistics,
       beta,
       thresholds,
       thresholds.map(() => 0),
     );
-    const { status, lambda } = this.#solve(sample, true);
+    const { status, lambda } = this.#solve(sample, rows, 0);
     if (status !== 'converged') return undefined;
-    const hessian = this.#floats(wasm.hessianOf(this.#newton), m * m).slice();
+    const hessian = this.#floats(wasm.hessianOf(this.#newton.pointer), m * m).slice();
     this.#describe(sample, rows, beta, lambda);
     const middles = this.#floats(wasm.middleOf(sample), rows * m);
     const radius = lambda.map((_, j) => {
@@ -229,7 +213,7 @@ export class Workspace {
   /** The pruned table; 0 where `sample` says that too much would stay. */
   #prune(sample: number, beta: number, centre: readonly number[], radius: readonly number[]): number {
     const wasm = this.#wasm;
-    const at = this.#setLambda(centre);
+    const at = this.#newton.setLambda(centre);
     this.#floats(this.#radius, this.constraints).set(radius);
     const part = wasm.keptPart(sample, this.#scratch, at, this.#radius, beta);
     if (part >= WORTH_PRUNING) return 0;
@@ -248,8 +232,8 @@ export class Workspace {
     pruned: PrunedTable,
     start: readonly number[] = pruned.centre,
   ): Search | undefined {
-    this.#aim(beta, thresholds, start);
-    const found = this.#solve(pruned.scores);
+    this.#newton.aim(this.statistics, beta, thresholds, start);
+    const found = this.#search(pruned.scores);
     if (found.status !== 'converged' || !inBox(pruned, found.lambda)) return undefined;
     this.#pruned = pruned;
     return found;
@@ -270,19 +254,19 @@ export class Workspace {
   ): { lambda: number[]; value: number } | undefined {
     const wasm = this.#wasm;
     const solve = (scores: number) => {
-      this.#aim(beta, thresholds, start, middle);
-      const status = wasm.solve(this.#newton, scores, this.#scratch, this.#partial, out, times);
-      if (SEARCH_STATUS[status] !== 'converged') return undefined;
-      const lambda = Array.from(this.#lambda());
-      if (!wasm.isDescribed(this.#newton)) {
-        wasm.describeRows(scores, this.#scratch, wasm.lambdaOf(this.#newton), beta, 0, this.prompts, out);
+      this.#newton.aim(this.statistics, beta, thresholds, start, middle);
+      const { status, lambda, described } = this.#solve(scores, this.prompts, out, times);
+      if (status !== 'converged') return undefined;
+      if (!described) {
+        const at = wasm.lambdaOf(this.#newton.pointer);
+        wasm.describeRows(scores, this.#scratch, at, beta, 0, this.prompts, out);
       }
       return lambda;
     };
     const pruned = this.#prunedFor(beta);
     let lambda = pruned && solve(pruned.scores);
     if (!pruned || !lambda || !inBox(pruned, lambda)) lambda = solve(this.table.scores);
-    return lambda && { lambda, value: wasm.valueOf(this.#newton) };
+    return lambda && { lambda, value: wasm.valueOf(this.#newton.pointer) };
   }
 
   /** The pruned table, if it serves at this β: weights count for less the smaller β is. */
@@ -300,36 +284,12 @@ export class Workspace {
 
   /** D, ∇D and ∇²D at λ, and what the policy there does. */
   evaluate(beta: number, thresholds: readonly number[], lambda: readonly number[]): Outcome {
-    const m = this.constraints;
-    const wasm = this.#wasm;
-    const { blocks } = this.table;
-    this.#aim(beta, thresholds, lambda);
+    this.#newton.aim(this.statistics, beta, thresholds, lambda);
     // The search holds λ below a limit; an evaluation takes it as it is.
-    const at = this.#setLambda(lambda);
-    wasm.evaluateBlocks(
-      this.#tableAt(beta, lambda),
-      this.#scratch,
-      at,
-      beta,
-      0,
-      blocks,
-      this.#partial,
-      this.rows,
-      0,
-    );
-    wasm.sumBlocks(this.#partial, blocks, 1 + m + (m * (m + 1)) / 2);
-    wasm.absorb(this.#newton, this.#partial, this.prompts);
+    this.#newton.setLambda(lambda);
+    this.#evaluate(this.#tableAt(beta, lambda), this.table.blocks, beta, this.rows, 0);
+    this.#newton.absorb(this.#partial, this.prompts);
     return this.#outcome();
-  }
-
-  #evaluation(): Evaluation {
-    const m = this.constraints;
-    const hessian = this.#floats(this.#wasm.hessianOf(this.#newton), m * m);
-    return {
-      value: this.#wasm.valueOf(this.#newton) + this.statistics.rewardTop,
-      gradient: Array.from(this.#floats(this.#wasm.gradientOf(this.#newton), m)),
-      hessian: Array.from({ length: m }, (_, i) => Array.from(hessian.subarray(i * m, (i + 1) * m))),
-    };
   }
 
   /** What the policy at λ does. */
@@ -338,7 +298,7 @@ export class Workspace {
   }
 
   #describe(scores: number, rows: number, beta: number, lambda: readonly number[]): Prediction {
-    const at = this.#setLambda(lambda);
+    const at = this.#newton.setLambda(lambda);
     this.#wasm.describeRows(scores, this.#scratch, at, beta, 0, rows, this.rows);
     return this.#prediction(rows);
   }
@@ -353,6 +313,11 @@ export class Workspace {
       safety: Array.from({ length: m }, (_, j) => mean(COLUMN.safety + j)),
       kl: mean(COLUMN.kl),
     };
+  }
+
+  /** Mean of safety score j of each prompt's reference samples. */
+  rowMeans(j: number): Float64Array {
+    return this.table.rowMeans(j);
   }
 
   /** A column of the last description, for each of `rows` prompts in order; until the next one overwrites it. */
@@ -373,7 +338,7 @@ export class Workspace {
     const kl: number[] = [];
     const at = wasm.mark();
     const out = this.table.granted(wasm.allocate(8 * width));
-    const prices = this.#setLambda(lambda);
+    const prices = this.#newton.setLambda(lambda);
     for (let n = 0; n < this.prompts; n += step) {
       wasm.describeRows(this.table.scores, this.#scratch, prices, beta, n, n + 1, out);
       const row = this.#floats(out, width);
@@ -388,7 +353,7 @@ export class Workspace {
   support(direction: readonly number[], thresholds: readonly number[]): number {
     const wasm = this.#wasm;
     const { blocks } = this.table;
-    wasm.supportBlocks(this.table.scores, this.#setLambda(direction), 0, blocks, this.#partial);
+    wasm.supportBlocks(this.table.scores, this.#newton.setLambda(direction), 0, blocks, this.#partial);
     wasm.sumBlocks(this.#partial, blocks, 1);
     let value = this.#floats(this.#partial, 1)[0] / this.prompts;
     for (let j = 0; j < this.constraints; j++) {
