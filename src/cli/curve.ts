@@ -6,17 +6,8 @@ import { safetyCurve } from '../dual/path.ts';
 import { constraintsOf, type Limit, type ScoreTable } from '../dual/problem.ts';
 import { solveDual } from '../dual/solve.ts';
 import { UserError } from '../errors.ts';
-import {
-  addLimitOptions,
-  BETA_DESCRIPTION,
-  loadScores,
-  number,
-  print,
-  problemOf,
-  SCORES_DESCRIPTION,
-  SCORES_HELP,
-  wholeNumber,
-} from './score_options.ts';
+import { addScoreOptions, loadScores, SCORES_HELP, type ScoreFiles } from './score_files.ts';
+import { addLimitOptions, BETA_DESCRIPTION, number, print, problemOf, wholeNumber } from './score_options.ts';
 import { shown, table } from './solution_text.ts';
 
 const HELP = `
@@ -33,8 +24,7 @@ Examples
   dualign curve --scores scores.jsonl --beta 0.1 --max-kl 3
   dualign curve --scores scores.jsonl --beta 0.1 --threshold 0 --margin 0.5 --axis 2 --points 50 --json`;
 
-interface Options {
-  readonly scores: string;
+interface Options extends ScoreFiles {
   readonly beta: number;
   readonly points: number;
   readonly from?: number;
@@ -47,10 +37,11 @@ interface Options {
 
 /** `dualign curve`: the trade-off over all thresholds. */
 export function curveCommand(): Command {
-  const command = new Command('curve')
-    .description('The whole trade-off on scores: each threshold, its price λ*, and what the policy achieves')
-    .requiredOption('--scores <file>', SCORES_DESCRIPTION)
-    .requiredOption('--beta <b>', BETA_DESCRIPTION, number);
+  const command = addScoreOptions(
+    new Command('curve').description(
+      'The whole trade-off on scores: each threshold, its price λ*, and what the policy achieves',
+    ),
+  ).requiredOption('--beta <b>', BETA_DESCRIPTION, number);
   const limits = addLimitOptions(command);
   return command
     .option('--points <n>', 'thresholds, evenly spaced', wholeNumber, 21)
@@ -66,7 +57,7 @@ export function curveCommand(): Command {
     .option('--json', 'print JSON on stdout')
     .addHelpText('after', HELP)
     .action(async (options: Options) => {
-      const scores = await loadScores(options.scores);
+      const scores = await loadScores(options, 'curve');
       if (options.maxKl !== undefined || options.minReward !== undefined) await budget(scores, options);
       else if (constraintsOf(scores) === 1) await wholeCurve(scores, options);
       else await axis(scores, options, limits);

@@ -7,17 +7,8 @@ import { safeThresholds } from '../dual/safe.ts';
 import { solveDual } from '../dual/solve.ts';
 import { UserError } from '../errors.ts';
 import { type CommonOptions, INFEASIBLE } from './common.ts';
-import {
-  addLimitOptions,
-  BETA_DESCRIPTION,
-  loadScores,
-  number,
-  print,
-  problemOf,
-  SCORES_DESCRIPTION,
-  SCORES_HELP,
-  wholeNumber,
-} from './score_options.ts';
+import { addScoreOptions, hasScores, loadScores, SCORES_HELP, type ScoreFiles } from './score_files.ts';
+import { addLimitOptions, BETA_DESCRIPTION, number, print, problemOf, wholeNumber } from './score_options.ts';
 import { bootstrapText, solutionText, tighteningText } from './solution_text.ts';
 
 const HELP = `
@@ -41,8 +32,7 @@ Examples
 Exit code
   0 optimal, 2 bad input, 3 infeasible or nearly infeasible.`;
 
-interface Options extends Partial<CommonOptions> {
-  readonly scores?: string;
+interface Options extends Partial<CommonOptions>, ScoreFiles {
   readonly beta?: number;
   readonly confidence?: number;
   readonly bootstrap?: number;
@@ -56,12 +46,11 @@ interface Options extends Partial<CommonOptions> {
 export function dualCommand(
   solveRun: (common: CommonOptions, options: RunOptions) => Promise<void>,
 ): Command {
-  const command = new Command('dual')
-    .description(
+  const command = addScoreOptions(
+    new Command('dual').description(
       'Solve the dual on scores made anywhere: λ*, what the optimal policy achieves, and a verdict',
-    )
-    .option('--scores <file>', SCORES_DESCRIPTION)
-    .option('--beta <b>', BETA_DESCRIPTION, number);
+    ),
+  ).option('--beta <b>', BETA_DESCRIPTION, number);
   const limits = addLimitOptions(command);
   return command
     .option(
@@ -77,8 +66,8 @@ export function dualCommand(
     .option('--quiet', 'no progress')
     .addHelpText('after', HELP)
     .action(async (options: Options) => {
-      const { scores, beta, out, redo, json, quiet } = options;
-      if ((scores === undefined) === (out === undefined)) {
+      const { beta, out, redo, json, quiet } = options;
+      if (hasScores(options) === (out !== undefined)) {
         throw new UserError(
           'expected --scores with a file, or --out with a run folder; see dualign dual --help',
         );
@@ -89,7 +78,7 @@ export function dualCommand(
           { ...(beta === undefined ? {} : { beta }), ...runLimits(limits) },
         );
       } else {
-        await solveScores(scores!, limits, options);
+        await solveScores(limits, options);
       }
     });
 }
@@ -105,10 +94,10 @@ function runLimits(limits: readonly Limit[]): RunOptions {
   };
 }
 
-async function solveScores(scores: string, limits: readonly Limit[], options: Options): Promise<void> {
+async function solveScores(limits: readonly Limit[], options: Options): Promise<void> {
   const { beta, bootstrap, confidence, seed, json } = options;
   if (beta === undefined) throw new UserError('--beta is missing; see dualign dual --help');
-  let problem = await problemOf(await loadScores(scores), beta, limits);
+  let problem = await problemOf(await loadScores(options, 'dual'), beta, limits);
   let tightening: readonly number[] | undefined;
   if (confidence !== undefined) {
     const safe = await safeThresholds(problem, 1 - confidence);

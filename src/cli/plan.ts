@@ -1,16 +1,7 @@
 import { Command } from 'commander';
 import { type Plan, type PlanRow, planDual } from '../dual/plan.ts';
-import {
-  addLimitOptions,
-  BETA_DESCRIPTION,
-  loadScores,
-  number,
-  print,
-  problemOf,
-  SCORES_DESCRIPTION,
-  SCORES_HELP,
-  wholeNumber,
-} from './score_options.ts';
+import { addScoreOptions, loadScores, SCORES_HELP, type ScoreFiles } from './score_files.ts';
+import { addLimitOptions, BETA_DESCRIPTION, number, print, problemOf, wholeNumber } from './score_options.ts';
 import { shown, table } from './solution_text.ts';
 
 const HELP = `
@@ -24,8 +15,7 @@ Examples
   dualign plan --scores scores.jsonl --beta 0.1 --margin 0.5
   dualign plan --scores scores.jsonl --beta 0.1 --margin 0.5 --target 0.02 --json`;
 
-interface Options {
-  readonly scores: string;
+interface Options extends ScoreFiles {
   readonly beta: number;
   readonly target?: number;
   readonly subsets: number;
@@ -35,12 +25,11 @@ interface Options {
 
 /** `dualign plan`: how many prompts and responses a trustworthy λ* takes. */
 export function planCommand(): Command {
-  const command = new Command('plan')
-    .description(
+  const command = addScoreOptions(
+    new Command('plan').description(
       'How λ* depends on the number of prompts and responses, and how many a given precision takes',
-    )
-    .requiredOption('--scores <file>', SCORES_DESCRIPTION)
-    .requiredOption('--beta <b>', BETA_DESCRIPTION, number);
+    ),
+  ).requiredOption('--beta <b>', BETA_DESCRIPTION, number);
   const limits = addLimitOptions(command);
   return command
     .option('--target <t>', 'half-width and bias of λ* to plan for', number)
@@ -48,8 +37,8 @@ export function planCommand(): Command {
     .option('--seed <n>', 'seed of the subsets', wholeNumber, 0)
     .option('--json', 'print JSON on stdout')
     .addHelpText('after', HELP)
-    .action(async ({ scores, beta, target, subsets, seed, json }: Options) => {
-      const problem = await problemOf(await loadScores(scores), beta, limits);
+    .action(async ({ beta, target, subsets, seed, json, ...files }: Options) => {
+      const problem = await problemOf(await loadScores(files, 'plan'), beta, limits);
       const plan = await planDual(problem, { target, subsets, seed });
       print(plan, planText(plan, problem.prompts), json);
     });

@@ -1,20 +1,9 @@
-import { createReadStream } from 'node:fs';
 import process from 'node:process';
 import { type Command, InvalidArgumentError } from 'commander';
-import { readScores } from '../data/scores.ts';
 import { constraintsOf, type DualProblem, type Limit, type ScoreTable } from '../dual/problem.ts';
 import { thresholdsOf } from '../dual/solve.ts';
-import { messageOf, UserError } from '../errors.ts';
+import { UserError } from '../errors.ts';
 
-/** What the help of each command on scores says of its input. */
-export const SCORES_HELP = `
-Scores (--scores)
-  JSON Lines, a response a row; the rows of one prompt are its responses, other fields are passed over:
-    {"prompt": "How do I …", "reward": 1.7, "safety": [-0.4]}
-    {"prompt": "How do I …", "reward": 0.2, "safety": [0.9]}
-  or safetensors with "reward" [N, K] and "safety" [m, N, K]. Higher is safer: turn the sign of a cost.`;
-
-export const SCORES_DESCRIPTION = 'scores of reference responses, JSON Lines or safetensors; - for stdin';
 export const BETA_DESCRIPTION = 'weight of the KL divergence from the reference policy';
 
 export function number(text: string): number {
@@ -48,20 +37,6 @@ export function addLimitOptions(command: Command): Limit[] {
       },
     );
   return limits;
-}
-
-/** Reads a score file, or stdin for `-`. */
-export async function loadScores(path: string): Promise<ScoreTable> {
-  if (path === '-') return readScores(process.stdin, 'stdin');
-  try {
-    return await readScores(createReadStream(path), path);
-  } catch (error) {
-    const { code } = error as { code?: string };
-    if (code === undefined) throw error;
-    throw new UserError(
-      code === 'ENOENT' ? `${path}: no such file` : `${path}: could not be read (${messageOf(error)})`,
-    );
-  }
 }
 
 /** The problem of a table and the limits given for it, one for each of its safety scores. */

@@ -97,6 +97,12 @@ function isWide(values: ArrayLike<number> | ArrayLike<bigint>): values is ArrayL
   return values instanceof BigInt64Array || values instanceof BigUint64Array;
 }
 
+/** Stored bytes as floats: f32 for F32, F16 and BF16, else f64, to which 64-bit integers round. */
+export function toFloats(dtype: SafeTensorDtype, bytes: Uint8Array): Float32Array | Float64Array {
+  const tensor = new StoredTensor(dtype, [bytes.length / DTYPE_BYTES[dtype]], bytes);
+  return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16' ? tensor.f32() : tensor.f64();
+}
+
 class StoredTensor implements SafeTensor {
   readonly dtype: SafeTensorDtype;
   readonly shape: readonly number[];

@@ -44,21 +44,26 @@ function invalid(name: string, what: string): UserError {
   return new UserError(`${name}: not a valid safetensors file (${what}); it may be cut short, load it again`);
 }
 
-/** First byte after the header of a file of `size` bytes, given its first eight; `name` stands in errors. */
+/**
+ * First byte after the header of a file of `size` bytes, Infinity where nobody knows yet, given its first eight; `name`
+ * stands in errors.
+ */
 export function headerEnd(first: Uint8Array, size: number, name: string): number {
   if (size < LENGTH_BYTES || first.length < LENGTH_BYTES) {
     throw invalid(name, `${size} bytes, fewer than the 8 of the header's length`);
   }
   const length = new DataView(first.buffer, first.byteOffset, LENGTH_BYTES).getBigUint64(0, true);
   if (length > BigInt(Math.min(MAX_HEADER_BYTES, size - LENGTH_BYTES))) {
-    throw invalid(name, `the header should take ${length} bytes, the file has ${size}`);
+    const known = Number.isFinite(size) ? `, the file has ${size}` : '';
+    throw invalid(name, `the header should take ${length} bytes${known}`);
   }
   return LENGTH_BYTES + Number(length);
 }
 
 /**
  * Reads a header's JSON, `json`, that ends at byte `dataStart` of a file of `size` bytes. Throws a UserError unless the
- * tensors cover the rest of the file without gaps.
+ * tensors cover the rest of the file without gaps; of a file whose size is not known yet (Infinity), what follows the
+ * last tensor is left to the caller.
  */
 export function parseHeader(
   json: Uint8Array,
@@ -117,7 +122,7 @@ export function parseHeader(
     }
     covered = end;
   }
-  if (covered !== length) fail(`the tensors end at byte ${covered} of ${length}`);
+  if (covered !== length && Number.isFinite(length)) fail(`the tensors end at byte ${covered} of ${length}`);
   return { entries, metadata };
 }
 

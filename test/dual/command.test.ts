@@ -1,13 +1,16 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import type { Command } from 'commander';
-import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
+import { parquetWriteBuffer } from 'hyparquet-writer';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { curveCommand } from '../../src/cli/curve.ts';
 import { dualCommand } from '../../src/cli/dual.ts';
 import { planCommand } from '../../src/cli/plan.ts';
-import { solveDual, UserError } from '../../src/dual/index.ts';
+import { solveDual, thresholdsOf, UserError } from '../../src/dual/index.ts';
 import { generateScores } from '../support/score_generator.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'dualign-scores-'));
@@ -113,6 +116,150 @@ test.each([
   expect(error).toBeInstanceOf(UserError);
   expect((error as UserError).message).toMatch(message);
   expect((error as UserError).exitCode).toBe(2);
+});
+
+describe('scores in .npy files', () => {
+  const npy = (name: string, shape: number[], values: Float64Array) => {
+    const header = `{'descr': '<f8', 'fortran_order': False, 'shape': (${shape.join(', ')},), }\n`;
+    const path = join(folder, name);
+    const length = String.fromCharCode(header.length & 255, header.length >> 8);
+    writeFileSync(path, Buffer.from(`\x93NUMPY\x01\x00${length}${header}`, 'latin1'));
+    appendFileSync(path, Buffer.from(values.buffer, values.byteOffset, values.byteLength));
+    return path;
+  };
+  const reward = npy('reward.npy', [30, 8], scores.reward);
+  const both = npy('both.npy', [2, 30, 8], scores.safety);
+  const first = npy('first.npy', [30, 8], scores.safety.subarray(0, 240));
+  const second = npy('second.npy', [30, 8], scores.safety.subarray(240));
+  const asked = ['--beta', '0.5', '--margin', '0.1', '--margin', '0.1', '--json'];
+
+  test('in one or in many give what the rows give', async () => {
+    const expected = (await dual('--scores', file, ...asked)).text;
+    expect((await dual('--reward', reward, '--safety', both, ...asked)).text).toBe(expected);
+    const many = ['--reward', reward, '--safety', first, '--safety', second];
+    expect((await dual(...many, ...asked)).text).toBe(expected);
+    expect((await curve(...many, ...asked, '--points', '2')).text).toMatch(/"axis": 1/);
+    expect((await plan(...many, ...asked)).text).toMatch(/"halfWidth"/);
+  });
+
+  test('with weights and numbers of responses beside', async () => {
+    const counts = Float64Array.from({ length: 30 }, (_, n) => 3 + (n % 4));
+    const weights = npy(
+      'weights.npy',
+      [30, 8],
+      Float64Array.from({ length: 240 }, (_, i) => 1 + (i % 3)),
+    );
+    const responses = npy('responses.npy', [30], counts);
+    const args = ['--reward', reward, '--safety', first, '--weights', weights, '--responses', responses];
+    const kept = Array.from({ length: 240 }, (_, i) => i).filter((i) => i % 8 < counts[Math.floor(i / 8)]!);
+    const rows = kept.map((i) =>
+      JSON.stringify({
+        prompt: `${Math.floor(i / 8)}`,
+        reward: scores.reward[i],
+        safety: scores.safety[i],
+        weight: 1 + (i % 3),
+      }),
+    );
+    const path = join(folder, 'weighted.jsonl');
+    writeFileSync(path, rows.join('\n'));
+    const rest = ['--beta', '0.5', '--margin', '0.3', '--json'];
+    const { text } = await dual(...args, ...rest);
+    expect(text).toBe((await dual('--scores', path, ...rest)).text);
+    expect(JSON.parse(text).responses).toEqual([3, 6]);
+    const unweighted = await dual(...args.slice(0, 4), ...args.slice(6), ...rest);
+    expect(JSON.parse(unweighted.text).lambda).not.toEqual(JSON.parse(text).lambda);
+    const bad = npy(
+      'bad.npy',
+      [30, 8],
+      Float64Array.from({ length: 240 }, (_, i) => (i === 9 ? -1 : 1)),
+    );
+    await expect(dual('--reward', reward, '--safety', first, '--weights', bad, ...rest)).rejects.toThrow(
+      /got -1 of response 2 to prompt 2/,
+    );
+  });
+
+  test.each([
+    ['reward alone', ['--reward', reward], /both --reward and --safety, got --reward alone/],
+    ['safety alone', ['--safety', first], /got --safety alone/],
+    ['--scores too', ['--scores', file, '--reward', reward, '--safety', both], /--scores or arrays/],
+    ['a missing file', ['--reward', reward, '--safety', join(folder, 'no.npy')], /no\.npy: no such file/],
+    ['JSON in its place', ['--reward', file, '--safety', both], /expected a \.npy file/],
+    ['shapes that differ', ['--reward', reward, '--safety', first, '--safety', both], /\[2, 30, 8\]/],
+    ['one array as --scores', ['--scores', reward], /holds one array.*numpy\.savez/],
+  ])('with %s: one clear error', async (_, args, message) => {
+    const error = await dual(...args, ...asked).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(UserError);
+    expect((error as UserError).message).toMatch(message);
+    expect((error as UserError).exitCode).toBe(2);
+  });
+});
+
+describe('scores from a URL', () => {
+  const table = parquetWriteBuffer({
+    columnData: [
+      { name: 'prompt', data: Array.from(scores.reward, (_, i) => `p${Math.floor(i / 8)}`) },
+      { name: 'reward', data: Array.from(scores.reward), type: 'DOUBLE' },
+      { name: 'safety', data: Array.from(scores.safety.subarray(0, 240)), type: 'DOUBLE' },
+      { name: 'response', data: Array.from(scores.reward, () => 'y'.repeat(20_000)), encoding: 'PLAIN' },
+    ],
+    codec: 'UNCOMPRESSED',
+  });
+  let parquetBytes = 0;
+  const server = createServer(({ url, headers, method }, response) => {
+    if (url === '/rows') response.end(readFileSync(file));
+    else if (url === '/broken') {
+      response.writeHead(200, { 'content-length': 1e6 });
+      response.write('{"prompt": ', () => response.destroy());
+    } else if (url !== '/parquet') response.writeHead(404).end();
+    else {
+      const [, from, to] = /bytes=(\d+)-(\d*)/.exec(headers.range ?? '') ?? [];
+      const part = from ? table.slice(Number(from), to ? Number(to) + 1 : undefined) : table;
+      response.writeHead(from ? 206 : 200, { 'content-length': part.byteLength });
+      if (from) parquetBytes += part.byteLength;
+      response.end(method === 'HEAD' ? undefined : new Uint8Array(part));
+    }
+  });
+  let base = '';
+  beforeAll(async () => {
+    await new Promise<void>((resolve) => server.listen(0, resolve));
+    base = `http://localhost:${(server.address() as AddressInfo).port}`;
+  });
+  afterAll(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const asked = ['--beta', '0.5', '--margin', '0.1', '--json'];
+
+  test('of rows, read as they come', async () => {
+    const both = [...asked, '--margin', '0.1'];
+    const expected = (await dual('--scores', file, ...both)).text;
+    expect((await dual('--scores', `${base}/rows`, ...both)).text).toBe(expected);
+  });
+
+  test('of parquet, only the columns that count', async () => {
+    const thresholds = await thresholdsOf(scores, [{ margin: 0.1 }]);
+    const { text } = await dual('--scores', `${base}/parquet`, ...asked);
+    expect(JSON.parse(text)).toEqual(
+      await solveDual({
+        ...scores,
+        safety: scores.safety.subarray(0, 240),
+        beta: 0.5,
+        thresholds,
+        relative: [true],
+      }),
+    );
+    expect(parquetBytes).toBeLessThan(table.byteLength / 10);
+  });
+
+  test.each([
+    ['that is not there', () => `${base}/none`, /the server answered 404/],
+    ['of no server', () => 'http://localhost:1/', /could not be fetched/],
+    ['that breaks off', () => `${base}/broken`, /the transfer broke off/],
+  ])('%s: one clear error', async (_, url, message) => {
+    const error = await dual('--scores', url(), ...asked).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(UserError);
+    expect((error as UserError).message).toMatch(message);
+  });
 });
 
 test.each([

@@ -91,10 +91,12 @@ const safetensors = (tensors: Record<string, TensorData>) => writeSafetensors(Ob
 test('safetensors of either precision, cut into chunks', async () => {
   for (const single of [false, true]) {
     const bytes = safetensors({ reward: tensor([2, 3], single), safety: tensor([2, 2, 3], single) });
+    const halves = (length: number) =>
+      (single ? Float32Array : Float64Array).from(Array.from({ length }, (_, i) => i / 2));
     for (const size of [1, 8, 1000])
       expect(await readScores(pieces(bytes, size), 'scores.safetensors')).toEqual({
-        reward: Float64Array.from({ length: 6 }, (_, i) => i / 2),
-        safety: Float64Array.from({ length: 12 }, (_, i) => i / 2),
+        reward: halves(6),
+        safety: halves(12),
         prompts: 2,
         responses: 3,
       });
@@ -111,7 +113,7 @@ test.each<[string, Record<string, TensorData>, RegExp]>([
   [
     'shapes that disagree',
     { reward: tensor([2, 3]), safety: tensor([1, 3, 2]) },
-    /got \[2,3\] and \[1,3,2\]/,
+    /got \[2, 3\] and \[1, 3, 2\]/,
   ],
   ['a flat reward', { reward: tensor([6]), safety: tensor([1, 6]) }, /got \[6\]/],
 ])('safetensors with %s', async (_, tensors, message) => {

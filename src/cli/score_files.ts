@@ -1,0 +1,191 @@
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import process from 'node:process';
+import type { Command } from 'commander';
+import { ByteStream } from '../data/byte_stream.ts';
+import { readNpy } from '../data/npy.ts';
+import { ARRAY_NAMES, type ArrayName, tableOfArrays } from '../data/score_arrays.ts';
+import { formatOf, readScores } from '../data/scores.ts';
+import type { StoredArray } from '../data/stored_values.ts';
+import type { ScoreTable } from '../dual/problem.ts';
+import { messageOf, UserError } from '../errors.ts';
+
+/** What the help of each command on scores says of its input. */
+export const SCORES_HELP = `
+Scores (--scores takes a file, an http(s) URL, or - for stdin)
+  JSON Lines, a response a row; the rows of one prompt are its responses, other fields are passed over:
+    {"prompt": "How do I …", "reward": 1.7, "safety": [-0.4]}
+    {"prompt": "How do I …", "reward": 0.2, "safety": [0.9]}
+  Parquet with the columns "prompt", "reward" and "safety", a response a row.
+  Safetensors, or NumPy's .npz, with arrays "reward" [N, K] and "safety" [m, N, K]; where prompts differ in their number
+  of responses, also "responses" [N]; what pads their rows is then passed over.
+  Or a .npy file for each array: --reward reward.npy --safety safety.npy.
+  Higher is safer: turn the sign of a cost. Responses drawn from another policy than the reference need importance
+  weights, π_ref(y) over the probability that y was drawn with: "weight" in each row, or an array "weights" [N, K].`;
+
+/** Where the scores are, as the options say. */
+export interface ScoreFiles {
+  readonly scores?: string;
+  readonly reward?: string;
+  readonly safety?: readonly string[];
+  readonly weights?: string;
+  readonly responses?: string;
+}
+
+export function addScoreOptions(command: Command): Command {
+  return command
+    .option('--scores <file>', 'scores of reference responses: a file, a URL, or - for stdin; see below')
+    .option('--reward <npy>', 'in place of --scores: rewards [N, K] in a .npy file')
+    .option(
+      '--safety <npy>',
+      'with --reward: safety scores [m, N, K], or [N, K] and the option again for each score',
+      (path: string, others: string[] = []) => [...others, path],
+    )
+    .option('--weights <npy>', 'with --reward: importance weights of the responses [N, K]')
+    .option(
+      '--responses <npy>',
+      'with --reward: the number of responses of each prompt [N], where they differ',
+    );
+}
+
+/** Whether any option names scores. */
+export function hasScores(files: ScoreFiles): boolean {
+  return ARRAY_NAMES.some((name) => files[name] !== undefined) || files.scores !== undefined;
+}
+
+/** Reads the scores that the options name; `command` stands in the error where they name none, or two. */
+export async function loadScores(files: ScoreFiles, command: string): Promise<ScoreTable> {
+  const arrays = ARRAY_NAMES.filter((name) => files[name] !== undefined);
+  if (files.scores === undefined) {
+    if (files.reward !== undefined && files.safety !== undefined) return loadArrays(files);
+    if (arrays.length > 0) {
+      throw new UserError(`expected both --reward and --safety, got --${arrays.join(' and --')} alone`);
+    }
+    throw new UserError(`--scores is missing; see dualign ${command} --help`);
+  }
+  if (arrays.length > 0) {
+    throw new UserError(`expected --scores or arrays in .npy files, got both (--${arrays.join(', --')})`);
+  }
+  return loadTable(files.scores);
+}
+
+async function loadTable(path: string): Promise<ScoreTable> {
+  if (path === '-') return readScores(process.stdin, 'stdin');
+  if (/^https?:\/\//i.test(path)) return loadUrl(path);
+  return reading(path, async () => {
+    const handle = await open(path);
+    try {
+      const start = new Uint8Array(8);
+      await handle.read(start, 0, start.length, 0);
+      if (formatOf(start) !== 'parquet') return await readScores(createReadStream(path), path);
+      const { readParquetScores } = await import('../data/parquet_scores.ts');
+      const { size } = await handle.stat();
+      const slice = async (from: number, to = size) => {
+        const bytes = new Uint8Array(to - from);
+        const { bytesRead } = await handle.read(bytes, 0, bytes.length, from);
+        return bytes.buffer.slice(0, bytesRead);
+      };
+      return await readParquetScores({ byteLength: size, slice }, path);
+    } finally {
+      await handle.close();
+    }
+  });
+}
+
+/** Runs `read` on the file at `path`; what the system says against it becomes a line of ours. */
+async function reading<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === undefined) throw error;
+    throw new UserError(
+      code === 'ENOENT' ? `${path}: no such file` : `${path}: could not be read (${messageOf(error)})`,
+    );
+  }
+}
+
+async function loadUrl(url: string): Promise<ScoreTable> {
+  let response: Response;
+  try {
+    response = await fetch(url);
+  } catch (error) {
+    const cause = (error as { cause?: unknown }).cause ?? error;
+    throw new UserError(`${url}: could not be fetched (${messageOf(cause)})`);
+  }
+  if (!response.ok || !response.body) {
+    throw new UserError(
+      `${url}: expected scores, the server answered ${response.status} ${response.statusText}`.trim(),
+    );
+  }
+  const chunks = chunksOf(response.body, url);
+  const first = await chunks.next();
+  if (first.done || formatOf(first.value.subarray(0, 8)) !== 'parquet')
+    return readScores(behind(first, chunks), url);
+  await chunks.return?.(undefined);
+  const { asyncBufferFromUrl } = await import('hyparquet');
+  const { readParquetScores } = await import('../data/parquet_scores.ts');
+  return readParquetScores(await asyncBufferFromUrl({ url }), url);
+}
+
+/** The chunks of a body; a connection that breaks off becomes a line of ours. */
+async function* chunksOf(body: ReadableStream<Uint8Array>, url: string): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } catch (error) {
+    throw new UserError(`${url}: the transfer broke off (${messageOf(error)}); try again`);
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+async function* behind(
+  first: IteratorResult<Uint8Array>,
+  rest: AsyncGenerator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  if (!first.done) yield first.value;
+  yield* rest;
+}
+
+async function loadArrays({ safety, ...files }: ScoreFiles): Promise<ScoreTable> {
+  const arrays = new Map<ArrayName, StoredArray>();
+  for (const name of ARRAY_NAMES) {
+    const path = name === 'safety' ? undefined : files[name];
+    if (path !== undefined) arrays.set(name, await loadArray(path));
+  }
+  const planes: StoredArray[] = [];
+  for (const path of safety!) planes.push(await loadArray(path));
+  arrays.set('safety', planes.length === 1 ? planes[0] : stacked(planes, safety!));
+  return tableOfArrays(arrays, 'scores');
+}
+
+async function loadArray(path: string): Promise<StoredArray> {
+  return reading(path, async () => {
+    const stream = new ByteStream(createReadStream(path), path);
+    try {
+      return await readNpy(stream, path);
+    } finally {
+      await stream.close();
+    }
+  });
+}
+
+function stacked(planes: readonly StoredArray[], paths: readonly string[]): StoredArray {
+  const [{ shape }] = planes;
+  for (const [j, plane] of planes.entries()) {
+    if (plane.shape.join() === shape.join()) continue;
+    throw new UserError(
+      `${paths[j]}: expected the shape [${shape.join(', ')}] of ${paths[0]}, got [${plane.shape.join(', ')}]`,
+    );
+  }
+  const size = planes[0].values.length;
+  const narrow = planes.every(({ values }) => values instanceof Float32Array);
+  const values = new (narrow ? Float32Array : Float64Array)(size * planes.length);
+  for (const [j, plane] of planes.entries()) values.set(plane.values, j * size);
+  return { shape: [planes.length, ...shape], values };
+}
