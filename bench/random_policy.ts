@@ -63,6 +63,7 @@ export async function randomPolicy(engine: Engine, layers: number): Promise<Poli
     rope: ropeTables(engine, config, LENGTH, await loadWasm()),
     workspace: new Workspace(engine),
     tokenizer: new Tokenizer(ONE_WORD, {}),
+    chatTemplate: undefined,
     eosIds: [],
     maxLength: LENGTH,
     adapter: undefined,

@@ -44,6 +44,9 @@ export const configSchema = v.strictObject({
   /** Where policies run; `auto` is a GPU if there is one, else the CPU. */
   device: v.optional(v.picklist(['auto', 'webgpu', 'cpu']), 'auto'),
 
+  /** `auto`: messages through the policy's chat template; `always`: plain prompts too; else a template's file. */
+  chat_template: v.optional(v.string(), 'auto'),
+
   /** K, responses drawn per prompt. */
   responses: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2)), 16),
   max_new_tokens: v.optional(count, 64),

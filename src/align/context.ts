@@ -1,3 +1,4 @@
+import type { Prompt } from '../data/messages.ts';
 import type { Judgement, Preference } from '../data/preferences.ts';
 import type { Run } from '../data/run.ts';
 import type { DeviceInfo } from '../engine/engine.ts';
@@ -19,7 +20,7 @@ export interface Sources {
   /** Puts the adapter of a PEFT folder on a policy. */
   useAdapter(policy: Policy, path: string): Promise<void>;
   scorer(spec: string): Source<Scorer>;
-  prompts(path: string): Promise<readonly string[]>;
+  prompts(path: string): Promise<readonly Prompt[]>;
   /** Rows of a file of preferences, read for one of its judgements. */
   preferences(path: string, judgement: Judgement): Promise<readonly Preference[]>;
   /** Name of the engine that policies run on: two engines may round differently, and so sample other tokens. */

@@ -7,7 +7,7 @@ import type { Policy } from '../model/policy.ts';
 import { ADAPTER } from './artefacts.ts';
 import { need } from './config.ts';
 import type { Context } from './context.ts';
-import { encodeResponse } from './encode.ts';
+import { encodePrompt, encodeResponse } from './encode.ts';
 import { adapterWeights, betaPre, prealignedSets } from './prealign.ts';
 import type { ScoreRows, TextRow } from './score.ts';
 
@@ -52,8 +52,8 @@ export async function implicitScores({ config, run, sources }: Context): Promise
   };
 }
 
-function completionOf({ tokenizer }: Policy, { prompt, response, prompt_ids, response_ids }: TextRow) {
+function completionOf(policy: Policy, { prompt, response, prompt_ids, response_ids }: TextRow) {
   if (prompt_ids && response_ids) return { promptIds: prompt_ids, completionIds: response_ids };
-  const promptIds = tokenizer.encode(prompt);
-  return { promptIds, completionIds: encodeResponse(tokenizer, prompt, promptIds, response) };
+  const promptIds = encodePrompt(policy, prompt);
+  return { promptIds, completionIds: encodeResponse(policy, prompt, promptIds, response, false) };
 }

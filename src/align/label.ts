@@ -6,7 +6,7 @@ import type { Context } from './context.ts';
 import { readDual } from './dual.ts';
 import { type LabelRow, makePairs } from './pairs.ts';
 import { betaPre } from './prealign.ts';
-import { groupByPrompt, parseSampleRows, parseScoreRows } from './rows.ts';
+import { groupByPrompt, pairForFile, parseSampleRows, parseScoreRows } from './rows.ts';
 import { readArtefact, runStage } from './stage.ts';
 
 /** MoCAN step 4: pseudo-preferences by r + λ*ᵀg. Writes pairs.jsonl. */
@@ -45,7 +45,7 @@ export async function label(context: Context): Promise<void> {
           `${SCORES}: expected prompts with different responses, found none; raise --responses or --temperature`,
         );
       }
-      await run.folder.write(PAIRS, toJsonl(pairs));
+      await run.folder.write(PAIRS, toJsonl(pairs.map(pairForFile)));
     },
   });
 }

@@ -1,5 +1,6 @@
 import { sha256 } from '../data/hash.ts';
 import { parseJsonl } from '../data/jsonl.ts';
+import { promptText } from '../data/messages.ts';
 import { VERSION } from '../generated/version.ts';
 import type { Evaluation, Metrics, ReportData, ScoredSamples, TextSample } from '../report/data.ts';
 import { renderReport } from '../report/report.ts';
@@ -127,5 +128,9 @@ function textSamples(reference: readonly EvaluationRow[], aligned: readonly Eval
   const after = groupByPrompt(aligned);
   return groupByPrompt(reference)
     .slice(0, SHOWN_PROMPTS)
-    .map(([before], index) => ({ prompt: before.prompt, reference: before, aligned: after[index][0] }));
+    .map(([before], index) => ({
+      prompt: promptText(before.prompt),
+      reference: before,
+      aligned: after[index][0],
+    }));
 }

@@ -1,11 +1,12 @@
 import { parseJsonl } from '../data/jsonl.ts';
+import { type Prompt, parsePrompt, parseResponse, promptKey, responseLike } from '../data/messages.ts';
 import { UserError } from '../errors.ts';
 
 /** Rows of a run's JSON Lines files. A prompt's responses stand together, in order. */
 
 /** samples.jsonl: one response drawn from a policy. */
 export interface SampleRow {
-  readonly prompt: string;
+  readonly prompt: Prompt;
   readonly response: string;
   readonly prompt_index: number;
   readonly response_index: number;
@@ -20,15 +21,18 @@ export interface SampleRow {
 
 /** scores.jsonl: what `dualign dual --scores` reads. Safety is higher-is-safer, one per constraint. */
 export interface ScoreRow {
-  readonly prompt: string;
+  readonly prompt: Prompt;
   readonly response: string;
   readonly reward: number;
   readonly safety: readonly number[];
 }
 
-/** pairs.jsonl: a TRL preference row; `label` is P(chosen ≻ rejected), and the ids spare a second tokenization. */
+/**
+ * pairs.jsonl: a TRL preference row; `label` is P(chosen ≻ rejected), and the ids spare a second tokenization. In the
+ * file, responses to a conversation are messages.
+ */
 export interface PairRow {
-  readonly prompt: string;
+  readonly prompt: Prompt;
   readonly chosen: string;
   readonly rejected: string;
   readonly label?: number;
@@ -45,7 +49,7 @@ export interface EvaluationRow extends ScoreRow {
 
 export function parseSampleRows(text: string, name: string): SampleRow[] {
   return parseJsonl(text, name, (row, line) => {
-    requireStrings(row, ['prompt', 'response'], `${name}: line ${line}`);
+    requireTexts(row, `${name}: line ${line}`);
     requireIds(row, ['prompt_ids', 'response_ids'], `${name}: line ${line}`);
     return row as SampleRow;
   });
@@ -54,7 +58,7 @@ export function parseSampleRows(text: string, name: string): SampleRow[] {
 export function parseScoreRows(text: string, name: string, constraints: number): ScoreRow[] {
   return parseJsonl(text, name, (row, line) => {
     const where = `${name}: line ${line}`;
-    requireStrings(row, ['prompt', 'response'], where);
+    requireTexts(row, where);
     const { reward, safety } = row as ScoreRow;
     if (!Number.isFinite(reward)) throw new UserError(`${where}: expected a finite "reward", got ${reward}`);
     if (!Array.isArray(safety) || safety.length !== constraints || !safety.every(Number.isFinite)) {
@@ -71,36 +75,51 @@ export function parseEvaluationRows(text: string, name: string, constraints: num
 }
 
 export function parsePairRows(text: string, name: string): PairRow[] {
-  const rows = parseJsonl(text, name, (row, line) => {
+  const rows = parseJsonl(text, name, (row, line): PairRow => {
     const where = `${name}: line ${line}`;
-    requireStrings(row, ['prompt', 'chosen', 'rejected'], where);
-    const { label } = row as PairRow;
+    const { prompt, chosen, rejected, ...rest } = (row ?? {}) as Record<string, unknown>;
+    const { label } = rest as Partial<PairRow>;
     if (label !== undefined && !(label >= 0 && label <= 1)) {
       throw new UserError(`${where}: expected "label" as a probability from 0 to 1, got ${label}`);
     }
-    return row as PairRow;
+    return {
+      prompt: parsePrompt(prompt, where),
+      chosen: parseResponse(chosen, 'chosen', where),
+      rejected: parseResponse(rejected, 'rejected', where),
+      ...rest,
+    };
   });
   if (rows.length === 0) throw new UserError(`${name}: expected preference pairs, found none`);
   return rows;
 }
 
+/** A pair as its file holds it. */
+export function pairForFile({ prompt, chosen, rejected, ...rest }: PairRow): unknown {
+  return {
+    prompt,
+    chosen: responseLike(prompt, chosen),
+    rejected: responseLike(prompt, rejected),
+    ...rest,
+  };
+}
+
 /** Consecutive rows of one prompt, in order of first appearance. */
-export function groupByPrompt<T extends { readonly prompt: string }>(rows: readonly T[]): T[][] {
+export function groupByPrompt<T extends { readonly prompt: Prompt }>(rows: readonly T[]): T[][] {
   const groups = new Map<string, T[]>();
   for (const row of rows) {
-    const group = groups.get(row.prompt);
+    const key = promptKey(row.prompt);
+    const group = groups.get(key);
     if (group) group.push(row);
-    else groups.set(row.prompt, [row]);
+    else groups.set(key, [row]);
   }
   return [...groups.values()];
 }
 
-function requireStrings(row: unknown, fields: readonly string[], where: string): void {
-  for (const field of fields) {
-    const value = (row as Record<string, unknown> | null)?.[field];
-    if (typeof value !== 'string') {
-      throw new UserError(`${where}: expected a string "${field}", got ${JSON.stringify(value)}`);
-    }
+function requireTexts(row: unknown, where: string): void {
+  const { prompt, response } = (row ?? {}) as Record<string, unknown>;
+  parsePrompt(prompt, where);
+  if (typeof response !== 'string') {
+    throw new UserError(`${where}: expected a string "response", got ${JSON.stringify(response)}`);
   }
 }
 

@@ -1,9 +1,11 @@
 import { BlockLog } from '../data/jsonl.ts';
+import type { Prompt } from '../data/messages.ts';
 import { type Generation, generate, responseText } from '../model/generate.ts';
 import type { Policy } from '../model/policy.ts';
 import { keyOf } from '../random.ts';
 import type { RunConfig } from './config.ts';
 import type { Context } from './context.ts';
+import { encodePrompt } from './encode.ts';
 import type { SampleRow } from './rows.ts';
 
 /** The settings that decide what is sampled; how many rows go at once does not. */
@@ -42,7 +44,7 @@ export interface SampleTarget {
 export async function samplePrompts(
   { run, config, progress }: Context,
   policy: Policy,
-  prompts: readonly string[],
+  prompts: readonly Prompt[],
   { purpose, path, adapter }: SampleTarget,
 ): Promise<SampleRow[]> {
   const K = config.responses;
@@ -61,12 +63,12 @@ export async function samplePrompts(
 
 async function sampleBlock(
   policy: Policy,
-  prompts: readonly string[],
+  prompts: readonly Prompt[],
   firstPrompt: number,
   { config, purpose, adapter }: { config: RunConfig; purpose: string; adapter: boolean },
 ): Promise<SampleRow[]> {
   const rows = prompts.flatMap((prompt, offset) => {
-    const ids = policy.tokenizer.encode(prompt);
+    const ids = encodePrompt(policy, prompt);
     return Array.from({ length: config.responses }, (_, response_index) => ({
       prompt,
       prompt_index: firstPrompt + offset,

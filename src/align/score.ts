@@ -1,4 +1,5 @@
 import { BlockLog } from '../data/jsonl.ts';
+import type { Prompt } from '../data/messages.ts';
 import { UserError } from '../errors.ts';
 import type { Scorer } from '../score/scorer.ts';
 import { SAMPLES, SCORES } from './artefacts.ts';
@@ -10,7 +11,7 @@ import { readArtefact, runStage } from './stage.ts';
 
 /** A response to score; its tokens where they are known. */
 export interface TextRow {
-  readonly prompt: string;
+  readonly prompt: Prompt;
   readonly response: string;
   readonly prompt_ids?: readonly number[];
   readonly response_ids?: readonly number[];

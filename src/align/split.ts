@@ -1,26 +1,36 @@
+import type { Prompt } from '../data/messages.ts';
 import { UserError } from '../errors.ts';
 import { keyOf, Random } from '../random.ts';
 import { need } from './config.ts';
 import type { Context } from './context.ts';
 
 export interface PromptSplit {
-  readonly train: readonly string[];
-  readonly evaluation: readonly string[];
+  readonly train: readonly Prompt[];
+  readonly evaluation: readonly Prompt[];
 }
 
 /** The run's prompts: those the dual and training see, and those held out for evaluation. */
 export async function loadPrompts({ config, sources }: Context): Promise<PromptSplit> {
   const { prompts: path } = need(config, 'prompts');
-  const prompts = await sources.prompts(path);
+  const read = async (file: string) => {
+    const prompts = await sources.prompts(file);
+    return config.chat_template === 'always' ? prompts.map(asConversation) : prompts;
+  };
+  const prompts = await read(path);
   if (config.eval_prompts !== undefined) {
-    return { train: prompts, evaluation: await sources.prompts(config.eval_prompts) };
+    return { train: prompts, evaluation: await read(config.eval_prompts) };
   }
   return splitPrompts(prompts, config.eval_fraction, config.seed, path);
 }
 
+/** Text as what a user says. */
+function asConversation(prompt: Prompt): Prompt {
+  return typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
+}
+
 /** Holds out round(fraction · n) prompts, at least one, drawn by the seed; both parts keep the order of the file. */
 export function splitPrompts(
-  prompts: readonly string[],
+  prompts: readonly Prompt[],
   fraction: number,
   seed: number,
   name: string,

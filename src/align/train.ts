@@ -10,7 +10,7 @@ import { DPO_DEFAULTS, type DpoConfig, totalSteps, trainDpo } from '../train/tra
 import { ADAPTER, ADAPTER_FILES, CHECKPOINT, METRICS, PAIRS, REFERENCE_LOGPS } from './artefacts.ts';
 import { need, type RunConfig } from './config.ts';
 import type { Context } from './context.ts';
-import { encodeResponse } from './encode.ts';
+import { encodePrompt, encodeResponse } from './encode.ts';
 import { groupByPrompt, type PairRow, parsePairRows } from './rows.ts';
 import { readArtefact, runStage } from './stage.ts';
 
@@ -143,16 +143,13 @@ function pairsPerBatch(rows: readonly PairRow[]): number {
 }
 
 /** A pair's tokens: those it was sampled as, else its text tokenized, ended by the end-of-sequence token as in TRL. */
-function encodePair({ tokenizer, eosIds }: Policy, row: PairRow): PreferencePair {
+function encodePair(policy: Policy, row: PairRow): PreferencePair {
   const { prompt_ids, chosen_ids, rejected_ids, label } = row;
   if (prompt_ids && chosen_ids && rejected_ids) {
     return { promptIds: prompt_ids, chosenIds: chosen_ids, rejectedIds: rejected_ids, label };
   }
-  const promptIds = prompt_ids ?? tokenizer.encode(row.prompt);
-  const completion = (text: string) => {
-    const ids = encodeResponse(tokenizer, row.prompt, promptIds, text);
-    return eosIds.length > 0 ? [...ids, eosIds[0]] : ids;
-  };
+  const promptIds = prompt_ids ?? encodePrompt(policy, row.prompt);
+  const completion = (text: string) => encodeResponse(policy, row.prompt, promptIds, text, true);
   return { promptIds, chosenIds: completion(row.chosen), rejectedIds: completion(row.rejected), label };
 }
 

@@ -100,6 +100,10 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
   policy: [
     ['--policy <folder>', 'Hugging Face model folder: config.json, model.safetensors, tokenizer.json'],
     [
+      '--chat-template <which>',
+      "auto: prompts of messages go through the model's chat template; always: plain prompts too; or a .jinja file (auto)",
+    ],
+    [
       '--device <name>',
       'where it runs: webgpu, cpu (same bits on every host), or auto: a GPU if there is one, else cpu (auto)',
     ],

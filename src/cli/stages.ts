@@ -164,7 +164,7 @@ async function execute(
   const run = await Run.open(new DiskFolder(out), runtimeName());
   const config = parseConfig({ ...(run.manifest.config as object), ...options }, name);
   run.configure(config, redo);
-  const sources = new DiskSources(config.device, threads);
+  const sources = new DiskSources(config.device, threads, config.chat_template);
   try {
     const result = await work({ run, config, sources, progress: terminalProgress(quiet) });
     const text = json ? JSON.stringify(result.json, null, 2) : result.text;

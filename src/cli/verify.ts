@@ -56,7 +56,7 @@ async function repeat(original: Run, { device, threads, quiet }: Options): Promi
   const settings = { ...(original.manifest.config as object), ...(madeOn ? { device: madeOn } : {}) };
   const config = parseConfig(device ? { ...settings, device } : settings, 'verify');
   const { path, remove } = await temporaryFolder('dualign-verify-');
-  const sources = new DiskSources(config.device, threads);
+  const sources = new DiskSources(config.device, threads, config.chat_template);
   try {
     const run = await Run.open(new DiskFolder(path), runtimeName());
     run.configure(config, false);

@@ -1,9 +1,10 @@
 import { UserError } from '../errors.ts';
 import { parseJsonl } from './jsonl.ts';
+import { type Prompt, parsePrompt, parseResponse } from './messages.ts';
 
 /** One judgement: `chosen` is the better response to `prompt`. */
 export interface Preference {
-  readonly prompt: string;
+  readonly prompt: Prompt;
   readonly chosen: string;
   readonly rejected: string;
 }
@@ -18,7 +19,7 @@ const BETTER = { helpful: 'better_response_id', safe: 'safer_response_id' } as c
 const TURN = '\n\nAssistant:';
 
 /**
- * Preferences in JSON Lines. A row is TRL's `{prompt, chosen, rejected}`; the same without a prompt, which is then what
+ * Preferences in JSON Lines. A row is TRL's `{prompt, chosen, rejected}`, text or messages; the same as text without a prompt, which is then what
  * both texts begin with; or `{prompt, response_0, response_1, better_response_id, safer_response_id}`. Rows whose
  * responses are equal say nothing and are left out.
  */
@@ -44,9 +45,15 @@ function preferenceOf(row: Record<string, unknown>, judgement: Judgement, where:
       rejected: textOf(row, `response_${1 - better}`, where),
     };
   }
+  if (row.prompt !== undefined) {
+    return {
+      prompt: parsePrompt(row.prompt, where),
+      chosen: parseResponse(row.chosen, 'chosen', where),
+      rejected: parseResponse(row.rejected, 'rejected', where),
+    };
+  }
   const chosen = textOf(row, 'chosen', where);
   const rejected = textOf(row, 'rejected', where);
-  if (row.prompt !== undefined) return { prompt: textOf(row, 'prompt', where), chosen, rejected };
   const cut = commonPrompt(chosen, rejected);
   if (cut === 0) {
     throw new UserError(

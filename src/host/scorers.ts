@@ -7,7 +7,12 @@ import { importModule } from './module.ts';
 
 const REQUIRED_FILES = ['model.onnx', 'tokenizer.json'];
 /** What an ONNX scorer reads of its folder; the last two may be absent. */
-export const SCORER_FILES: readonly string[] = [...REQUIRED_FILES, 'tokenizer_config.json', 'config.json'];
+export const SCORER_FILES: readonly string[] = [
+  ...REQUIRED_FILES,
+  'tokenizer_config.json',
+  'config.json',
+  'chat_template.jinja',
+];
 const MODULE = /\.[cm]?[jt]s$/;
 
 /** A scorer as the command line names it. */

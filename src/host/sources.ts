@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Source, Sources } from '../align/context.ts';
 import { sha256 } from '../data/hash.ts';
+import type { Prompt } from '../data/messages.ts';
 import { type Judgement, type Preference, parsePreferences } from '../data/preferences.ts';
 import { parsePrompts } from '../data/prompts.ts';
 import type { DeviceInfo, Engine } from '../engine/engine.ts';
@@ -22,15 +23,22 @@ export class DiskSources implements Sources {
   #scorers = new Map<string, Source<Scorer>>();
   #device: DeviceChoice;
   #threads: number | undefined;
+  #chatTemplate: string;
 
-  constructor(device: DeviceChoice, threads?: number) {
+  /** `chatTemplate` is the setting of that name. */
+  constructor(device: DeviceChoice, threads?: number, chatTemplate = 'auto') {
     this.#device = device;
     this.#threads = threads;
+    this.#chatTemplate = chatTemplate;
   }
 
   policy(path: string): Source<Policy> {
     return remember(this.#policies, path, {
-      hash: async () => hashFolder(path, await policyFiles(new DiskFolder(path))),
+      hash: async () => {
+        const files = await hashFolder(path, await policyFiles(new DiskFolder(path)));
+        const template = await this.#readTemplate();
+        return template === undefined ? files : await sha256(`${files}\n${template}`);
+      },
       load: () => this.#load(path),
     });
   }
@@ -44,7 +52,7 @@ export class DiskSources implements Sources {
     policy.adapter = await loadAdapter(policy.engine, policy.config, new DiskFolder(path));
   }
 
-  async prompts(path: string): Promise<readonly string[]> {
+  async prompts(path: string): Promise<readonly Prompt[]> {
     return parsePrompts(new TextDecoder().decode(await readBytes(path)), basename(path));
   }
 
@@ -73,7 +81,13 @@ export class DiskSources implements Sources {
   async #load(path: string): Promise<Policy> {
     const engine = await this.#open();
     this.#info = engine.info;
-    return await loadPolicy(engine, new DiskFolder(path));
+    return await loadPolicy(engine, new DiskFolder(path), { chatTemplate: await this.#readTemplate() });
+  }
+
+  /** The template's text, where the setting names a file. */
+  async #readTemplate(): Promise<string | undefined> {
+    if (this.#chatTemplate === 'auto' || this.#chatTemplate === 'always') return undefined;
+    return new TextDecoder().decode(await readBytes(this.#chatTemplate));
   }
 
   #open(): Promise<Engine> {

@@ -2,6 +2,7 @@ import type { Folder } from '../data/folder.ts';
 import type { Engine } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
 import { loadWasm } from '../wasm.ts';
+import { type ChatTemplate, loadChatTemplate } from './chat.ts';
 import { loadEosIds, loadLlamaConfig } from './config.ts';
 import type { Llama } from './llama.ts';
 import { Adapter, type LoraConfig } from './lora.ts';
@@ -16,6 +17,8 @@ export interface Policy extends Llama {
   /** How a person would name the model, for messages. */
   readonly name: string;
   readonly tokenizer: Tokenizer;
+  /** How conversations become text; undefined when the model has no template. */
+  readonly chatTemplate: ChatTemplate | undefined;
   /** Tokens that end a response; may be empty. */
   readonly eosIds: readonly number[];
   /** Longest sequence the policy takes, prompt and response together. */
@@ -29,6 +32,8 @@ const DEFAULT_MAX_LENGTH = 8192;
 export interface LoadPolicyOptions {
   /** A PEFT folder. */
   readonly adapter?: Folder;
+  /** A Jinja chat template in place of the folder's own. */
+  readonly chatTemplate?: string;
   /** Longest sequence to prepare for; the model's own limit or 8192, whichever is less, by default. */
   readonly maxLength?: number;
 }
@@ -57,6 +62,7 @@ export async function loadPolicy(
     rope: ropeTables(engine, config, maxLength, await loadWasm()),
     workspace: new Workspace(engine),
     tokenizer,
+    chatTemplate: await loadChatTemplate(folder, options.chatTemplate),
     eosIds,
     maxLength,
     adapter: undefined,

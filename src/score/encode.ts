@@ -13,7 +13,8 @@ export interface Encoder {
   /** The most tokens that the model takes; Infinity when its files name no limit. */
   readonly limit: number;
   readonly padId: number;
-  encode(text: string): { ids: readonly number[]; truncated: boolean };
+  /** `addSpecialTokens` is true unless the text holds them. */
+  encode(text: string, addSpecialTokens?: boolean): { ids: readonly number[]; truncated: boolean };
 }
 
 /**
@@ -31,8 +32,8 @@ export async function loadEncoder(folder: Folder, config: Json): Promise<Encoder
   return {
     limit,
     padId: padIdOf(tokenizer, settings, config),
-    encode(text) {
-      const ids = tokenizer.encode(text);
+    encode(text, addSpecialTokens = true) {
+      const ids = tokenizer.encode(text, addSpecialTokens);
       if (ids.length <= limit) return { ids, truncated: false };
       const bare = tokenizer.encode(text, false);
       const before = leadingSpecial(ids, bare);

@@ -1,10 +1,12 @@
+import { type Message, type Prompt, promptKey, promptText } from '../data/messages.ts';
 import { messageOf, UserError } from '../errors.ts';
 import type { ScoredText, Scorer } from './scorer.ts';
 
-/** Scores of the responses to one prompt, in order. */
+/** Scores of the responses to one prompt, in order; of a conversation, `prompt` is the text and `messages` the turns. */
 export type ScoreFunction = (
   prompt: string,
   responses: string[],
+  messages?: readonly Message[],
 ) => readonly number[] | Promise<readonly number[]>;
 
 /** A scorer that is a function of the user's; it is called once per prompt, with all of the prompt's responses. */
@@ -24,15 +26,16 @@ export class FunctionScorer implements Scorer {
   ): Promise<Float64Array> {
     const byPrompt = new Map<string, number[]>();
     for (const [row, { prompt }] of rows.entries()) {
-      const indices = byPrompt.get(prompt);
+      const key = promptKey(prompt);
+      const indices = byPrompt.get(key);
       if (indices) indices.push(row);
-      else byPrompt.set(prompt, [row]);
+      else byPrompt.set(key, [row]);
     }
     const scores = new Float64Array(rows.length);
     let done = 0;
-    for (const [prompt, indices] of byPrompt) {
+    for (const indices of byPrompt.values()) {
       const values = await this.#call(
-        prompt,
+        rows[indices[0]!]!.prompt,
         indices.map((row) => rows[row]!.response),
       );
       this.#check(values, indices.length);
@@ -43,9 +46,10 @@ export class FunctionScorer implements Scorer {
     return scores;
   }
 
-  async #call(prompt: string, responses: string[]): Promise<readonly number[]> {
+  async #call(prompt: Prompt, responses: string[]): Promise<readonly number[]> {
     try {
-      return await this.#score(prompt, responses);
+      if (typeof prompt === 'string') return await this.#score(prompt, responses);
+      return await this.#score(promptText(prompt), responses, prompt);
     } catch (error) {
       throw new UserError(`${this.name}: failed on a prompt (${messageOf(error)})`);
     }

@@ -1,5 +1,7 @@
 import type { Folder } from '../data/folder.ts';
+import { promptText } from '../data/messages.ts';
 import { UserError } from '../errors.ts';
+import { type ChatTemplate, loadChatTemplate } from '../model/chat.ts';
 import { composeBatches } from './batches.ts';
 import { type Encoder, loadEncoder, readOptional } from './encode.ts';
 import type { ScoredText, Scorer } from './scorer.ts';
@@ -13,7 +15,8 @@ const PROBE = 'Once upon a time, there was a little girl named Lily.';
 
 /**
  * A reward or safety model as a sequence classifier in ONNX: a folder with model.onnx and tokenizer.json, and where
- * they exist tokenizer_config.json and config.json. It reads prompt and response as one text; its score is the logit.
+ * they exist tokenizer_config.json and config.json. It reads prompt and response as one text, a conversation as
+ * its chat template writes it; its score is the logit.
  */
 export class OnnxScorer implements Scorer {
   readonly name: string;
@@ -21,6 +24,7 @@ export class OnnxScorer implements Scorer {
   #encoder: Encoder;
   #column: number;
   #step: number;
+  #template: ChatTemplate | undefined;
   #truncated = 0;
 
   private constructor(
@@ -29,12 +33,14 @@ export class OnnxScorer implements Scorer {
     encoder: Encoder,
     column: number,
     step: number,
+    template: ChatTemplate | undefined,
   ) {
     this.name = name;
     this.#session = session;
     this.#encoder = encoder;
     this.#column = column;
     this.#step = step;
+    this.#template = template;
   }
 
   /** @param label name or number of the logit to score by; needed when the model has several. */
@@ -52,6 +58,7 @@ export class OnnxScorer implements Scorer {
       encoder,
       column,
       step,
+      await loadChatTemplate(folder),
     );
   }
 
@@ -63,12 +70,22 @@ export class OnnxScorer implements Scorer {
     rows: readonly ScoredText[],
     onProgress?: (done: number, total: number) => void,
   ): Promise<Float64Array> {
-    const encoded = rows.map(({ prompt, response }) => this.#encoder.encode(prompt + response));
+    const encoded = rows.map((row) => this.#encode(row));
     this.#truncated += encoded.filter((row) => row.truncated).length;
     return await this.scoreIds(
       encoded.map((row) => row.ids),
       onProgress,
     );
+  }
+
+  /** A conversation goes through the scorer's chat template, if it has one. */
+  #encode({ prompt, response }: ScoredText): { ids: readonly number[]; truncated: boolean } {
+    if (typeof prompt === 'string') return this.#encoder.encode(prompt + response);
+    const answer = { role: 'assistant', content: response };
+    const text = this.#template?.render([...prompt, answer], false);
+    return text === undefined
+      ? this.#encoder.encode(`${promptText(prompt)}\n\n${response}`)
+      : this.#encoder.encode(text, false);
   }
 
   /** Scores of token ids, special tokens included, each row within the model's context. */

@@ -1,6 +1,8 @@
+import type { Prompt } from '../data/messages.ts';
+
 /** One response to a prompt. */
 export interface ScoredText {
-  readonly prompt: string;
+  readonly prompt: Prompt;
   readonly response: string;
 }
 

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { promptText } from '../../src/data/messages.ts';
 import { type Judgement, parsePreferences } from '../../src/data/preferences.ts';
 import { SHARED } from '../support/shared.ts';
 
@@ -41,7 +42,7 @@ describe('preferences', () => {
   });
 
   it.each([
-    [[{ prompt: 'Q', chosen: 'a' }], /line 1: expected a string "rejected", got nothing/],
+    [[{ prompt: 'Q', chosen: 'a' }], /line 1: expected a string "rejected", or one message .* got nothing/],
     [[{ chosen: 'a', rejected: 'b' }], /line 1: expected a "prompt", or "chosen" and "rejected" that begin/],
     [[{ prompt: 'Q', response_0: 'a', response_1: 'b' }], /"better_response_id" as 0 or 1, got nothing/],
     [[{ prompt: 'Q', chosen: 'a', rejected: 'a' }], /pairs.jsonl: expected preferences, found none/],
@@ -54,7 +55,7 @@ describe('preferences', () => {
   it.skipIf(!existsSync(hh))('of hh-rlhf end each prompt with the assistant’s turn (needs ../shared)', () => {
     const rows = parsePreferences(gunzipSync(readFileSync(hh)).toString(), 'hh', 'safe');
     expect(rows.length).toBeGreaterThan(2000);
-    expect(rows.filter(({ prompt }) => !prompt.endsWith('\n\nAssistant:'))).toEqual([]);
+    expect(rows.filter(({ prompt }) => !promptText(prompt).endsWith('\n\nAssistant:'))).toEqual([]);
     expect(rows.filter(({ chosen }) => chosen.includes('\n\nHuman:')).length).toBeLessThan(rows.length / 100);
   });
 });
