@@ -14,6 +14,7 @@ export { report } from './align/report.ts';
 export { score } from './align/score.ts';
 export { train } from './align/train.ts';
 export type { Folder, WritableFolder } from './data/folder.ts';
+export { HttpFolder } from './data/http_folder.ts';
 export { Run } from './data/run.ts';
 export { parseSafetensors, writeSafetensors } from './data/safetensors.ts';
 export * from './dual/index.ts';

@@ -1,12 +1,14 @@
 import process from 'node:process';
 import { Command } from 'commander';
 import { parseConfig, type RunConfig } from '../align/config.ts';
+import { encodePrompt } from '../align/encode.ts';
 import { UserError } from '../errors.ts';
 import { DiskSources } from '../host/sources.ts';
 import { type Generation, type GenerationRow, responseText, streamTokens } from '../model/generate.ts';
 import type { Policy } from '../model/policy.ts';
 import { keyOf } from '../random.ts';
 import { addRunOptions, positiveInteger } from './options.ts';
+import { fetchProgress, terminalProgress } from './terminal.ts';
 
 interface GenerateFlags {
   readonly prompt?: string;
@@ -39,11 +41,17 @@ export function generateCommand(): Command {
 async function generateText(config: RunConfig, responses: number, flags: GenerateFlags): Promise<void> {
   if (config.policy === undefined) throw new UserError('--policy is missing; see dualign generate --help');
   const prompt = flags.prompt ?? (await readStdin());
-  const sources = new DiskSources(config.device, flags.threads);
+  const sources = new DiskSources(
+    config.device,
+    flags.threads,
+    config.chat_template,
+    fetchProgress(terminalProgress(flags.quiet ?? false)),
+  );
   try {
     const policy = await sources.policy(config.policy).load();
     if (flags.adapter !== undefined) await sources.useAdapter(policy, flags.adapter);
-    const ids = policy.tokenizer.encode(prompt);
+    const always = config.chat_template === 'always';
+    const ids = encodePrompt(policy, always ? [{ role: 'user', content: prompt }] : prompt);
     const rows = Array.from({ length: responses }, (_, k): GenerationRow => ({ ids, stream: [0, k] }));
     const start = performance.now();
     const generations = await show(policy, rows, config, flags);

@@ -98,7 +98,7 @@ const DRAWING: readonly Row[] = [
 
 const OPTIONS: Record<OptionGroup, readonly Row[]> = {
   policy: [
-    ['--policy <folder>', 'Hugging Face model folder: config.json, model.safetensors, tokenizer.json'],
+    ['--policy <model>', 'Hugging Face model folder, org/name[@revision] of a hub, or the URL of a folder'],
     [
       '--chat-template <which>',
       "auto: prompts of messages go through the model's chat template; always: plain prompts too; or a .jinja file (auto)",

@@ -21,7 +21,7 @@ import { renderSummary } from '../report/report.ts';
 import { type CommonOptions, INFEASIBLE } from './common.ts';
 import { addRunOptions, type OptionGroup, positiveInteger } from './options.ts';
 import { solutionText } from './solution_text.ts';
-import { terminalProgress } from './terminal.ts';
+import { fetchProgress, terminalProgress } from './terminal.ts';
 
 interface StageCommand {
   readonly name: string;
@@ -164,9 +164,10 @@ async function execute(
   const run = await Run.open(new DiskFolder(out), runtimeName());
   const config = parseConfig({ ...(run.manifest.config as object), ...options }, name);
   run.configure(config, redo);
-  const sources = new DiskSources(config.device, threads, config.chat_template);
+  const progress = terminalProgress(quiet);
+  const sources = new DiskSources(config.device, threads, config.chat_template, fetchProgress(progress));
   try {
-    const result = await work({ run, config, sources, progress: terminalProgress(quiet) });
+    const result = await work({ run, config, sources, progress });
     const text = json ? JSON.stringify(result.json, null, 2) : result.text;
     if (text !== undefined) process.stdout.write(`${text}\n`);
     if (result.exitCode !== undefined) process.exitCode = result.exitCode;

@@ -1,6 +1,7 @@
 import process from 'node:process';
 import { Presets, SingleBar } from 'cli-progress';
 import type { Progress } from '../align/progress.ts';
+import type { FetchProgress } from '../host/fetched.ts';
 
 /** Seconds between progress lines where there is no terminal to draw a bar on. */
 const LINE_INTERVAL = 15;
@@ -9,6 +10,20 @@ const LINE_INTERVAL = 15;
 export function terminalProgress(quiet: boolean): Progress {
   if (quiet) return { stage: () => {}, advance: () => {}, say: (text) => print(text) };
   return process.stderr.isTTY ? barProgress() : lineProgress();
+}
+
+/** How downloads of models show: a stage of their own, in megabytes. */
+export function fetchProgress(progress: Progress): FetchProgress {
+  let current = '';
+  const megabytes = (bytes: number) => Math.round(bytes / 1e5) / 10;
+  return {
+    download(name, done, total) {
+      if (name !== current) progress.stage(`fetch ${name}`, 'started');
+      current = name;
+      progress.advance(megabytes(done), megabytes(total), 'MB');
+    },
+    say: (text) => progress.say(text),
+  };
 }
 
 function print(text: string): void {

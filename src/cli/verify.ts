@@ -8,7 +8,7 @@ import { DiskFolder, temporaryFolder } from '../host/disk.ts';
 import { runtimeName } from '../host/runtime.ts';
 import { DiskSources } from '../host/sources.ts';
 import { positiveInteger } from './options.ts';
-import { terminalProgress } from './terminal.ts';
+import { fetchProgress, terminalProgress } from './terminal.ts';
 
 /** Exit code where a stage gave other bits. */
 const DIFFERS = 1;
@@ -56,11 +56,12 @@ async function repeat(original: Run, { device, threads, quiet }: Options): Promi
   const settings = { ...(original.manifest.config as object), ...(madeOn ? { device: madeOn } : {}) };
   const config = parseConfig(device ? { ...settings, device } : settings, 'verify');
   const { path, remove } = await temporaryFolder('dualign-verify-');
-  const sources = new DiskSources(config.device, threads, config.chat_template);
+  const progress = terminalProgress(quiet ?? false);
+  const sources = new DiskSources(config.device, threads, config.chat_template, fetchProgress(progress));
   try {
     const run = await Run.open(new DiskFolder(path), runtimeName());
     run.configure(config, false);
-    return await verify(original, { run, config, sources, progress: terminalProgress(quiet ?? false) });
+    return await verify(original, { run, config, sources, progress });
   } finally {
     sources.close();
     await remove();

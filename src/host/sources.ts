@@ -13,9 +13,14 @@ import { policyFiles } from '../model/policy_files.ts';
 import type { Scorer } from '../score/scorer.ts';
 import { type DeviceChoice, openEngine } from './device.ts';
 import { DiskFolder } from './disk.ts';
+import type { FetchProgress } from './fetched.ts';
+import { fetchHubModel, parseHubName } from './hub.ts';
 import { loadScorer, parseScorerSpec, SCORER_FILES } from './scorers.ts';
+import { fetchWebFolder } from './web_folder.ts';
 
-/** Inputs of a run from the disk, in Node and Deno; the device is asked for when a policy is first loaded. */
+const QUIET: FetchProgress = { download: () => {}, say: () => {} };
+
+/** Inputs of a run from the disk, policies from a hub or a URL too, in Node and Deno; the device is asked for when a policy is first loaded. */
 export class DiskSources implements Sources {
   #engine: Promise<Engine> | undefined;
   #info: DeviceInfo | undefined;
@@ -24,18 +29,27 @@ export class DiskSources implements Sources {
   #device: DeviceChoice;
   #threads: number | undefined;
   #chatTemplate: string;
+  #progress: FetchProgress;
+  #folders = new Map<string, Promise<DiskFolder>>();
 
   /** `chatTemplate` is the setting of that name. */
-  constructor(device: DeviceChoice, threads?: number, chatTemplate = 'auto') {
+  constructor(
+    device: DeviceChoice,
+    threads?: number,
+    chatTemplate = 'auto',
+    progress: FetchProgress = QUIET,
+  ) {
     this.#device = device;
     this.#threads = threads;
     this.#chatTemplate = chatTemplate;
+    this.#progress = progress;
   }
 
   policy(path: string): Source<Policy> {
     return remember(this.#policies, path, {
       hash: async () => {
-        const files = await hashFolder(path, await policyFiles(new DiskFolder(path)));
+        const folder = await this.#folder(path);
+        const files = await hashFolder(folder.name, await policyFiles(folder));
         const template = await this.#readTemplate();
         return template === undefined ? files : await sha256(`${files}\n${template}`);
       },
@@ -81,7 +95,23 @@ export class DiskSources implements Sources {
   async #load(path: string): Promise<Policy> {
     const engine = await this.#open();
     this.#info = engine.info;
-    return await loadPolicy(engine, new DiskFolder(path), { chatTemplate: await this.#readTemplate() });
+    return await loadPolicy(engine, await this.#folder(path), { chatTemplate: await this.#readTemplate() });
+  }
+
+  /** The folder that a policy's name stands for: one on the disk, else a URL's or the hub's. */
+  #folder(name: string): Promise<DiskFolder> {
+    let folder = this.#folders.get(name);
+    if (!folder) {
+      folder = this.#findFolder(name);
+      this.#folders.set(name, folder);
+    }
+    return folder;
+  }
+
+  async #findFolder(name: string): Promise<DiskFolder> {
+    if (/^https?:\/\//i.test(name)) return await fetchWebFolder(name, this.#progress);
+    const model = (await isFolder(name)) ? undefined : parseHubName(name);
+    return model ? await fetchHubModel(model, this.#progress) : new DiskFolder(name);
   }
 
   /** The template's text, where the setting names a file. */

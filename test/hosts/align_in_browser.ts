@@ -2,13 +2,13 @@
 
 import { subfolder } from '../../src/data/folder.ts';
 import { sha256 } from '../../src/data/hash.ts';
+import { HttpFolder } from '../../src/data/http_folder.ts';
 import { parsePreferences } from '../../src/data/preferences.ts';
 import { parsePrompts } from '../../src/data/prompts.ts';
 import { openEngine } from '../../src/host/device.ts';
 import { type Context, mocan, OnnxScorer, parseConfig, Run, silent } from '../../src/index.ts';
 import { loadAdapter } from '../../src/model/peft.ts';
 import { loadPolicy } from '../../src/model/policy.ts';
-import { FetchedFolder } from '../support/fetched_folder.ts';
 import { MemoryFolder } from '../support/memory_folder.ts';
 
 async function main(): Promise<Record<string, string>> {
@@ -18,8 +18,8 @@ async function main(): Promise<Record<string, string>> {
   run.configure(config, false);
   const engine = await openEngine('cpu');
   const sources: Context['sources'] = {
-    policy: (path) => ({ hash: async () => path, load: () => loadPolicy(engine, new FetchedFolder(path)) }),
-    scorer: (path) => ({ hash: async () => path, load: () => OnnxScorer.load(new FetchedFolder(path)) }),
+    policy: (path) => ({ hash: async () => path, load: () => loadPolicy(engine, new HttpFolder(path)) }),
+    scorer: (path) => ({ hash: async () => path, load: () => OnnxScorer.load(new HttpFolder(path)) }),
     async useAdapter(policy, path) {
       policy.adapter?.free();
       const inRun = subfolder(folder, path.slice(`${folder.name}/`.length));

@@ -1,8 +1,9 @@
 /** Page of cpu.test.ts, and the worker that the page starts: leaves digests of the CPU engine in `globalThis.result`. */
-import { cpuDigests } from '../engine/cpu_digests.ts';
-import { FetchedFolder } from '../support/fetched_folder.ts';
 
-const model = new FetchedFolder('/model');
+import { HttpFolder } from '../../src/data/http_folder.ts';
+import { cpuDigests } from '../engine/cpu_digests.ts';
+
+const model = new HttpFolder('/model');
 const hasModel = await model.exists('config.json');
 const digests = (threads: number) => cpuDigests(threads, hasModel ? model : undefined);
 
