@@ -8,7 +8,7 @@ import { runStage } from './stage.ts';
 
 /** MoCAN step 1: K responses per prompt from the reference policy. Writes samples.jsonl. */
 export async function collect(context: Context): Promise<void> {
-  const { run, config, sources } = context;
+  const { run, config, sources, progress } = context;
   // Scores that the user put there carry their own responses.
   if (await run.isGiven('score', SCORES)) return;
   const { policy: path } = need(config, 'policy', 'prompts');
@@ -27,7 +27,13 @@ export async function collect(context: Context): Promise<void> {
     note: `${config.responses} responses to each of ${train.length} prompts`,
     work: async () => {
       const target = { purpose: 'collect', path: SAMPLES, adapter: false };
-      await samplePrompts(context, await policy.load(), train, target);
+      const loaded = await policy.load();
+      if (loaded.chatTemplate && train.some((prompt) => typeof prompt === 'string')) {
+        progress.say(
+          '  The model has a chat template, but prompts are plain text: see --chat-template always.',
+        );
+      }
+      await samplePrompts(context, loaded, train, target);
     },
   });
 }

@@ -20,7 +20,7 @@ export function fetchProgress(progress: Progress): FetchProgress {
     download(name, done, total) {
       if (name !== current) progress.stage(`fetch ${name}`, 'started');
       current = name;
-      progress.advance(megabytes(done), megabytes(total), 'MB');
+      if (total >= 1e6) progress.advance(megabytes(done), megabytes(total), 'MB');
     },
     say: (text) => progress.say(text),
   };

@@ -94,7 +94,7 @@ const HARMLESS_KEYS = new Set([
   ...['num_labels', 'problem_type', 'finetuning_task', 'task_specific_params', 'return_dict', 'torchscript'],
   ...['output_attentions', 'output_hidden_states', 'use_bfloat16', 'tokenizer_class', 'tf_legacy_loss'],
   ...['transformers.js_config', 'unsloth_fixed', 'unsloth_version', 'model_name', 'license'],
-  // Settings of generate() in old exports; generation_config.json says why none of them is applied.
+  // Settings of generate() in old exports: alignment samples from the policy itself, so none of them is applied.
   ...['max_length', 'min_length', 'do_sample', 'temperature', 'top_k', 'top_p', 'typical_p', 'num_beams'],
   ...['early_stopping', 'num_beam_groups', 'diversity_penalty', 'repetition_penalty', 'length_penalty'],
   ...['no_repeat_ngram_size', 'encoder_no_repeat_ngram_size', 'bad_words_ids', 'num_return_sequences'],
