@@ -72,7 +72,9 @@ async function transfer(
   onBytes: (bytes: number) => void,
 ): Promise<number> {
   const range: Record<string, string> = done > 0 ? { Range: `bytes=${done}-` } : {};
-  const response = await fetch(file.url, { headers: { ...headers, ...range } });
+  const response = await fetch(file.url, {
+    headers: { 'Accept-Encoding': 'identity', ...headers, ...range },
+  });
   if (response.status >= 500) throw new Error(`the server answered ${response.status}`);
   if (!response.ok) {
     throw new UserError(`${file.name}: the server answered ${response.status} ${response.statusText}`);

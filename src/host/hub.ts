@@ -119,7 +119,11 @@ export async function fetchHubModel(
 /** The commit that a revision names now. */
 async function commitOf(id: string, revision: string, headers: Record<string, string>): Promise<string> {
   const url = `${endpoint()}/${id}/resolve/${encodeURIComponent(revision)}/config.json`;
-  const response = await fetch(url, { method: 'HEAD', headers, redirect: 'manual' });
+  let response = await fetch(url, { method: 'HEAD', headers });
+  // A file that lies elsewhere is sent from a server that knows no commits: the hub says it before it sends there.
+  if (response.ok && !response.headers.has('X-Repo-Commit')) {
+    response = await fetch(url, { method: 'HEAD', headers, redirect: 'manual' });
+  }
   const commit = response.headers.get('X-Repo-Commit');
   if (response.status < 400 && commit !== null && COMMIT.test(commit)) return commit;
   if (response.status >= 500) throw new Error(`it answered ${response.status}`);

@@ -37,8 +37,11 @@ export async function saveAdapter(
   });
   const { r, lora_alpha, target_modules } = adapter.config;
   const allLinear = target_modules.includes('all-linear');
+  // PEFT has a field of its own for what stands after the @ of a hub's name.
+  const hub = /^([\w.-]+\/[\w.-]+)@(.+)$/.exec(baseModel);
   const config = {
-    base_model_name_or_path: baseModel,
+    base_model_name_or_path: hub?.[1] ?? baseModel,
+    ...(hub ? { revision: hub[2] } : {}),
     bias: 'none',
     fan_in_fan_out: false,
     inference_mode: true,

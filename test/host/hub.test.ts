@@ -187,7 +187,7 @@ describe('a model by URL', () => {
     );
     const changed = await load(url());
     expect(changed.hash).not.toBe(hash);
-    expect(hub.requests.filter((request) => request.startsWith('GET'))).toEqual([
+    expect(hub.requests.filter((request) => request.startsWith('GET /org'))).toEqual([
       'GET /org/tiny/resolve/main/config.json',
     ]);
   });

@@ -25,7 +25,8 @@ export interface HubServer {
   close(): Promise<void>;
 }
 
-/** Serves the model `org/tiny` at revision main. Large files are sent from another server, as by a CDN. */
+/** Serves the model `org/tiny` at revision main. Large files are sent from another server, as by a CDN, small ones
+ * from another path. */
 export async function startHub(files: ReadonlyMap<string, Uint8Array>): Promise<HubServer> {
   const server = createServer((request, response) => answer(hub, request, response));
   const hub: HubServer = {
@@ -70,6 +71,13 @@ function answer(hub: HubServer, request: IncomingMessage, response: ServerRespon
     refuse(401, 'RepoNotFound');
     return;
   }
+  const small = /^\/api\/resolve-cache\/models\/org\/tiny\/[^/]+\/(.+)$/.exec(pathname);
+  if (small) {
+    response.setHeader('X-Repo-Commit', hub.commit);
+    response.setHeader('ETag', `"${gitSha1(hub.files.get(small[1])!)}"`);
+    send(hub, small[1], request, response);
+    return;
+  }
   const tree = /^\/api\/models\/org\/tiny\/tree\/([^/]+)$/.exec(pathname);
   if (tree) {
     const entries = [...hub.files].map(([path, bytes]) => ({
@@ -98,14 +106,14 @@ function answer(hub: HubServer, request: IncomingMessage, response: ServerRespon
     refuse(404, 'EntryNotFound');
     return;
   }
-  response.setHeader('X-Repo-Commit', hub.commit);
   if (!isLarge(path)) {
-    response.setHeader('ETag', `"${gitSha1(bytes)}"`);
-    send(hub, path, request, response);
+    response.writeHead(307, { Location: `/api/resolve-cache/models/org/tiny/${hub.commit}/${path}` });
+    response.end();
     return;
   }
   response.writeHead(302, {
     Location: `${hub.url.replace('127.0.0.1', 'localhost')}/cdn/${path}`,
+    'X-Repo-Commit': hub.commit,
     'X-Linked-Etag': `"${sha256(bytes)}"`,
     'X-Linked-Size': bytes.length,
   });

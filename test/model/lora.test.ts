@@ -86,6 +86,11 @@ describe('PEFT folders', () => {
       lora_alpha: 3,
       target_modules: ['v_proj', 'down_proj'],
     });
+    await saveAdapter(adapter, folder, 'org/tiny@v2');
+    expect(JSON.parse(await folder.readText('adapter_config.json'))).toMatchObject({
+      base_model_name_or_path: 'org/tiny',
+      revision: 'v2',
+    });
     const loaded = await loadAdapter(policy.engine, policy.config, folder);
     expect(await loaded.read()).toEqual(await adapter.read());
     expect(loaded.config).toEqual(adapter.config);
