@@ -23,6 +23,23 @@ export interface DeviceInfo {
   readonly description: string;
 }
 
+/** Bytes of a device, by the engine's own count. */
+export interface MemoryUse {
+  /** Of the tensors there are. */
+  readonly live: number;
+  /** Taken from the device, with what is kept to be used again. */
+  readonly held: number;
+  /** The most that was ever held. */
+  readonly peak: number;
+}
+
+export interface MemoryLimits {
+  /** Bytes of the largest tensor. */
+  readonly tensor: number;
+  /** Bytes of all together; undefined where the device does not say. */
+  readonly total?: number;
+}
+
 export interface MatmulOptions {
   /** Use aᵀ: `a` is stored `[k, m]`. */
   readonly transposeA?: boolean;
@@ -68,6 +85,9 @@ export interface Engine {
   readonly info: DeviceInfo;
 
   // Memory
+
+  readonly limits: MemoryLimits;
+  memory(): MemoryUse;
 
   /** A new tensor of zeros. */
   tensor(shape: readonly number[], dtype?: 'f32' | 'u32'): Tensor;

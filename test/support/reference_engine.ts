@@ -8,6 +8,7 @@ import type {
   DeviceInfo,
   Engine,
   MatmulOptions,
+  MemoryUse,
   SampleOptions,
   Tensor,
   VocabColumns,
@@ -47,6 +48,12 @@ export class ReferenceEngine implements Engine {
 
   constructor(precision: 'f32' | 'f64' = 'f64') {
     this.#precision = precision;
+  }
+
+  readonly limits = { tensor: Number.POSITIVE_INFINITY };
+
+  memory(): MemoryUse {
+    throw new Error('The reference engine counts no bytes');
   }
 
   /** What is stored, in f64. */

@@ -1,10 +1,11 @@
 import { UserError } from '../../errors.ts';
 import { tensorChecks } from '../checks.ts';
-import type { Tensor } from '../engine.ts';
+import type { MemoryLimits, MemoryUse, Tensor } from '../engine.ts';
 
 const PAGE = 65_536;
 /** What an address of 32 bits reaches. */
 const MOST_PAGES = 65_536;
+export const WASM_LIMITS: MemoryLimits = { tensor: MOST_PAGES * PAGE, total: MOST_PAGES * PAGE };
 /** Kernels read whole vectors, up to this far past the end of a tensor. */
 const SLACK = 64;
 /** Of VIEW_ALIGNMENT elements, so that a view is as well aligned as a tensor. */
@@ -36,6 +37,12 @@ export class CpuTensor implements Tensor {
 
 export const checks = tensorChecks(CpuTensor);
 
+/** What the arena needs of a Wasm memory. */
+export interface GrowingMemory {
+  readonly buffer: { readonly byteLength: number };
+  grow(pages: number): unknown;
+}
+
 interface Range {
   start: number;
   size: number;
@@ -43,14 +50,15 @@ interface Range {
 
 /** Hands out ranges of a Wasm memory, best fit first; neighbours that are given back become one again. */
 export class Arena {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: GrowingMemory;
   /** Free ranges in order of address. */
   #free: Range[] = [];
   #sizes = new Map<number, number>();
+  #live = 0;
   #end: number;
 
   /** Everything from byte `start` on is the arena's. */
-  constructor(memory: WebAssembly.Memory, start: number) {
+  constructor(memory: GrowingMemory, start: number) {
     this.memory = memory;
     this.#end = Math.ceil(start / ALIGNMENT) * ALIGNMENT;
   }
@@ -68,12 +76,14 @@ export class Arena {
       if (best.size === 0) this.#free.splice(this.#free.indexOf(best), 1);
     }
     this.#sizes.set(start, size);
+    this.#live += size;
     return start;
   }
 
   release(start: number): void {
     const size = this.#sizes.get(start)!;
     this.#sizes.delete(start);
+    this.#live -= size;
     const at = this.#free.findIndex((range) => range.start > start);
     const index = at < 0 ? this.#free.length : at;
     const before = this.#free[index - 1];
@@ -86,6 +96,12 @@ export class Arena {
       after.size += joinsBefore ? before.size : size;
       if (joinsBefore) this.#free.splice(index - 1, 1);
     } else if (!joinsBefore) this.#free.splice(index, 0, { start, size });
+  }
+
+  /** A memory never shrinks: what it holds is the most it ever held. */
+  use(): MemoryUse {
+    const held = this.memory.buffer.byteLength;
+    return { live: this.#live, held, peak: held };
   }
 
   floats(start: number, length: number): Float32Array<ArrayBuffer> {

@@ -6,6 +6,8 @@ import type { Runner } from './runner.ts';
 import type { KernelName } from './wasm.ts';
 
 type TensorOperation =
+  | 'limits'
+  | 'memory'
   | 'tensor'
   | 'upload'
   | 'write'

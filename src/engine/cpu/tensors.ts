@@ -1,11 +1,23 @@
 import { elements, expectData, expectSameSize, viewLength } from '../checks.ts';
 import type { Engine } from '../engine.ts';
-import { CpuTensor, checks } from './memory.ts';
+import { CpuTensor, checks, WASM_LIMITS } from './memory.ts';
 import type { Runner } from './runner.ts';
 
 type TensorOperations = Pick<
   Engine,
-  'tensor' | 'upload' | 'write' | 'copy' | 'zero' | 'view' | 'free' | 'read' | 'readU32' | 'flush' | 'destroy'
+  | 'limits'
+  | 'memory'
+  | 'tensor'
+  | 'upload'
+  | 'write'
+  | 'copy'
+  | 'zero'
+  | 'view'
+  | 'free'
+  | 'read'
+  | 'readU32'
+  | 'flush'
+  | 'destroy'
 >;
 
 /** Longest that operations keep the host from its timers, signals and messages, where the caller reads at all. */
@@ -45,6 +57,8 @@ export function tensorOperations(runner: Runner): TensorOperations {
   }
 
   return {
+    limits: WASM_LIMITS,
+    memory: () => arena.use(),
     tensor(shape, dtype = 'f32') {
       const created = create('tensor', shape, dtype);
       words(created).fill(0);

@@ -1,5 +1,5 @@
 import { UserError } from '../../errors.ts';
-import type { Tensor } from '../engine.ts';
+import type { MemoryLimits, MemoryUse, Tensor } from '../engine.ts';
 
 /** One GPU buffer, shared by a tensor and its views. */
 export interface Storage {
@@ -51,23 +51,42 @@ export function bucketSize(bytes: number): number {
 /** Keeps at most this many bytes of idle buffers, or as many as are in use. */
 const IDLE_BYTES = 256 * 2 ** 20;
 
+/** What a device says of buffers, in bytes. */
+export type BufferLimits = Pick<GPUSupportedLimits, 'maxStorageBufferBindingSize' | 'maxBufferSize'>;
+
 /** Storage buffers by bucket, handed out again after `release`. */
 export class Pool {
-  #device: GPUDevice;
+  readonly limits: MemoryLimits;
+  #create: (size: number) => GPUBuffer;
   #idle = new Map<number, Storage[]>();
   #idleBytes = 0;
   #liveBytes = 0;
+  #otherBytes = 0;
+  #peak = 0;
   #nextId = 0;
 
-  constructor(device: GPUDevice) {
-    this.#device = device;
+  /** `create` makes a buffer of so many bytes. */
+  constructor(limits: BufferLimits, create: (size: number) => GPUBuffer) {
+    this.limits = { tensor: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize) };
+    this.#create = create;
+  }
+
+  memory(): MemoryUse {
+    return { live: this.#liveBytes, held: this.#held, peak: this.#peak };
+  }
+
+  /** Counts buffers that are not the pool's: `bytes` more, or less where it is negative. */
+  count(bytes: number): void {
+    this.#otherBytes += bytes;
+    this.#peak = Math.max(this.#peak, this.#held);
+  }
+
+  get #held(): number {
+    return this.#liveBytes + this.#idleBytes + this.#otherBytes;
   }
 
   acquire(bytes: number): Storage {
-    const limit = Math.min(
-      this.#device.limits.maxStorageBufferBindingSize,
-      this.#device.limits.maxBufferSize,
-    );
+    const limit = this.limits.tensor;
     if (bytes > limit) {
       throw new UserError(
         `tensor: expected at most ${limit} bytes, the largest buffer this GPU driver binds, got ${bytes}. ` +
@@ -83,8 +102,8 @@ export class Pool {
       kept.stale = true;
       return kept;
     }
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    const buffer = this.#device.createBuffer({ size, usage });
+    this.#peak = Math.max(this.#peak, this.#held);
+    const buffer = this.#create(size);
     return { id: this.#nextId++, buffer, size, used: bytes, stale: false, recording: -1 };
   }
 

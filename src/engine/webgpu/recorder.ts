@@ -45,11 +45,13 @@ export class Recorder {
 
   constructor(device: GPUDevice) {
     this.#device = device;
-    this.pool = new Pool(device);
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    this.pool = new Pool(device.limits, (size) => device.createBuffer({ size, usage }));
     this.#uniforms = device.createBuffer({
       size: SLOTS * SLOT_BYTES,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
+    this.pool.count(SLOTS * SLOT_BYTES);
     device.addEventListener('uncapturederror', (event) => {
       this.#failure ??= describeError((event as GPUUncapturedErrorEvent).error);
       event.preventDefault();
@@ -57,7 +59,8 @@ export class Recorder {
     device.lost.then((lost) => {
       if (this.#destroyed) return;
       this.#failure ??= new UserError(
-        `The GPU device was lost: ${lost.message || lost.reason}. Start again; what was finished is kept.`,
+        `The GPU device was lost: ${lost.message.trim() || lost.reason}. Run the same command again: it goes on from the last ` +
+          'checkpoint. If it happens again, use smaller batches.',
         1,
       );
     });
@@ -66,6 +69,7 @@ export class Recorder {
   /** Throws if the engine can do no more. */
   check(): void {
     if (this.#destroyed) throw new Error('The engine was destroyed.');
+    if (this.#failure) throw this.#failure;
   }
 
   /**
@@ -272,9 +276,9 @@ export class Recorder {
 
   #acquireStaging(size: number): GPUBuffer {
     const kept = this.#staging.get(size)?.pop();
-    return (
-      kept ?? this.#device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST })
-    );
+    if (kept) return kept;
+    this.pool.count(size);
+    return this.#device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
   }
 
   /** Keeps small staging buffers for the next reads. */
@@ -282,6 +286,7 @@ export class Recorder {
     const list = this.#staging.get(staging.size) ?? [];
     if (list.length * staging.size >= 2 ** 24) {
       staging.destroy();
+      this.pool.count(-staging.size);
       return;
     }
     list.push(staging);

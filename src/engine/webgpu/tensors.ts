@@ -6,7 +6,19 @@ import type { Recorder } from './recorder.ts';
 
 type TensorOperations = Pick<
   Engine,
-  'tensor' | 'upload' | 'write' | 'copy' | 'zero' | 'view' | 'free' | 'read' | 'readU32' | 'flush' | 'destroy'
+  | 'limits'
+  | 'memory'
+  | 'tensor'
+  | 'upload'
+  | 'write'
+  | 'copy'
+  | 'zero'
+  | 'view'
+  | 'free'
+  | 'read'
+  | 'readU32'
+  | 'flush'
+  | 'destroy'
 >;
 
 /** The memory side of the engine. */
@@ -23,6 +35,8 @@ export function tensorOperations(recorder: Recorder): TensorOperations {
   }
 
   return {
+    limits: recorder.pool.limits,
+    memory: () => recorder.pool.memory(),
     tensor,
     upload(data, shape) {
       const dtype = data instanceof Float32Array ? 'f32' : 'u32';
