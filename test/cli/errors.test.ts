@@ -75,7 +75,7 @@ describe('bad settings are refused with one line', () => {
     [
       'no scorer of safety',
       run().filter((arg) => arg !== '--cost' && arg !== cost),
-      /at least one --cost or --safety/,
+      /at least one --cost, --safety or --safe/,
     ],
     ['beta = 0', run({ '--beta': '0' }), /--beta: expected >0, got 0/],
     ['beta that is no number', run({ '--beta': 'small' }), /--beta.*expected a number/],
