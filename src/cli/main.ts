@@ -6,6 +6,7 @@ import { curveCommand } from './curve.ts';
 import { dualCommand } from './dual.ts';
 import { generateCommand } from './generate.ts';
 import { planCommand } from './plan.ts';
+import { planMemoryCommand } from './plan_memory.ts';
 import { solveRun, stageCommands } from './stages.ts';
 import { verifyCommand } from './verify.ts';
 
@@ -23,6 +24,7 @@ function program(): Command {
   root.addCommand(dualCommand(solveRun));
   root.addCommand(curveCommand());
   root.addCommand(planCommand());
+  root.addCommand(planMemoryCommand());
   root.addCommand(verifyCommand());
   root.addCommand(generateCommand());
   for (const command of [root, ...root.commands]) {

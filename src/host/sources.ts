@@ -6,7 +6,9 @@ import type { Prompt } from '../data/messages.ts';
 import { type Judgement, type Preference, parsePreferences } from '../data/preferences.ts';
 import { parsePrompts } from '../data/prompts.ts';
 import type { DeviceInfo, Engine } from '../engine/engine.ts';
+import type { SizedDevice } from '../engine/sizing.ts';
 import { messageOf, UserError } from '../errors.ts';
+import { type LlamaConfig, loadLlamaConfig } from '../model/config.ts';
 import { loadAdapter } from '../model/peft.ts';
 import { loadPolicy, type Policy } from '../model/policy.ts';
 import { policyFiles } from '../model/policy_files.ts';
@@ -78,6 +80,16 @@ export class DiskSources implements Sources {
 
   async engine(): Promise<string> {
     return this.#device === 'auto' ? (await this.#open()).info.engine : this.#device;
+  }
+
+  /** What a plan of memory needs to know, without any weights. */
+  async outline(path: string): Promise<{ readonly config: LlamaConfig; readonly device: SizedDevice }> {
+    const config = await loadLlamaConfig(await this.#folder(path));
+    if (this.#device === 'cpu') return { config, device: 'cpu' };
+    const { info, limits } = await this.#open();
+    const most = limits.tensor;
+    const device = info.engine === 'cpu' ? 'cpu' : { maxBufferSize: most, maxStorageBufferBindingSize: most };
+    return { config, device };
   }
 
   device(): DeviceInfo | undefined {

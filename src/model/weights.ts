@@ -77,6 +77,14 @@ export async function loadWeights(
     const tensor = await files.read(key);
     return engine.upload(tensor.f32(), tensor.shape);
   };
+  return await assembleWeights(config, load);
+}
+
+/** The weights of a model, each from `load`, which is called with the names that Hugging Face gives them. */
+export async function assembleWeights(
+  config: LlamaConfig,
+  load: (key: string) => Promise<Tensor>,
+): Promise<LlamaWeights> {
   const embedding = await load(EMBEDDING);
   const blocks: BlockWeights[] = [];
   for (let block = 0; block < config.layers; block++) blocks.push(await loadBlock(block, config, load));

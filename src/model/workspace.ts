@@ -44,6 +44,11 @@ export class Workspace {
     return tensor;
   }
 
+  /** Bytes of each buffer, by name. */
+  *sizes(): Generator<[name: string, bytes: number]> {
+    for (const [name, { capacity }] of this.#buffers) yield [name, 4 * capacity];
+  }
+
   /** Returns all buffers to the engine. */
   free(): void {
     for (const { whole } of this.#buffers.values()) this.#engine.free(whole);

@@ -1,0 +1,72 @@
+import process from 'node:process';
+import { Command, InvalidArgumentError } from 'commander';
+import { parseConfig } from '../align/config.ts';
+import { UserError } from '../errors.ts';
+import { DiskSources } from '../host/sources.ts';
+import { type MemoryPlan, planMemory } from '../train/memory_plan.ts';
+import { addRunOptions, positiveInteger } from './options.ts';
+
+interface PlanMemoryFlags {
+  readonly promptTokens: number;
+  readonly trainResponses: number;
+  readonly memoryLimit?: number;
+  readonly json?: boolean;
+}
+
+function gibibytes(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError('expected a number above 0.');
+  return value;
+}
+
+/** What a run would hold on the device, before a byte of weights is read. */
+export function planMemoryCommand(): Command {
+  const command = new Command('plan-memory').description(
+    'What a run would hold in memory, and the largest batches that fit, before any weights are read.',
+  );
+  const options = addRunOptions(command, ['policy', 'sampling', 'training']);
+  return command
+    .option('--prompt-tokens <n>', 'longest prompt in tokens', positiveInteger, 64)
+    .option('--train-responses <n>', 'different responses trained on at once', positiveInteger, 64)
+    .option('--memory-limit <GiB>', 'most memory to use; a GPU does not say how much it has', gibibytes)
+    .option('--json', 'print the plan as JSON, in bytes')
+    .action(async ({ promptTokens, trainResponses, memoryLimit, json }: PlanMemoryFlags) => {
+      const config = parseConfig({ ...options }, 'plan-memory');
+      if (config.policy === undefined) {
+        throw new UserError('--policy is missing; see dualign plan-memory --help');
+      }
+      const sources = new DiskSources(config.device, 1);
+      try {
+        const plan = await planMemory({
+          ...(await sources.outline(config.policy)),
+          lora: {
+            r: config.lora_r,
+            lora_alpha: config.lora_alpha,
+            target_modules: config.lora_target_modules,
+          },
+          promptTokens,
+          newTokens: config.max_new_tokens,
+          responses: config.responses,
+          generationBatch: config.generation_batch_size,
+          trainBatch: trainResponses,
+          limit: memoryLimit === undefined ? undefined : memoryLimit * 2 ** 30,
+        });
+        process.stdout.write(json ? `${JSON.stringify(plan, null, 2)}\n` : planText(plan));
+      } finally {
+        sources.close();
+      }
+    });
+}
+
+function planText(plan: MemoryPlan): string {
+  const row = (name: string, bytes: number) =>
+    `${name.padEnd(40)}${(bytes / 2 ** 20).toFixed(1).padStart(10)} MiB\n`;
+  const limit =
+    plan.limit === undefined ? 'the device does not say' : `of ${(plan.limit / 2 ** 20).toFixed(0)} MiB`;
+  return (
+    plan.items.map(({ name, bytes }) => row(name, bytes)).join('') +
+    `\n${row(`at most, sampling ${plan.generationBatch} at once`, plan.sampling)}` +
+    row(`at most, training on ${plan.trainBatch} responses at once`, plan.training) +
+    `${limit}\n`
+  );
+}
