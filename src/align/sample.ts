@@ -3,6 +3,7 @@ import type { Prompt } from '../data/messages.ts';
 import { type Generation, generate, responseText } from '../model/generate.ts';
 import type { Policy } from '../model/policy.ts';
 import { keyOf } from '../random.ts';
+import { fittingGenerationBatch } from '../train/memory_plan.ts';
 import type { RunConfig } from './config.ts';
 import type { Context } from './context.ts';
 import { encodePrompt } from './encode.ts';
@@ -51,21 +52,48 @@ export async function samplePrompts(
   const promptsPerBlock = Math.max(1, Math.floor(config.generation_batch_size / K));
   const log = await BlockLog.open<SampleRow>(run.folder, path, promptsPerBlock * K);
   const total = prompts.length * K;
+  const batchSize = await fittingBatch(policy, config, prompts);
+  if (batchSize < Math.min(config.generation_batch_size, total)) {
+    progress.say(`memory: room to sample ${batchSize} at once, not ${config.generation_batch_size}`);
+  }
   progress.advance(log.rows.length, total, 'responses');
   for (let first = log.rows.length / K; first < prompts.length; first += promptsPerBlock) {
     const block = prompts.slice(first, first + promptsPerBlock);
-    await log.append(await sampleBlock(policy, block, first, { config, purpose, adapter }));
+    await log.append(await sampleBlock(policy, block, first, { config, batchSize, purpose, adapter }));
     progress.advance(log.rows.length, total, 'responses');
   }
   await log.finish();
+  // What sampling held, training may need.
+  policy.workspace.free();
   return log.rows;
+}
+
+/** Responses that can be sampled at once, up to the setting; results do not depend on it. */
+function fittingBatch(policy: Policy, config: RunConfig, prompts: readonly Prompt[]): Promise<number> {
+  const lora = {
+    r: config.lora_r,
+    lora_alpha: config.lora_alpha,
+    target_modules: config.lora_target_modules,
+  };
+  const lengths = prompts.map((prompt) => encodePrompt(policy, prompt).length);
+  return fittingGenerationBatch(policy, lora, {
+    promptTokens: lengths.reduce((longest, length) => Math.max(longest, length), 1),
+    newTokens: config.max_new_tokens,
+    responses: config.responses,
+    asked: Math.min(config.generation_batch_size, prompts.length * config.responses),
+  });
 }
 
 async function sampleBlock(
   policy: Policy,
   prompts: readonly Prompt[],
   firstPrompt: number,
-  { config, purpose, adapter }: { config: RunConfig; purpose: string; adapter: boolean },
+  {
+    config,
+    batchSize,
+    purpose,
+    adapter,
+  }: { config: RunConfig; batchSize: number; purpose: string; adapter: boolean },
 ): Promise<SampleRow[]> {
   const rows = prompts.flatMap((prompt, offset) => {
     const ids = encodePrompt(policy, prompt);
@@ -87,7 +115,7 @@ async function sampleBlock(
       repetitionPenalty: config.repetition_penalty,
       stop: config.stop,
       key: keyOf(config.seed, purpose),
-      batchSize: config.generation_batch_size,
+      batchSize,
       adapter,
     },
   );

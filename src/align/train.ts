@@ -66,6 +66,7 @@ export async function trainAdapter(context: Context, target: TrainTarget): Promi
       const logps = await referenceLogps(policy, pairs, {
         onProgress: (done, total) => progress.advance(done, total, 'responses'),
       });
+      policy.workspace.free();
       await run.folder.write(file(REFERENCE_LOGPS), packLogps(logps));
     },
   });
@@ -103,6 +104,7 @@ export async function trainAdapter(context: Context, target: TrainTarget): Promi
         },
         onCheckpoint: (checkpoint) => run.folder.write(file(CHECKPOINT), checkpoint),
       });
+      policy.workspace.free();
       await saveAdapter(adapter, subfolder(run.folder, file(ADAPTER)), path);
       await run.folder.write(file(METRICS), toJsonl(metrics));
       await run.folder.remove(file(METRICS_PARTIAL));

@@ -3,7 +3,7 @@ import { createSizingEngine, type SizedDevice } from '../engine/sizing.ts';
 import { UserError } from '../errors.ts';
 import type { LlamaConfig } from '../model/config.ts';
 import { Decoder } from '../model/decoder.ts';
-import { Adapter, type LoraConfig } from '../model/lora.ts';
+import { Adapter, type LoraConfig, mergeAdapter } from '../model/lora.ts';
 import type { Policy } from '../model/policy.ts';
 import { assembleWeights, weightShapes } from '../model/weights.ts';
 import { Workspace } from '../model/workspace.ts';
@@ -70,6 +70,29 @@ export async function planMemory(needs: MemoryNeeds): Promise<MemoryPlan> {
   };
 }
 
+/** The most responses, up to `asked`, that a policy can sample at once beside what it holds; prompts and responses in tokens. */
+export async function fittingGenerationBatch(
+  policy: Policy,
+  lora: LoraConfig,
+  sizes: Pick<MemoryNeeds, 'promptTokens' | 'newTokens' | 'responses'> & { readonly asked: number },
+): Promise<number> {
+  const { info, limits } = policy.engine;
+  const most = limits.tensor;
+  const device = info.engine === 'cpu' ? 'cpu' : { maxBufferSize: most, maxStorageBufferBindingSize: most };
+  const needs = {
+    ...sizes,
+    config: policy.config,
+    device,
+    lora,
+    generationBatch: sizes.asked,
+    trainBatch: 1,
+  } as const;
+  const found = await largest('sampling', sizes.asked, limits.total ?? Infinity, (batch) =>
+    sizeSampling(needs, batch),
+  );
+  return found.batch;
+}
+
 async function largest(
   what: string,
   asked: number,
@@ -111,8 +134,12 @@ async function sizedPolicy({ config, device, promptTokens, newTokens }: MemoryNe
 
 async function sizeSampling(needs: MemoryNeeds, batch: number): Promise<Phase> {
   const { promptTokens, newTokens, responses } = needs;
-  const policy = await sizedPolicy(needs);
-  const weights = policy.engine.memory().live;
+  const frozen = await sizedPolicy(needs);
+  const weights = frozen.engine.memory().live;
+  // The aligned policy, as evaluation samples it.
+  const merged = mergeAdapter(frozen, new Adapter(frozen.engine, needs.config, needs.lora));
+  const policy = { ...frozen, weights: merged.weights };
+  const copies = policy.engine.memory().live - weights;
   const rows = Array.from({ length: batch }, (_, row) => {
     const ids = new Array<number>(promptTokens).fill(0);
     // Prompts that differ, each of so many responses.
@@ -136,6 +163,7 @@ async function sizeSampling(needs: MemoryNeeds, batch: number): Promise<Phase> {
     peak,
     items: new Map([
       ['weights', weights],
+      ['sampling: weights with LoRA added', copies],
       ['sampling: keys and values', cache],
       ['sampling: activations and logits', rest],
     ]),

@@ -8,7 +8,7 @@ import { UserError } from '../../src/errors.ts';
 import { requestDevice } from '../../src/host/gpu.ts';
 import { generate } from '../../src/model/generate.ts';
 import { addAdapter } from '../../src/model/policy.ts';
-import { type MemoryNeeds, planMemory } from '../../src/train/memory_plan.ts';
+import { fittingGenerationBatch, type MemoryNeeds, planMemory } from '../../src/train/memory_plan.ts';
 import { trainDpo } from '../../src/train/trainer.ts';
 import { noGpu } from '../engine/support.ts';
 import { hasFixtures, loadStories } from '../model/golden.ts';
@@ -44,6 +44,7 @@ describe.skipIf(!hasFixtures).each(cases)('a plan of memory for the %s engine', 
       ids: ids(40, 260 + Math.floor(row / 8)),
       stream: [0, row] as const,
     }));
+    addAdapter(policy, LORA, 1);
     await generate({ ...policy, eosIds: [] }, rows, { maxNewTokens: 24, key: [1, 2] });
     const sampled = first.engine.memory().peak;
     expect(Math.abs(sampled / plan.sampling - 1)).toBeLessThan(TOLERANCE);
@@ -87,6 +88,17 @@ describe.skipIf(!hasFixtures).each(cases)('a plan of memory for the %s engine', 
       /^memory: with one response at a time, sampling takes \d+ MiB, more than 1 MiB$/,
     );
   });
+});
+
+it.skipIf(!hasFixtures)('sampling takes as many responses at once as there is room for', async () => {
+  const engine = await createCpuEngine();
+  const policy = await loadStories(engine);
+  const sizes = { promptTokens: 40, newTokens: 24, responses: 8, asked: 64 };
+  expect(await fittingGenerationBatch(policy, LORA, sizes)).toBe(64);
+  const small = { ...engine, limits: { tensor: 2 ** 30, total: 6 * 2 ** 20 } };
+  const fitting = await fittingGenerationBatch({ ...policy, engine: small }, LORA, sizes);
+  expect(fitting).toBeGreaterThan(1);
+  expect(fitting).toBeLessThan(64);
 });
 
 it('a GPU that binds too little for a tensor gets smaller batches', async () => {
