@@ -32,3 +32,4 @@ export type {
   Solved,
 } from './solution.ts';
 export { solveDual, solveWith, thresholdsOf } from './solve.ts';
+export { type StreamProblem, solveStream, solveStreamWith } from './stream.ts';

@@ -100,8 +100,8 @@ export function checkTable(table: ScoreTable): void {
   }
 }
 
-/** The table without its responses of weight 0; throws a UserError where a prompt has no other. */
-export function withoutAbsent(table: ScoreTable): ScoreTable {
+/** The table without its responses of weight 0; throws a UserError where a prompt has no other; `before` prompts stand before it. */
+export function withoutAbsent(table: ScoreTable, before = 0): ScoreTable {
   const { reward, safety, prompts, weights } = table;
   if (!weights?.includes(0)) return table;
   const total = reward.length;
@@ -117,7 +117,7 @@ export function withoutAbsent(table: ScoreTable): ScoreTable {
     }
     if (responses[n] === 0) {
       throw new UserError(
-        `scores: expected a response of positive weight to each prompt, found none to prompt ${n + 1}; drop that prompt`,
+        `scores: expected a response of positive weight to each prompt, found none to prompt ${before + n + 1}; drop that prompt`,
       );
     }
   }
@@ -137,8 +137,8 @@ export function withoutAbsent(table: ScoreTable): ScoreTable {
   };
 }
 
-/** The error that names the first score or weight that is out of bounds, in a table that has one. */
-export function badScore(table: ScoreTable): UserError {
+/** The error that names the first score or weight that is out of bounds, in a table that has one and stands after `before` prompts. */
+export function badScore(table: ScoreTable, before: number): UserError {
   const total = table.reward.length;
   // Written so that NaN counts as bad.
   const badWeight = (value: number) => !(value === 0 || (value >= LEAST_WEIGHT && value <= LARGEST_WEIGHT));
@@ -146,7 +146,7 @@ export function badScore(table: ScoreTable): UserError {
   if (inWeights >= 0) {
     return new UserError(
       `scores: expected weights from ${LEAST_WEIGHT} to ${LARGEST_WEIGHT}, or 0 for a response to leave out, ` +
-        `got ${table.weights?.[inWeights]} of ${placeOf(table, inWeights)}`,
+        `got ${table.weights?.[inWeights]} of ${placeOf(table, before, inWeights)}`,
     );
   }
   const bad = (value: number, i: number) =>
@@ -157,15 +157,15 @@ export function badScore(table: ScoreTable): UserError {
   const value = inReward >= 0 ? table.reward[at] : table.safety[at];
   return new UserError(
     `scores: expected finite numbers of at most ${LARGEST} in size, got ${value} as ${which} of ` +
-      `${placeOf(table, at % total)}; drop or rescore that response`,
+      `${placeOf(table, before, at % total)}; drop or rescore that response`,
   );
 }
 
-function placeOf(table: ScoreTable, response: number): string {
+function placeOf(table: ScoreTable, before: number, response: number): string {
   let left = response;
   let prompt = 0;
   while (left >= responsesOf(table, prompt)) left -= responsesOf(table, prompt++);
-  return `response ${left + 1} to prompt ${prompt + 1}`;
+  return `response ${left + 1} to prompt ${before + prompt + 1}`;
 }
 
 export function checkBeta(beta: number): void {

@@ -78,10 +78,10 @@ export class LoadedTable {
 
   /**
    * Copies a table in; throws a UserError when a score is not a finite number. `mass[n]` is what prompt n's weights add
-   * up to over their mean, where the table lacks responses that count: K, if left out.
+   * up to over their mean, where the table lacks responses that count: K, if left out. `before` prompts stand before it.
    */
-  constructor(kernels: Kernels, whole: ScoreTable, mass?: ArrayLike<number>) {
-    const table = withoutAbsent(whole);
+  constructor(kernels: Kernels, whole: ScoreTable, mass?: ArrayLike<number>, before = 0) {
+    const table = withoutAbsent(whole, before);
     const constraints = constraintsOf(table);
     const { prompts } = table;
     let elements = 0;
@@ -102,7 +102,7 @@ export class LoadedTable {
     this.scores = this.granted(
       this.wasm.createScores(prompts, constraints, elements, longest, this.weighted),
     );
-    if (!this.#load(kernels, table, mass)) throw badScore(whole);
+    if (!this.#load(kernels, table, mass)) throw badScore(whole, before);
     this.statistics = this.#statistics();
   }
 
