@@ -1,6 +1,7 @@
 import { createCpuEngine } from '../engine/cpu/engine.ts';
 import type { Engine } from '../engine/engine.ts';
 import { createWebGpuEngine } from '../engine/webgpu/engine.ts';
+import { probeMatmul } from '../engine/webgpu/probe.ts';
 import { requestDevice, requestGpu } from './gpu.ts';
 import { defaultThreads, threadStarter } from './threads.ts';
 
@@ -11,6 +12,6 @@ export type DeviceChoice = 'auto' | 'webgpu' | 'cpu';
 export async function openEngine(choice: DeviceChoice, threads = defaultThreads()): Promise<Engine> {
   const gpu =
     choice === 'webgpu' ? await requestDevice() : choice === 'auto' ? await requestGpu() : undefined;
-  if (gpu) return createWebGpuEngine(gpu.device, gpu.info);
+  if (gpu) return createWebGpuEngine(gpu.device, gpu.info, await probeMatmul(gpu.device, gpu.info));
   return await createCpuEngine({ threads, startThreads: threadStarter() });
 }

@@ -10,6 +10,9 @@ const PLAIN_TILE = 32;
 const SPAN = 256;
 const FEW_TILES = 64;
 
+/** Rows and columns of a workgroup of the kernel that shares loads. */
+const SHARED_TILE = 64;
+
 /** Rows, columns and workgroup of the tiled kernels. */
 interface Tiling {
   readonly rows: number;
@@ -26,7 +29,14 @@ function side(length: number, size: number): number {
   return Math.min(length, Math.ceil(size / 4) * 4);
 }
 
-export function matmulOperation(recorder: Recorder, kernels: Kernels): Engine['matmul'] {
+/** How large products are computed: each invocation on its own, or workgroups that share what they load. The bits are the same. */
+export type MatmulVariant = 'registers' | 'shared';
+
+export function matmulOperation(
+  recorder: Recorder,
+  kernels: Kernels,
+  variant: MatmulVariant,
+): Engine['matmul'] {
   const tiling = kernels.software ? SOFTWARE_TILING : HARDWARE_TILING;
 
   /** Any shape, by strides. */
@@ -90,6 +100,17 @@ export function matmulOperation(recorder: Recorder, kernels: Kernels): Engine['m
     const sizes = [m, n, k];
     if (transposeA && !transposeB && m % 4 === 0 && n % 4 === 0) {
       transposedA(tensors, sizes, scale, Number(accumulate));
+    } else if (
+      variant === 'shared' &&
+      !transposeA &&
+      k % 4 === 0 &&
+      n % 4 === 0 &&
+      m >= SHARED_TILE &&
+      n >= SHARED_TILE
+    ) {
+      const kernel = kernels.get('matmul_shared', { TRANSPOSED: Number(transposeB) });
+      const tiles = Math.ceil(m / SHARED_TILE) * Math.ceil(n / SHARED_TILE);
+      recorder.dispatch(kernel, tensors, { m, n, k, scale, accumulate: Number(accumulate) }, tiles);
     } else if (!transposeA && k % 4 === 0 && n % 4 === 0) {
       const columns = side(tiling.columns, n);
       const constants = { TILE_M: tiling.rows, TILE_N4: columns / 4, GROUP: tiling.group };

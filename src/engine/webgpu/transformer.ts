@@ -1,7 +1,7 @@
 import type { Engine } from '../engine.ts';
 import { operands } from './checks.ts';
 import type { Kernels } from './kernels.ts';
-import { matmulOperation } from './matmul.ts';
+import { type MatmulVariant, matmulOperation } from './matmul.ts';
 import { perElement, type Recorder } from './recorder.ts';
 
 type TransformerOperations = Pick<
@@ -18,7 +18,11 @@ type TransformerOperations = Pick<
   | 'addBias'
 >;
 
-export function transformerOperations(recorder: Recorder, kernels: Kernels): TransformerOperations {
+export function transformerOperations(
+  recorder: Recorder,
+  kernels: Kernels,
+  variant: MatmulVariant,
+): TransformerOperations {
   function gather({ out, x, rows, n, d, count }: ReturnType<typeof operands.gatherRows>): void {
     const params = { n, d, rows_x: count };
     recorder.dispatch(kernels.get('gather_rows'), [out, x, rows], params, perElement(n * d));
@@ -44,7 +48,7 @@ export function transformerOperations(recorder: Recorder, kernels: Kernels): Tra
       const groups = Math.ceil(n / kernels.rowsPerGroup);
       recorder.dispatch(kernels.get('rmsnorm_backward'), [dinp, dout, x, weight], { n, d, epsilon }, groups);
     },
-    matmul: matmulOperation(recorder, kernels),
+    matmul: matmulOperation(recorder, kernels, variant),
     rope(...given) {
       const { x, cos, sin, positions, n, heads, half, maxPosition } = operands.rope(...given);
       recorder.settle(x);

@@ -1,0 +1,73 @@
+// uses: store_tile
+// out [m, n] = scale · A [m, k] · B (+ out), B [k, n], or [n, k] where TRANSPOSED; k and n multiples of 4. A workgroup takes
+// 64 × 64 results and shares 16 k of A and B at a time; an invocation keeps 4 × 4 and adds up k in the order, and in the
+// sums, of matmul_nn and matmul_nt, so that the bits are theirs.
+const TRANSPOSED = 0u; // 1 where B is [n, k], set by the host
+struct Params { m: u32, n: u32, k: u32, scale: f32, accumulate: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
+@group(0) @binding(2) var<storage, read> a: array<vec4f>;
+@group(0) @binding(3) var<storage, read> b: array<vec4f>;
+
+var<workgroup> left: array<vec4f, 256>; // 64 rows of 4 vec4f along k
+var<workgroup> right: array<f32, 1024>; // 16 k of 64 columns
+
+fn right_row(k: u32, column: u32) -> vec4f {
+  let at = k * 64u + column;
+  return vec4f(right[at], right[at + 1u], right[at + 2u], right[at + 3u]);
+}
+
+@compute @workgroup_size(256)
+fn main(
+  @builtin(local_invocation_index) index: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
+  let tiles = (params.n + 63u) / 64u;
+  let tile = group.x + group.y * groups.x;
+  let first_row = tile / tiles * 64u;
+  let first_column = tile % tiles * 64u;
+  let row = index / 16u * 4u;
+  let column = index % 16u * 4u;
+  let k4 = params.k / 4u;
+  let n4 = params.n / 4u;
+  var sum: array<vec4f, 4>;
+  for (var start = 0u; start < k4; start = start + 4u) {
+    // What lies past an edge repeats the last of it and is not used.
+    let quarter = index % 4u;
+    left[index] = a[min(first_row + index / 4u, params.m - 1u) * k4 + min(start + quarter, k4 - 1u)];
+    if (TRANSPOSED == 1u) {
+      let values = b[min(first_column + index / 4u, params.n - 1u) * k4 + min(start + quarter, k4 - 1u)];
+      let at = quarter * 256u + index / 4u;
+      right[at] = values.x;
+      right[at + 64u] = values.y;
+      right[at + 128u] = values.z;
+      right[at + 192u] = values.w;
+    } else {
+      let values = b[min(4u * start + index / 16u, params.k - 1u) * n4 + min(first_column / 4u + index % 16u, n4 - 1u)];
+      let at = index * 4u;
+      right[at] = values.x;
+      right[at + 1u] = values.y;
+      right[at + 2u] = values.z;
+      right[at + 3u] = values.w;
+    }
+    workgroupBarrier();
+    for (var i = 0u; i < min(4u, k4 - start); i = i + 1u) {
+      let p0 = right_row(4u * i, column);
+      let p1 = right_row(4u * i + 1u, column);
+      let p2 = right_row(4u * i + 2u, column);
+      let p3 = right_row(4u * i + 3u, column);
+      // unroll
+      for (var r = 0u; r < 4u; r++) {
+        let values = left[(row + r) * 4u + i];
+        let first = sum[r] + values.x * p0 + values.y * p1;
+        sum[r] = first + values.z * p2 + values.w * p3;
+      }
+    }
+    workgroupBarrier();
+  }
+  // unroll
+  for (var r = 0u; r < 4u; r++) {
+    store(0u, first_row + row + r, first_column + column, sum[r]);
+  }
+}
