@@ -2,14 +2,14 @@
  * The dual against scipy's L-BFGS-B and against the paper's projected gradient descent, on scores with the statistics of
  * the paper's (test/support/score_generator.ts), in one run: passes, whole solves, a curve of 100 points.
  *
- *     node bench/dual.ts [N] [K]
+ *     node bench/dual.ts [N] [K] [m,…]
  *
- * N is 1000 and K is 128 if left out. PYTHON names a python with numpy and scipy; without one, only our side is timed.
+ * N is 1000, K is 128 and m is 1,2,4 if left out; 1e5 prompts of m = 4 take 3 GB. PYTHON names a python with numpy and scipy; without one, only our side is timed.
  * Times are the least of several repetitions, in milliseconds. Solves start from the scores in ordinary arrays: copying
  * them into WebAssembly counts, as do the diagnostics of `solveDual`; scipy's side starts from its own arrays.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,10 +17,15 @@ import { type DualProblem, evaluateWith, loadWasm, safetyCurveWith, solveWith } 
 import { generateScores } from '../test/support/score_generator.ts';
 
 const [N, K] = [process.argv[2] ?? '1000', process.argv[3] ?? '128'].map(Number);
-const CASES: [number, number][] = [1, 2, 4].flatMap((m) =>
+const SIZES = (process.argv[4] ?? '1,2,4').split(',').map(Number);
+const CASES: [number, number][] = SIZES.flatMap((m) =>
   [0.01, 0.1, 0.5].map((beta): [number, number] => [m, beta]),
 );
 const kernels = await loadWasm();
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float64Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
 
 /** Least time of a call over at least five calls and half a second. */
 function least(work: () => void): number {
@@ -70,12 +75,11 @@ function scipyTimings(folder: string): Timing[] | undefined {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'dualign-bench-'));
-for (const m of [1, 2, 4]) {
+for (const m of SIZES) {
   const { reward, safety } = generateScores(1, N, K, m);
-  writeFileSync(
-    join(folder, `${m}.bin`),
-    new Uint8Array(Float64Array.from([reward, safety].flatMap((x) => [...x])).buffer),
-  );
+  const file = join(folder, `${m}.bin`);
+  writeFileSync(file, bytesOf(reward));
+  appendFileSync(file, bytesOf(safety));
 }
 const scipy = scipyTimings(folder);
 rmSync(folder, { recursive: true });
