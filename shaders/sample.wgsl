@@ -1,4 +1,4 @@
-// uses: math, reduce
+// uses: math, philox, reduce
 // next [b]: one token per row of logits [b, vocab], drawn from softmax(logits / temperature) among the top_k most likely
 // (with all that tie with the k-th), then among the fewest of those whose probability reaches top_p (with ties). The
 // draw walks the kept tokens in order of id until their sum passes u times the total, u = first Philox word of counter
@@ -21,33 +21,6 @@ struct Params {
 @group(0) @binding(5) var<storage, read> lengths: array<u32>;
 
 const NONE = 0xffffffffu;
-
-/// High 32 bits of the 64-bit product.
-fn multiply_high(a: u32, b: u32) -> u32 {
-  let a_low = a & 0xffffu;
-  let a_high = a >> 16u;
-  let b_low = b & 0xffffu;
-  let b_high = b >> 16u;
-  let middle = a_high * b_low + ((a_low * b_low) >> 16u);
-  let cross_term = a_low * b_high + (middle & 0xffffu);
-  return a_high * b_high + (middle >> 16u) + (cross_term >> 16u);
-}
-
-/// First word of Philox4x32-10.
-fn philox(start: vec4u, key: vec2u) -> u32 {
-  var counter = start;
-  var k = key;
-  for (var round = 0u; round < 10u; round = round + 1u) {
-    counter = vec4u(
-      multiply_high(0xcd9e8d57u, counter.z) ^ counter.y ^ k.x,
-      0xcd9e8d57u * counter.z,
-      multiply_high(0xd2511f53u, counter.x) ^ counter.w ^ k.y,
-      0xd2511f53u * counter.x,
-    );
-    k = k + vec2u(0x9e3779b9u, 0xbb67ae85u);
-  }
-  return counter.x;
-}
 
 /// Maps floats to unsigned integers of the same order.
 fn rank(x: f32) -> u32 {
@@ -166,7 +139,7 @@ fn main(
       threshold = threshold_of(base, lane, threshold, params.top_p * total, true, maximum);
     }
     let counter = vec4u(streams[2u * source], streams[2u * source + 1u], lengths[source], 0u);
-    let u = f32(philox(counter, vec2u(params.key0, params.key1)) >> 8u) * 5.9604645e-8;
+    let u = f32(philox(counter, vec2u(params.key0, params.key1)).x >> 8u) * 5.9604645e-8;
     chosen = draw(base, lane, threshold, maximum, u);
   }
   if (lane == 0u && row < params.b) {

@@ -1,5 +1,6 @@
 /** Log-probabilities and preference losses; a unit of work is one row. */
 import { exp, log } from '../math';
+import { BLOCK } from './elementwise';
 import { bytesOf, exp4, loadPart, storePart } from './lanes';
 import { expSum, logSum, rowMax } from './softmax';
 
@@ -111,7 +112,10 @@ function softplus(x: f64): f64 {
   return max(x, 0) + log(1 + exp(-abs(x)));
 }
 
-/** Losses `[pairs]` and their slopes `[2·pairs]` of direct preference optimisation, chosen rows before rejected. */
+/**
+ * Losses `[pairs]` and their slopes `[2·pairs]`, chosen rows before rejected, as `Engine.dpo` describes; `loss` is 0
+ * for sigmoid, 1 for ipo, 2 for hinge.
+ */
 export function dpo(
   losses: usize,
   dlogps: usize,
@@ -119,6 +123,7 @@ export function dpo(
   refLogps: usize,
   labels: usize,
   pairs: i32,
+  loss: i32,
   beta: f64,
   scale: f64,
   scratch: usize,
@@ -130,11 +135,58 @@ export function dpo(
     const rejected = bytesOf(pairs + i);
     const ahead = <f64>load<f32>(logps + chosen) - <f64>load<f32>(refLogps + chosen);
     const behind = <f64>load<f32>(logps + rejected) - <f64>load<f32>(refLogps + rejected);
-    const delta = beta * (ahead - behind);
-    const label = <f64>load<f32>(labels + chosen);
-    const slope = <f32>(scale * beta * (1 / (1 + exp(-delta)) - label));
-    store<f32>(losses + chosen, <f32>(label * softplus(-delta) + (1 - label) * softplus(delta)));
-    store<f32>(dlogps + chosen, slope);
-    store<f32>(dlogps + rejected, -slope);
+    const delta = ahead - behind;
+    let value: f64;
+    let slope: f64;
+    if (loss == 1) {
+      const miss = delta - 1 / (2 * beta);
+      value = miss * miss;
+      slope = 2 * miss;
+    } else if (loss == 2) {
+      value = max(0, 1 - beta * delta);
+      slope = value > 0 ? -beta : 0;
+    } else {
+      const label = <f64>load<f32>(labels + chosen);
+      value = label * softplus(-beta * delta) + (1 - label) * softplus(beta * delta);
+      slope = beta * (1 / (1 + exp(-beta * delta)) - label);
+    }
+    store<f32>(losses + chosen, <f32>value);
+    store<f32>(dlogps + chosen, <f32>(scale * slope));
+    store<f32>(dlogps + rejected, -<f32>(scale * slope));
+  }
+}
+
+/** Clipped policy gradient of `n` log-probabilities, as `Engine.policyGradient` describes; a unit is a block. */
+export function policyGradient(
+  losses: usize,
+  dlogps: usize,
+  logps: usize,
+  oldLogps: usize,
+  refLogps: usize,
+  advantages: usize,
+  weights: usize,
+  n: i32,
+  lowest: f64,
+  highest: f64,
+  beta: f64,
+  scratch: usize,
+  first: i32,
+  end: i32,
+): void {
+  const stop = min(end * BLOCK, n);
+  for (let i = first * BLOCK; i < stop; i++) {
+    const at = bytesOf(i);
+    const logp = <f64>load<f32>(logps + at);
+    const advantage = <f64>load<f32>(advantages + at);
+    const weight = <f64>load<f32>(weights + at);
+    const ratio = exp(logp - <f64>load<f32>(oldLogps + at));
+    const clipped = min(max(ratio, lowest), highest);
+    const free = ratio * advantage;
+    const bound = clipped * advantage;
+    const away = <f64>load<f32>(refLogps + at) - logp;
+    const drift = exp(away);
+    const slope = free <= bound ? -free : 0;
+    store<f32>(losses + at, <f32>(weight * (-min(free, bound) + beta * (drift - away - 1))));
+    store<f32>(dlogps + at, <f32>(weight * (slope + beta * (1 - drift))));
   }
 }

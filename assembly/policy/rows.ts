@@ -19,6 +19,68 @@ export function gatherRows(
   }
 }
 
+/**
+ * table `[vocab, d]` at row ids[i] += the rows of x `[count, d]` that places names from starts[i] to starts[i + 1]; a
+ * unit of work is one of ids.
+ */
+export function scatterRows(
+  table: usize,
+  x: usize,
+  ids: usize,
+  starts: usize,
+  places: usize,
+  d: i32,
+  vocab: i32,
+  count: i32,
+  scratch: usize,
+  first: i32,
+  end: i32,
+): void {
+  const step = bytesOf(d);
+  for (let i = first; i < end; i++) {
+    const to = table + <usize>min(load<u32>(ids + bytesOf(i)), <u32>vocab - 1) * step;
+    const stop = load<u32>(starts + bytesOf(i + 1));
+    for (let place = load<u32>(starts + bytesOf(i)); place < stop; place++) {
+      const from = x + <usize>min(load<u32>(places + bytesOf(<i32>place)), <u32>count - 1) * step;
+      let j = 0;
+      for (; j + 4 <= d; j += 4) {
+        const at = bytesOf(j);
+        v128.store(to + at, f32x4.add(v128.load(to + at), v128.load(from + at)));
+      }
+      for (; j < d; j++) {
+        const at = bytesOf(j);
+        store<f32>(to + at, load<f32>(to + at) + load<f32>(from + at));
+      }
+    }
+  }
+}
+
+/** Columns to a unit of `columnProducts`. */
+const COLUMNS: i32 = 16;
+
+/** out `[d]` += Σ_n a `[n, d]` · b `[n, d]`; a unit of work is a block of columns. */
+export function columnProducts(
+  out: usize,
+  a: usize,
+  b: usize,
+  n: i32,
+  d: i32,
+  scratch: usize,
+  first: i32,
+  end: i32,
+): void {
+  const stop = min(end * COLUMNS, d);
+  for (let j = first * COLUMNS; j < stop; j++) {
+    let sum: f64 = 0;
+    for (let i = 0; i < n; i++) {
+      const at = bytesOf(i * d + j);
+      sum += <f64>load<f32>(a + at) * <f64>load<f32>(b + at);
+    }
+    const to = out + bytesOf(j);
+    store<f32>(to, load<f32>(to) + <f32>sum);
+  }
+}
+
 function inverseRms(x: usize, d: i32, epsilon: f64): f32 {
   let even = f32x4.splat(0);
   let odd = even;

@@ -1,22 +1,8 @@
 /** Drawing tokens; a unit of work is one row. */
 import { log } from '../math';
 import { bytesOf } from './lanes';
+import { philox } from './philox';
 import { expSum, rowMax } from './softmax';
-
-/** First word of Philox4x32-10 (src/random.ts holds the same generator). */
-function philox(key0: u32, key1: u32, c0: u32, c1: u32, c2: u32, c3: u32): u32 {
-  for (let round = 0; round < 10; round++) {
-    const p0 = <u64>0xd2511f53 * <u64>c0;
-    const p1 = <u64>0xcd9e8d57 * <u64>c2;
-    c0 = <u32>(p1 >> 32) ^ c1 ^ key0;
-    c1 = <u32>p1;
-    c2 = <u32>(p0 >> 32) ^ c3 ^ key1;
-    c3 = <u32>p0;
-    key0 += 0x9e3779b9;
-    key1 += 0xbb67ae85;
-  }
-  return c0;
-}
 
 /** Maps floats to unsigned integers of the same order; -0 and 0 are one value. */
 // @ts-ignore: decorator

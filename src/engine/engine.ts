@@ -81,6 +81,40 @@ export interface VocabColumns {
   readonly vocab: number;
 }
 
+/** Losses of preference pairs, by TRL's names: Rafailov et al. 2023, Azar et al. 2023, Zhao et al. 2023. */
+export type DpoLoss = 'sigmoid' | 'ipo' | 'hinge';
+
+/** The number by which kernels know a loss. */
+export const DPO_LOSSES: Readonly<Record<DpoLoss, number>> = { sigmoid: 0, ipo: 1, hinge: 2 };
+
+export interface DpoOptions {
+  readonly loss: DpoLoss;
+  readonly beta: number;
+  /** Factor on the gradient. */
+  readonly scale: number;
+}
+
+export interface PolicyGradientOptions {
+  /** The ratio of probabilities is clipped to 1 − epsilonLow … 1 + epsilonHigh. */
+  readonly epsilonLow: number;
+  readonly epsilonHigh: number;
+  /** Weight of the KL divergence from the reference. */
+  readonly beta: number;
+}
+
+export interface DropoutOptions {
+  /** Part of the elements that become zero; the rest is scaled by 1 / (1 − rate). */
+  readonly rate: number;
+  /** Two 32-bit words: the key of the counter-based generator (src/random.ts). */
+  readonly key: readonly [number, number];
+  /** Names the layer: its masks differ from those of the others. */
+  readonly site: number;
+  /** Number of the optimisation step. */
+  readonly step: number;
+  /** Add to `out` in place of overwriting it. */
+  readonly accumulate?: boolean;
+}
+
 export interface Engine {
   readonly info: DeviceInfo;
 
@@ -120,6 +154,19 @@ export interface Engine {
   rmsnorm(out: Tensor, x: Tensor, weight: Tensor, epsilon: number): void;
   /** Adds to dinp `[n, d]` the gradient through rmsnorm of dout `[n, d]`. */
   rmsnormBackward(dinp: Tensor, dout: Tensor, x: Tensor, weight: Tensor, epsilon: number): void;
+  /** Adds to out `[d]` Σ_n a `[n, d]` · b `[n, d]`: the gradient of a norm's weight. */
+  columnProducts(out: Tensor, a: Tensor, b: Tensor): void;
+  /**
+   * Adds to row ids[i] of table `[vocab, d]` the rows of x `[n, d]` that places u32 `[p]` names from starts[i] up to
+   * starts[i + 1], in their order: the gradient of an embedding. ids u32 `[u]`, all different; starts u32 `[u + 1]`.
+   */
+  scatterRows(table: Tensor, x: Tensor, ids: Tensor, starts: Tensor, places: Tensor): void;
+  /**
+   * out `[n, d]` = x `[n, d]` · mask / (1 − rate). Element (i, j) stays where word j mod 4 of Philox4x32-10 at counter
+   * (streams[i], ⌊j / 4⌋, site, step) is at least rate · 2³², by its upper 24 bits; streams u32 `[n]`. The mask's own
+   * gradient: the same call on the gradient.
+   */
+  dropout(out: Tensor, x: Tensor, streams: Tensor, options: DropoutOptions): void;
   /** out `[m, n]` = scale · a `[m, k]` · b `[k, n]`. */
   matmul(out: Tensor, a: Tensor, b: Tensor, options?: MatmulOptions): void;
   /**
@@ -191,9 +238,11 @@ export interface Engine {
   /** dinp `[b, t]` = dout `[b]` · mask `[b, t]`. */
   maskedSumBackward(dinp: Tensor, dout: Tensor, mask: Tensor): void;
   /**
-   * DPO (Rafailov et al. 2023, eq. 7) with soft labels. Rows 0 … p − 1 of logps and refLogps `[2p]` are chosen,
-   * p … 2p − 1 rejected. Δ = beta · ((logps_c − ref_c) − (logps_r − ref_r)); losses `[p]` = −q log σ(Δ) −
-   * (1 − q) log σ(−Δ) with q = labels `[p]`; dlogps `[2p]` = scale · d losses / d logps.
+   * Losses of preferences. Rows 0 … p − 1 of logps and refLogps `[2p]` are chosen, p … 2p − 1 rejected;
+   * δ = (logps_c − ref_c) − (logps_r − ref_r), q = labels `[p]`. losses `[p]`:
+   * sigmoid (Rafailov et al. 2023, eq. 7, with soft labels) −q log σ(beta δ) − (1 − q) log σ(−beta δ);
+   * ipo (Azar et al. 2023, eq. 17) (δ − 1 / (2 beta))²; hinge (Zhao et al. 2023) max(0, 1 − beta δ): both take no
+   * label. dlogps `[2p]` = scale · d losses / d logps.
    */
   dpo(
     losses: Tensor,
@@ -201,8 +250,22 @@ export interface Engine {
     logps: Tensor,
     refLogps: Tensor,
     labels: Tensor,
-    beta: number,
-    scale: number,
+    options: DpoOptions,
+  ): void;
+  /**
+   * Clipped policy gradient with a penalty (Schulman et al. 2017, eq. 7; Shao et al. 2024, eq. 3), all tensors `[n]`.
+   * With ρ = exp(logps − oldLogps) and d = refLogps − logps: losses = weights · (−min(ρ A, clip(ρ) A) +
+   * beta · (exp(d) − d − 1)), A = advantages; dlogps = d losses / d logps.
+   */
+  policyGradient(
+    losses: Tensor,
+    dlogps: Tensor,
+    logps: Tensor,
+    oldLogps: Tensor,
+    refLogps: Tensor,
+    advantages: Tensor,
+    weights: Tensor,
+    options: PolicyGradientOptions,
   ): void;
 
   // Optimizer

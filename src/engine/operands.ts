@@ -75,6 +75,51 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
         d,
       };
     },
+    columnProducts(out: Tensor, a: Tensor, b: Tensor) {
+      const left = expectRank('columnProducts', 'a', a, ['n', 'd']);
+      const [n, d] = left.shape;
+      return {
+        out: expectShape('columnProducts', 'out', out, [d]),
+        a: left,
+        b: expectShape('columnProducts', 'b', b, [n, d]),
+        n,
+        d,
+      };
+    },
+    scatterRows(...[table, x, ids, starts, places]: Given<'scatterRows'>) {
+      const target = expectRank('scatterRows', 'table', table, ['vocab', 'd']);
+      const [vocab, d] = target.shape;
+      const count = expectRank('scatterRows', 'x', x, ['n', 'd']).shape[0];
+      const u = expectRank('scatterRows', 'ids', ids, ['u'], 'u32').shape[0];
+      const p = expectRank('scatterRows', 'places', places, ['p'], 'u32').shape[0];
+      return {
+        table: target,
+        x: expectShape('scatterRows', 'x', x, [count, d]),
+        ids: own('scatterRows', 'ids', ids),
+        starts: expectShape('scatterRows', 'starts', starts, [u + 1], 'u32'),
+        places: own('scatterRows', 'places', places),
+        u,
+        p,
+        d,
+        vocab,
+        count,
+      };
+    },
+    dropout(...[out, x, streams, { rate }]: Given<'dropout'>) {
+      if (!(rate >= 0 && rate < 1))
+        throw new Error(`dropout: expected a rate from 0 to below 1, got ${rate}`);
+      const source = expectRank('dropout', 'x', x, ['n', 'd']);
+      const [n, d] = source.shape;
+      return {
+        out: expectShape('dropout', 'out', out, [n, d]),
+        x: source,
+        streams: expectShape('dropout', 'streams', streams, [n], 'u32'),
+        /** Words of 24 bits below it are dropped. */
+        below: Math.round(rate * 0x1000000),
+        n,
+        d,
+      };
+    },
     matmul(...[out, a, b, options = {}]: Given<'matmul'>) {
       const { transposeA, transposeB } = options;
       const left = expectRank('matmul', 'a', a, transposeA ? ['k', 'm'] : ['m', 'k']);
@@ -269,6 +314,23 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
         refLogps: expectShape('dpo', 'refLogps', refLogps, [2 * p]),
         labels: soft,
         p,
+      };
+    },
+    policyGradient(...[losses, dlogps, logps, old, ref, advantages, weights]: Given<'policyGradient'>) {
+      const values = expectRank('policyGradient', 'logps', logps, ['n']);
+      const n = values.shape[0];
+      const vector = (name: string, tensor: Tensor) => expectShape('policyGradient', name, tensor, [n]);
+      return {
+        tensors: [
+          vector('losses', losses),
+          vector('dlogps', dlogps),
+          values,
+          vector('oldLogps', old),
+          vector('refLogps', ref),
+          vector('advantages', advantages),
+          vector('weights', weights),
+        ],
+        n,
       };
     },
     sumSquares(out: Tensor, x: Tensor) {

@@ -88,7 +88,11 @@ export function dpoGradients(
   );
   const references = Float32Array.from([...reference.chosen, ...reference.rejected]);
   const dlogps = workspace.take('dlogps', [2 * p]);
-  engine.dpo(losses, dlogps, logps, workspace.put('refLogps', references), labels, beta, scale);
+  engine.dpo(losses, dlogps, logps, workspace.put('refLogps', references), labels, {
+    loss: 'sigmoid',
+    beta,
+    scale,
+  });
 
   // The gradient of a response is the sum over the pairs it stands in.
   const incidence = new Float32Array(u * 2 * p);

@@ -197,20 +197,96 @@ describe.each(engines)(
       );
     });
 
-    test('dpo: its own gradient, scaled, of the sum of its losses', async () => {
-      const p = 5;
-      const inputs = [random('logps', [2 * p], 30), random('ref', [2 * p], 30), random('labels', [p], 0.5)];
-      inputs[2].data.forEach((value, i, labels) => {
-        labels[i] = value + 0.5;
-      });
+    test.each(['sigmoid', 'ipo', 'hinge'] as const)(
+      'dpo, %s: its own gradient, scaled, of the sum of its losses',
+      async (loss) => {
+        const options = { loss, beta: 0.1, scale: 0.5 };
+        const p = 5;
+        const inputs = [random('logps', [2 * p], 30), random('ref', [2 * p], 30), random('labels', [p], 0.5)];
+        inputs[2].data.forEach((value, i, labels) => {
+          labels[i] = value + 0.5;
+        });
+        const engine = await opened;
+        const [logps, ref, labels] = inputs.map(({ data, shape }) => engine.upload(data, shape));
+        const dlogps = engine.tensor([2 * p]);
+        engine.dpo(engine.tensor([p]), dlogps, logps, ref, labels, options);
+        const expected = differences(
+          inputs,
+          0,
+          [p],
+          new Float32Array(p).fill(0.5),
+          (oracle, out, [x, r, q]) =>
+            oracle.dpo(out, oracle.tensor([2 * p]), x, r, q, { ...options, scale: 1 }),
+        );
+        expectClose(await engine.read(dlogps), expected, ...CLOSE);
+      },
+    );
+
+    test('policyGradient: its own gradient of the sum of its losses', async () => {
+      const n = 24;
+      const scales = [1, 1, 1, 2, 1];
+      const inputs = scales.map((scale, i) => random(`policy gradient ${i}`, [n], scale));
+      const options = { epsilonLow: 0.2, epsilonHigh: 0.3, beta: 0.3 };
       const engine = await opened;
-      const [logps, ref, labels] = inputs.map(({ data, shape }) => engine.upload(data, shape));
-      const dlogps = engine.tensor([2 * p]);
-      engine.dpo(engine.tensor([p]), dlogps, logps, ref, labels, 0.1, 0.5);
-      const expected = differences(inputs, 0, [p], new Float32Array(p).fill(0.5), (oracle, out, [x, r, q]) =>
-        oracle.dpo(out, oracle.tensor([2 * p]), x, r, q, 0.1, 1),
+      const [logps, old, ref, advantages, weights] = inputs.map(({ data, shape }) =>
+        engine.upload(data, shape),
+      );
+      const dlogps = engine.tensor([n]);
+      engine.policyGradient(engine.tensor([n]), dlogps, logps, old, ref, advantages, weights, options);
+      const expected = differences(
+        inputs,
+        0,
+        [n],
+        new Float32Array(n).fill(1),
+        (oracle, out, [x, o, r, a, w]) =>
+          oracle.policyGradient(out, oracle.tensor([n]), x, o, r, a, w, options),
       );
       expectClose(await engine.read(dlogps), expected, ...CLOSE);
+    });
+
+    test('columnProducts of a norm without weight: the gradient of the weight', async () => {
+      await check(
+        [random('w', [10]), random('x', [3, 10], 2)],
+        [3, 10],
+        (engine, out, [w, x]) => engine.rmsnorm(out, x, w, 1e-5),
+        (engine, dout, [, x]) => {
+          const [dweight, unit] = [engine.tensor([10]), engine.tensor([3, 10])];
+          engine.rmsnorm(unit, x, engine.upload(new Float32Array(10).fill(1), [10]), 1e-5);
+          engine.columnProducts(dweight, dout, unit);
+          return [dweight];
+        },
+      );
+    });
+
+    test('scatterRows: the gradient of an embedding', async () => {
+      const ids = Uint32Array.of(3, 1, 3, 4, 1);
+      await check(
+        [random('table', [6, 7])],
+        [5, 7],
+        (engine, out, [table]) => engine.embedding(out, engine.upload(ids, [5]), table),
+        (engine, dout) => {
+          const dtable = engine.tensor([6, 7]);
+          const [distinct, starts] = [Uint32Array.of(1, 3, 4), Uint32Array.of(0, 2, 4, 5)];
+          const places = engine.upload(Uint32Array.of(1, 4, 0, 2, 3), [5]);
+          engine.scatterRows(dtable, dout, engine.upload(distinct, [3]), engine.upload(starts, [4]), places);
+          return [dtable];
+        },
+      );
+    });
+
+    test('dropout: the same mask on the gradient', async () => {
+      const options = { rate: 0.4, key: [1, 2], site: 3, step: 4 } as const;
+      const streams = (engine: Engine) => engine.upload(Uint32Array.of(9, 8, 7), [3]);
+      await check(
+        [random('x', [3, 10])],
+        [3, 10],
+        (engine, out, [x]) => engine.dropout(out, x, streams(engine), options),
+        (engine, dout) => {
+          const dx = engine.tensor([3, 10]);
+          engine.dropout(dx, dout, streams(engine), options);
+          return [dx];
+        },
+      );
     });
   },
 );

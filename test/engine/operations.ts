@@ -243,8 +243,8 @@ export const OPERATIONS: readonly [string, Program][] = [
       return [out, dinp];
     },
   ],
-  [
-    'dpo',
+  ...(['sigmoid', 'ipo', 'hinge'] as const).map((loss): [string, Program] => [
+    `dpo, ${loss}`,
     (engine) => {
       const given = inputsOf(engine, 'dpo');
       const labels = engine.upload(
@@ -253,10 +253,61 @@ export const OPERATIONS: readonly [string, Program][] = [
       );
       const losses = engine.tensor([9]);
       const dlogps = engine.tensor([18]);
-      engine.dpo(losses, dlogps, given.floats([18], 60), given.floats([18], 60), labels, 0.2, 1 / 9);
+      engine.dpo(losses, dlogps, given.floats([18], 60), given.floats([18], 60), labels, {
+        loss,
+        beta: 0.2,
+        scale: 1 / 9,
+      });
+      return [losses, dlogps];
+    },
+  ]),
+  [
+    'policyGradient',
+    (engine) => {
+      const given = inputsOf(engine, 'policyGradient');
+      const [losses, dlogps] = [engine.tensor([131]), engine.tensor([131])];
+      const logps = given.floats([131], 2);
+      const [old, ref] = [given.floats([131], 2), given.floats([131], 2)];
+      const options = { epsilonLow: 0.2, epsilonHigh: 0.3, beta: 0.04 };
+      const [advantages, weights] = [given.floats([131], 2), given.floats([131])];
+      engine.policyGradient(losses, dlogps, logps, old, ref, advantages, weights, options);
       return [losses, dlogps];
     },
   ],
+  [
+    'columnProducts',
+    (engine) => {
+      const given = inputsOf(engine, 'columnProducts');
+      const out = given.floats([37]);
+      engine.columnProducts(out, given.floats([51, 37]), given.floats([51, 37]));
+      return [out];
+    },
+  ],
+  [
+    'scatterRows',
+    (engine) => {
+      const given = inputsOf(engine, 'scatterRows');
+      const table = given.floats([11, 13]);
+      const ids = engine.upload(Uint32Array.of(2, 10, 0), [3]);
+      const starts = engine.upload(Uint32Array.of(0, 3, 4, 6), [4]);
+      const places = engine.upload(Uint32Array.of(0, 4, 6, 1, 3, 5), [6]);
+      engine.scatterRows(table, given.floats([7, 13]), ids, starts, places);
+      return [table];
+    },
+  ],
+  ...[0, 0.1, 0.75].map((rate): [string, Program] => [
+    `dropout ${rate}`,
+    (engine) => {
+      const given = inputsOf(engine, 'dropout');
+      const [out, sum] = [engine.tensor([9, 34]), given.floats([9, 34])];
+      const x = given.floats([9, 34], 3);
+      const streams = given.integers([9], 0xffffffff);
+      const options = { rate, key: [7, 0xfedcba98], site: 12, step: 5 } as const;
+      engine.dropout(out, x, streams, options);
+      engine.dropout(sum, x, streams, { ...options, accumulate: true });
+      return [out, sum];
+    },
+  ]),
   ...[1, 1024, 5000, 1_200_000].map((n): [string, Program] => [
     `sumSquares ${n}`,
     (engine) => {

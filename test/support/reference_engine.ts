@@ -6,9 +6,12 @@
 import type {
   AdamWOptions,
   DeviceInfo,
+  DpoOptions,
+  DropoutOptions,
   Engine,
   MatmulOptions,
   MemoryUse,
+  PolicyGradientOptions,
   SampleOptions,
   Tensor,
   VocabColumns,
@@ -156,6 +159,39 @@ export class ReferenceEngine implements Engine {
       for (let j = 0; j < d; j++) {
         dx[start + j] += inverse * (dy[start + j] * w[j] - (input[start + j] * inverse * inverse * dot) / d);
       }
+    }
+  }
+
+  columnProducts(out: Tensor, a: Tensor, b: Tensor): void {
+    const [n, d] = a.shape;
+    expectShapes('columnProducts', [out, d], [b, n, d]);
+    const [sums, left, right] = [out, a, b].map(floats);
+    for (let i = 0; i < n * d; i++) sums[i % d] += left[i] * right[i];
+  }
+
+  scatterRows(table: Tensor, x: Tensor, ids: Tensor, starts: Tensor, places: Tensor): void {
+    const [, d] = table.shape;
+    const [u] = ids.shape;
+    expectShapes('scatterRows', [table, null, d], [x, null, d], [ids, u], [starts, u + 1], [places, null]);
+    const [target, source] = [table, x].map(floats);
+    words(ids).forEach((id, i) => {
+      for (let place = words(starts)[i]; place < words(starts)[i + 1]; place++) {
+        for (let j = 0; j < d; j++) target[id * d + j] += source[words(places)[place] * d + j];
+      }
+    });
+  }
+
+  dropout(out: Tensor, x: Tensor, streams: Tensor, options: DropoutOptions): void {
+    const { rate, key, site, step, accumulate = false } = options;
+    const [n, d] = x.shape;
+    expectShapes('dropout', [out, n, d], [streams, n]);
+    const [y, input] = [out, x].map(floats);
+    for (let i = 0; i < n * d; i++) {
+      const column = i % d;
+      const stream = words(streams)[Math.floor(i / d)];
+      const word = philox(key, [stream, Math.floor(column / 4), site, step])[column % 4];
+      const value = (word >>> 8) / 0x1000000 >= rate ? input[i] / (1 - rate) : 0;
+      y[i] = accumulate ? y[i] + value : value;
     }
   }
 
@@ -408,17 +444,52 @@ export class ReferenceEngine implements Engine {
     logps: Tensor,
     refLogps: Tensor,
     labels: Tensor,
-    beta: number,
-    scale: number,
+    { loss: kind, beta, scale }: DpoOptions,
   ): void {
     const [p] = losses.shape;
     expectShapes('dpo', [losses, p], [dlogps, 2 * p], [logps, 2 * p], [refLogps, 2 * p], [labels, p]);
     const [loss, gradient, policy, reference, label] = [losses, dlogps, logps, refLogps, labels].map(floats);
     for (let i = 0; i < p; i++) {
-      const delta = beta * (policy[i] - reference[i] - (policy[p + i] - reference[p + i]));
-      loss[i] = label[i] * softplus(-delta) + (1 - label[i]) * softplus(delta);
-      gradient[i] = scale * beta * (1 / (1 + Math.exp(-delta)) - label[i]);
+      const distance = policy[i] - reference[i] - (policy[p + i] - reference[p + i]);
+      const delta = beta * distance;
+      const slopes = {
+        sigmoid: beta * (1 / (1 + Math.exp(-delta)) - label[i]),
+        ipo: 2 * (distance - 1 / (2 * beta)),
+        hinge: delta < 1 ? -beta : 0,
+      };
+      const values = {
+        sigmoid: label[i] * softplus(-delta) + (1 - label[i]) * softplus(delta),
+        ipo: (distance - 1 / (2 * beta)) ** 2,
+        hinge: Math.max(0, 1 - delta),
+      };
+      loss[i] = values[kind];
+      gradient[i] = scale * slopes[kind];
       gradient[p + i] = -gradient[i];
+    }
+  }
+
+  policyGradient(
+    losses: Tensor,
+    dlogps: Tensor,
+    logps: Tensor,
+    oldLogps: Tensor,
+    refLogps: Tensor,
+    advantages: Tensor,
+    weights: Tensor,
+    { epsilonLow, epsilonHigh, beta }: PolicyGradientOptions,
+  ): void {
+    const [n] = logps.shape;
+    const all = [losses, dlogps, logps, oldLogps, refLogps, advantages, weights];
+    for (const tensor of all) expectShapes('policyGradient', [tensor, n]);
+    const [loss, gradient, policy, old, reference, advantage, weight] = all.map(floats);
+    for (let i = 0; i < n; i++) {
+      const ratio = Math.exp(policy[i] - old[i]);
+      const clipped = Math.min(Math.max(ratio, 1 - epsilonLow), 1 + epsilonHigh);
+      const away = reference[i] - policy[i];
+      const surrogate = Math.min(ratio * advantage[i], clipped * advantage[i]);
+      const inside = ratio * advantage[i] <= clipped * advantage[i];
+      loss[i] = weight[i] * (-surrogate + beta * (Math.expm1(away) - away));
+      gradient[i] = weight[i] * ((inside ? -ratio * advantage[i] : 0) - beta * Math.expm1(away));
     }
   }
 

@@ -1,4 +1,4 @@
-import type { Engine } from '../engine.ts';
+import { DPO_LOSSES, type Engine } from '../engine.ts';
 import { operandsOf } from '../operands.ts';
 import { matmulPlan } from './matmul.ts';
 import { type CpuTensor, checks } from './memory.ts';
@@ -22,6 +22,9 @@ type TensorOperation =
 
 /** Elements to a unit of element-wise work; assembly/policy/elementwise.ts holds the same number. */
 const BLOCK = 4096;
+
+/** Columns to a unit of columnProducts; assembly/policy/rows.ts holds the same number. */
+const COLUMNS = 16;
 
 /** About how many arithmetic operations an exp comes to. */
 const EXP = 20;
@@ -76,6 +79,20 @@ export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperatio
       const epsilon = given[4];
       const { dinp, dout, x, weight, n, d } = operands.rmsnormBackward(...given);
       run('rmsnormBackward', n, 8 * n * d, [dinp, dout, x, weight], [d, epsilon]);
+    },
+    columnProducts(...given) {
+      const { out, a, b, n, d } = operands.columnProducts(...given);
+      run('columnProducts', Math.ceil(d / COLUMNS), 2 * n * d, [out, a, b], [n, d]);
+    },
+    scatterRows(...given) {
+      const { table, x, ids, starts, places, u, p, d, vocab, count } = operands.scatterRows(...given);
+      run('scatterRows', u, p * d, [table, x, ids, starts, places], [d, vocab, count]);
+    },
+    dropout(...given) {
+      const { rate, key, site, step, accumulate } = given[3];
+      const { out, x, streams, below, n, d } = operands.dropout(...given);
+      const numbers = [d, below, 1 / (1 - rate), ...key, site, step, Number(accumulate ?? false)];
+      run('dropout', n, EXP * n * d, [out, x, streams], numbers);
     },
     matmul(...given) {
       const { transposeA = false, transposeB = false, scale = 1, accumulate = false } = given[3] ?? {};
@@ -153,9 +170,20 @@ export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperatio
       run('maskedSumBackward', b, b * t, [dinp, dout, mask], [t]);
     },
     dpo(...given) {
-      const [beta, scale] = [given[5], given[6]];
+      const { loss, beta, scale } = given[5];
       const { losses, dlogps, logps, refLogps, labels, p } = operands.dpo(...given);
-      run('dpo', p, 8 * EXP * p, [losses, dlogps, logps, refLogps, labels], [p, beta, scale]);
+      run(
+        'dpo',
+        p,
+        8 * EXP * p,
+        [losses, dlogps, logps, refLogps, labels],
+        [p, DPO_LOSSES[loss], beta, scale],
+      );
+    },
+    policyGradient(...given) {
+      const { epsilonLow, epsilonHigh, beta } = given[7];
+      const { tensors, n } = operands.policyGradient(...given);
+      elementwise('policyGradient', n, 4 * EXP, tensors, [1 - epsilonLow, 1 + epsilonHigh, beta]);
     },
     sumSquares(...given) {
       const { out, x, n } = operands.sumSquares(...given);

@@ -1,4 +1,4 @@
-import type { Engine } from '../engine.ts';
+import { DPO_LOSSES, type Engine } from '../engine.ts';
 import { operands } from './checks.ts';
 import type { Kernels } from './kernels.ts';
 import { GpuTensor } from './memory.ts';
@@ -6,7 +6,14 @@ import { perElement, type Recorder } from './recorder.ts';
 
 type LossOperations = Pick<
   Engine,
-  'tokenLogps' | 'tokenLogpsBackward' | 'maskedSum' | 'maskedSumBackward' | 'dpo' | 'sumSquares' | 'adamw'
+  | 'tokenLogps'
+  | 'tokenLogpsBackward'
+  | 'maskedSum'
+  | 'maskedSumBackward'
+  | 'dpo'
+  | 'policyGradient'
+  | 'sumSquares'
+  | 'adamw'
 >;
 
 /** Elements that one row of a sum adds up; the partial sums are added up the same way. */
@@ -37,10 +44,21 @@ export function lossOperations(recorder: Recorder, kernels: Kernels): LossOperat
       recorder.dispatch(kernels.get('masked_sum_backward'), [dinp, dout, mask], { b, t }, perElement(b * t));
     },
     dpo(...given) {
-      const [beta, scale] = [given[5], given[6]];
+      const { loss, beta, scale } = given[5];
       const { losses, dlogps, logps, refLogps, labels, p } = operands.dpo(...given);
       const tensors = [losses, dlogps, logps, refLogps, labels];
-      recorder.dispatch(kernels.get('dpo'), tensors, { p, beta, scale }, perElement(p));
+      recorder.dispatch(
+        kernels.get('dpo'),
+        tensors,
+        { p, loss: DPO_LOSSES[loss], beta, scale },
+        perElement(p),
+      );
+    },
+    policyGradient(...given) {
+      const { epsilonLow, epsilonHigh, beta } = given[7];
+      const { tensors, n } = operands.policyGradient(...given);
+      const params = { n, lowest: 1 - epsilonLow, highest: 1 + epsilonHigh, beta };
+      recorder.dispatch(kernels.get('policy_gradient'), tensors, params, perElement(n));
     },
     sumSquares(...given) {
       const { out: target, x } = operands.sumSquares(...given);

@@ -10,6 +10,9 @@ type TransformerOperations = Pick<
   | 'gatherRows'
   | 'rmsnorm'
   | 'rmsnormBackward'
+  | 'columnProducts'
+  | 'scatterRows'
+  | 'dropout'
   | 'matmul'
   | 'rope'
   | 'swiglu'
@@ -47,6 +50,36 @@ export function transformerOperations(
       recorder.settle(dinp);
       const groups = Math.ceil(n / kernels.rowsPerGroup);
       recorder.dispatch(kernels.get('rmsnorm_backward'), [dinp, dout, x, weight], { n, d, epsilon }, groups);
+    },
+    columnProducts(...given) {
+      const { out, a, b, n, d } = operands.columnProducts(...given);
+      recorder.settle(out);
+      recorder.dispatch(kernels.get('column_products'), [out, a, b], { n, d }, perElement(d));
+    },
+    scatterRows(...given) {
+      const { table, x, ids, starts, places, u, p, d, vocab, count } = operands.scatterRows(...given);
+      recorder.settle(table);
+      const params = { u, p, d, vocab, rows_x: count };
+      const tensors = [table, x, ids, starts, places];
+      recorder.dispatch(kernels.get('scatter_rows'), tensors, params, perElement(u * d));
+    },
+    dropout(...given) {
+      const { rate, key, site, step, accumulate } = given[3];
+      const { out, x, streams, below, n, d } = operands.dropout(...given);
+      if (accumulate) recorder.settle(out);
+      const params = {
+        n,
+        d,
+        below,
+        factor: 1 / (1 - rate),
+        key0: key[0],
+        key1: key[1],
+        site,
+        step,
+        accumulate: Number(accumulate ?? false),
+      };
+      const groups = perElement(n * Math.ceil(d / 4));
+      recorder.dispatch(kernels.get('dropout'), [out, x, streams], params, groups);
     },
     matmul: matmulOperation(recorder, kernels, variant),
     rope(...given) {
