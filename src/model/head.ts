@@ -1,5 +1,6 @@
 import type { Tensor } from '../engine/engine.ts';
 import { type Llama, type TokenBatch, tokenBatch } from './llama.ts';
+import type { LlamaWeights } from './weights.ts';
 
 /** A prompt and what follows it, in token ids. */
 export interface Completion {
@@ -88,14 +89,13 @@ export function completionBatch(model: Llama, completions: readonly Completion[]
   };
 }
 
-/** logps `[b]` = the log-probability of each completion, given hidden states `[n, hidden]` of the batch. */
-export function completionLogps(
+/** The log-probability `[c]` of each completion token, given hidden states `[n, hidden]` of the batch. */
+export function tokenLogps(
   model: Llama,
   batch: CompletionBatch,
   hidden: Tensor,
-  logps: Tensor,
   limits: HeadLimits = LIMITS,
-): void {
+): Tensor {
   const { engine, workspace, config } = model;
   const tokens = workspace.take('tokenLogps', [batch.count]);
   const lse = workspace.take('tokenLse', [batch.count]);
@@ -106,32 +106,66 @@ export function completionLogps(
     );
     engine.tokenLogps(tokensHere, lseHere, logits, targets, { start: part.column, vocab: config.vocabSize });
   }
+  return tokens;
+}
+
+/**
+ * logps `[b]` = the log-probability of each completion, given hidden states `[n, hidden]` of the batch: the sum over its
+ * tokens, weighted by the batch's mask.
+ */
+export function completionLogps(
+  model: Llama,
+  batch: CompletionBatch,
+  hidden: Tensor,
+  logps: Tensor,
+  limits: HeadLimits = LIMITS,
+): void {
+  const { engine, workspace } = model;
+  tokenLogps(model, batch, hidden, limits);
   const laidOut = workspace.take('laidOut', [batch.rows * batch.longest, 1]);
   engine.gatherRows(laidOut, workspace.take('tokenLogps', [batch.count, 1]), batch.tokenAt);
   engine.maskedSum(logps, workspace.take('laidOut', [batch.rows, batch.longest]), batch.mask);
 }
 
 /**
- * dhidden `[n, hidden]` from dlogps `[b]`; `completionLogps` of the same batch and limits must have come last. Logits that
- * were not kept are computed again.
+ * dhidden `[n, hidden]` from dlogps `[b]`, as `tokenLogpsBackward` gives it; `completionLogps` of the same batch and
+ * limits must have come last.
  */
 export function completionLogpsBackward(
   model: Llama,
   batch: CompletionBatch,
   hidden: Tensor,
   dlogps: Tensor,
+  gradients?: LlamaWeights,
   limits: HeadLimits = LIMITS,
 ): Tensor {
-  const { engine, workspace, config } = model;
-  const { count, rows, longest, length } = batch;
+  const { engine, workspace } = model;
+  const { count, rows, longest } = batch;
   const dLaidOut = workspace.take('dLaidOut', [rows, longest]);
   engine.maskedSumBackward(dLaidOut, dlogps, batch.mask);
-  const dTokens = workspace.take('dTokenLogps', [count]);
   engine.gatherRows(
     workspace.take('dTokenLogps', [count, 1]),
     workspace.take('dLaidOut', [rows * longest, 1]),
     batch.places,
   );
+  return tokenLogpsBackward(model, batch, hidden, workspace.take('dTokenLogps', [count]), gradients, limits);
+}
+
+/**
+ * dhidden `[n, hidden]` from dTokens `[c]`, the gradient of each completion token's log-probability; with `gradients`,
+ * adds to that of the head. `tokenLogps` of the same batch and limits must have come last. Logits that were not kept are
+ * computed again.
+ */
+export function tokenLogpsBackward(
+  model: Llama,
+  batch: CompletionBatch,
+  hidden: Tensor,
+  dTokens: Tensor,
+  gradients?: LlamaWeights,
+  limits: HeadLimits = LIMITS,
+): Tensor {
+  const { engine, workspace, config } = model;
+  const { count, rows, length } = batch;
   // One row more than there are tokens stays zero: the gradient of rows that predict none.
   const dPredictors = workspace.take('dPredictors', [count + 1, config.hiddenSize]);
   engine.zero(dPredictors);
@@ -145,6 +179,11 @@ export function completionLogpsBackward(
     engine.tokenLogpsBackward(logits, dTokensHere, lseHere, targets, columns);
     const dRows = engine.view(dPredictors, part.row * config.hiddenSize, [part.rows, config.hiddenSize]);
     engine.matmul(dRows, logits, headOf(model, part), { accumulate: part.column > 0 });
+    if (gradients) {
+      const selected = workspace.take('selected', [part.rows, config.hiddenSize]);
+      const dhead = headOf(model, part, gradients);
+      engine.matmul(dhead, logits, selected, { transposeA: true, accumulate: true });
+    }
   }
   const dhidden = workspace.take('dhidden', [rows * length, config.hiddenSize]);
   engine.gatherRows(dhidden, dPredictors, batch.predicted);
@@ -179,9 +218,9 @@ function rowsOf({ engine }: Llama, part: Part, whole: Tensor): Tensor {
   return engine.view(whole, part.row, [part.rows]);
 }
 
-/** The part's rows of the head's weight `[vocab, hidden]`. */
-function headOf({ engine, config, weights }: Llama, part: Part): Tensor {
-  return engine.view(weights.head, part.column * config.hiddenSize, [part.columns, config.hiddenSize]);
+/** The part's rows of the head's weight `[vocab, hidden]`, or of its gradient. */
+function headOf({ engine, config, weights }: Llama, part: Part, { head } = weights): Tensor {
+  return engine.view(head, part.column * config.hiddenSize, [part.columns, config.hiddenSize]);
 }
 
 function logitsOf({ engine, workspace, config }: Llama, part: Part): Tensor {

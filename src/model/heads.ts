@@ -1,6 +1,7 @@
 /** Queries and keys between their projection and attention: normalised head by head in some families, then rotated. */
 import type { Tensor } from '../engine/engine.ts';
 import type { Llama } from './llama.ts';
+import { normBackward } from './norm.ts';
 
 type Take = (name: string, shape: number[]) => Tensor;
 
@@ -38,7 +39,7 @@ export function headsForward(
 
 /**
  * From the gradient of what attention read, in the scratch buffer `d…`, to that of the projection, which is returned:
- * `[n, heads · head_dim]`.
+ * `[n, heads · head_dim]`. Adds to dnorm `[head_dim]`, where it is given, the gradient of the norm's weight.
  */
 export function headsBackward(
   model: Llama,
@@ -47,6 +48,7 @@ export function headsBackward(
   positions: Tensor,
   kept: Take,
   scratch: Take,
+  dnorm: Tensor | undefined,
 ): Tensor {
   const { engine, config, rope } = model;
   const { heads, norm } = partOf(model, block, name);
@@ -58,12 +60,6 @@ export function headsBackward(
   const rows = [n * heads, config.headDim];
   const raw = scratch(`d${name}.raw`, rows);
   engine.zero(raw);
-  engine.rmsnormBackward(
-    raw,
-    scratch(`d${name}`, rows),
-    kept(`${name}.raw`, rows),
-    norm,
-    config.rmsNormEpsilon,
-  );
+  normBackward(model, raw, scratch(`d${name}`, rows), kept(`${name}.raw`, rows), norm, dnorm);
   return scratch(`d${name}.raw`, [n, heads * config.headDim]);
 }

@@ -108,7 +108,7 @@ export function dpoGradients(
   backward(
     policy,
     batch,
-    adapter,
+    { adapter },
     completionLogpsBackward(policy, batch, hidden, workspace.take('dDistinctLogps', [u])),
   );
 }

@@ -34,7 +34,7 @@ async function headOf(policy: Policy, batch: CompletionBatch, limits: HeadLimits
   const logps = engine.tensor([batch.rows]);
   completionLogps(policy, batch, hidden, logps, limits);
   const dlogps = engine.upload(slopes.slice(0, batch.rows), [batch.rows]);
-  const dhidden = completionLogpsBackward(policy, batch, hidden, dlogps, limits);
+  const dhidden = completionLogpsBackward(policy, batch, hidden, dlogps, undefined, limits);
   const values = [await engine.read(logps), await engine.read(dhidden)];
   engine.free(logps, dlogps);
   return values;
