@@ -40,4 +40,7 @@ export { renderReport, renderSummary } from './report/report.ts';
 export { FunctionScorer } from './score/function.ts';
 export { OnnxScorer } from './score/onnx.ts';
 export type { Scorer } from './score/scorer.ts';
-export { type DpoConfig, type TrainHooks, trainDpo } from './train/trainer.ts';
+export type { TrainConfig } from './train/config.ts';
+export type { TrainHooks } from './train/loop.ts';
+export { adapterTrainable, weightsTrainable } from './train/trainable.ts';
+export { type DpoConfig, trainDpo, trainSft } from './train/trainer.ts';

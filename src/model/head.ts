@@ -23,7 +23,7 @@ export interface CompletionBatch extends TokenBatch {
   readonly places: Tensor;
   /** u32 `[b·tc]`: the token at each place; 0 where there is none. */
   readonly tokenAt: Tensor;
-  /** f32 `[b, tc]`: 1 where there is a token. */
+  /** f32 `[b, tc]`: the weight of each token in its completion's sum, 0 where there is none. */
   readonly mask: Tensor;
   /** u32 `[n]`: the token that each row predicts; c where it predicts none. */
   readonly predicted: Tensor;
@@ -45,7 +45,12 @@ export function logitsBytes(count: number, vocab: number, { columns, rows }: Hea
   return 4 * Math.min(count * vocab, columns * rows);
 }
 
-export function completionBatch(model: Llama, completions: readonly Completion[]): CompletionBatch {
+/** With `average`, the log-probability of a completion is the mean over its tokens in place of the sum. */
+export function completionBatch(
+  model: Llama,
+  completions: readonly Completion[],
+  average = false,
+): CompletionBatch {
   const { workspace } = model;
   const batch = tokenBatch(
     model,
@@ -72,7 +77,7 @@ export function completionBatch(model: Llama, completions: readonly Completion[]
       targets[token] = target;
       places[token] = place;
       tokenAt[place] = token;
-      mask[place] = 1;
+      mask[place] = average ? 1 / completionIds.length : 1;
       token++;
     });
   });

@@ -11,6 +11,10 @@ export interface LoraConfig {
   readonly lora_alpha: number;
   /** Names of linear layers ("q_proj"), whole paths ("model.layers.0.mlp.up_proj"), or "all-linear". */
   readonly target_modules: readonly string[];
+  /** The factor is alpha / √r in place of alpha / r (Kalajdzievski 2023). */
+  readonly use_rslora?: boolean;
+  /** Part of a layer's inputs that its factors do not see in training; 0 by default. */
+  readonly lora_dropout?: number;
 }
 
 /** The two factors of one linear layer: a `[r, in]`, b `[out, r]`; windows on the adapter's flat tensors. */
@@ -47,7 +51,7 @@ export class Adapter {
   /** `name` stands in errors. All factors start at zero: follow with `initialize` or `assign`. */
   constructor(engine: Engine, model: LlamaConfig, config: LoraConfig, name = 'LoRA') {
     this.config = config;
-    this.scale = config.lora_alpha / config.r;
+    this.scale = config.lora_alpha / (config.use_rslora ? Math.sqrt(config.r) : config.r);
     this.#engine = engine;
     this.#slots = slotsOf(model, config, name);
     this.firstBlock = this.#slots[0].block;
@@ -142,12 +146,15 @@ function aligned(size: number): number {
 /** Matches targets as PEFT does: the whole path, or its end after a dot. */
 function slotsOf(
   model: LlamaConfig,
-  { r, lora_alpha, target_modules: targets }: LoraConfig,
+  { r, lora_alpha, lora_dropout = 0, target_modules: targets }: LoraConfig,
   name: string,
 ): Slot[] {
   if (!Number.isInteger(r) || r < 1)
     throw new UserError(`${name}: expected r as a positive integer, got ${r}`);
   if (!(lora_alpha > 0)) throw new UserError(`${name}: expected lora_alpha above 0, got ${lora_alpha}`);
+  if (!(lora_dropout >= 0 && lora_dropout < 1)) {
+    throw new UserError(`${name}: expected lora_dropout from 0 to below 1, got ${lora_dropout}`);
+  }
   const unused = new Set(targets);
   const slots: Slot[] = [];
   let offset = 0;

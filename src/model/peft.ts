@@ -10,7 +10,7 @@ import { Adapter, type LoraConfig } from './lora.ts';
 const ACCEPTED: Readonly<Record<string, readonly unknown[]>> = {
   bias: ['none'],
   fan_in_fan_out: [false],
-  use_rslora: [false],
+  use_rslora: [false, true],
   use_dora: [false],
   use_qalora: [false],
   lora_bias: [false],
@@ -35,7 +35,7 @@ export async function saveAdapter(
     const data = flat.subarray(offset, offset + shape[0] * shape[1]);
     return [key, { shape, data }] as const;
   });
-  const { r, lora_alpha, target_modules } = adapter.config;
+  const { r, lora_alpha, target_modules, use_rslora = false, lora_dropout = 0 } = adapter.config;
   const allLinear = target_modules.includes('all-linear');
   // PEFT has a field of its own for what stands after the @ of a hub's name.
   const hub = /^([\w.-]+\/[\w.-]+)@(.+)$/.exec(baseModel);
@@ -46,14 +46,14 @@ export async function saveAdapter(
     fan_in_fan_out: false,
     inference_mode: true,
     lora_alpha,
-    lora_dropout: 0,
+    lora_dropout,
     modules_to_save: null,
     peft_type: 'LORA',
     r,
     target_modules: allLinear ? 'all-linear' : [...target_modules],
     task_type: 'CAUSAL_LM',
     use_dora: false,
-    use_rslora: false,
+    use_rslora,
   };
   await folder.write('adapter_model.safetensors', writeSafetensors(tensors, { format: 'pt' }));
   await folder.write('adapter_config.json', `${JSON.stringify(config, null, 2)}\n`);
@@ -104,5 +104,10 @@ function parseAdapterConfig(json: Record<string, unknown>, name: string): LoraCo
       `${name}: expected target_modules as names of layers, got ${JSON.stringify(targets)}`,
     );
   }
-  return { r: Number(r), lora_alpha: Number(lora_alpha), target_modules: modules };
+  const lora: LoraConfig = { r: Number(r), lora_alpha: Number(lora_alpha), target_modules: modules };
+  return {
+    ...lora,
+    ...(json.use_rslora === true ? { use_rslora: true } : {}),
+    ...(json.lora_dropout ? { lora_dropout: Number(json.lora_dropout) } : {}),
+  };
 }

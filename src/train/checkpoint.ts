@@ -1,7 +1,17 @@
-import { parseSafetensors, writeSafetensors } from '../data/safetensors.ts';
+import { parseSafetensors, type TensorData, writeSafetensors } from '../data/safetensors.ts';
 import type { Engine } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
 import type { Optimizer } from './optimizer.ts';
+
+/** The best parameters so far, by eval_loss. */
+export interface Best {
+  readonly loss: number;
+  readonly step: number;
+  /** Evaluations since then. */
+  readonly waited: number;
+  /** By the names of their groups. */
+  readonly parameters: ReadonlyMap<string, Float32Array>;
+}
 
 /** All that training goes on from: the parameters, both moments and the number of steps made, as safetensors. */
 export async function writeCheckpoint(
@@ -9,32 +19,37 @@ export async function writeCheckpoint(
   optimizer: Optimizer,
   step: number,
   settings: string,
+  best?: Best,
 ): Promise<Uint8Array> {
-  const shape = [optimizer.adapter.size];
-  const tensors = [optimizer.adapter.parameters, optimizer.first, optimizer.second];
-  const [parameters, first, second] = await Promise.all(tensors.map((tensor) => engine.read(tensor)));
-  return writeSafetensors(
-    [
-      ['parameters', { shape, data: parameters }],
-      ['first_moments', { shape, data: first }],
-      ['second_moments', { shape, data: second }],
-    ],
-    { step: String(step), settings },
-  );
+  const tensors: [string, TensorData][] = [];
+  for (const { name, parameters, first, second } of optimizer.states) {
+    const parts = [parameters, first, second].map((tensor) => engine.read(tensor));
+    const values = await Promise.all(parts);
+    PARTS.forEach((part, i) => {
+      tensors.push([`${name}/${part}`, { shape: parameters.shape, data: values[i] }]);
+    });
+    const kept = best?.parameters.get(name);
+    if (kept) tensors.push([`${name}/best`, { shape: parameters.shape, data: kept }]);
+  }
+  const extra = best && { best_loss: best.loss, best_step: best.step, waited: best.waited };
+  const numbers = Object.entries({ step, ...extra }).map(([key, value]) => [key, String(value)]);
+  return writeSafetensors(tensors, { ...Object.fromEntries(numbers), settings });
 }
+
+const PARTS = ['parameters', 'first_moments', 'second_moments'] as const;
 
 /** The number of steps made when a checkpoint was written. */
 export function checkpointStep(bytes: Uint8Array): number {
   return Number(parseSafetensors(bytes, 'checkpoint').metadata.step);
 }
 
-/** Restores a checkpoint and returns its step; it must come from training with the same settings. */
+/** Restores a checkpoint; it must come from training with the same settings. */
 export function restoreCheckpoint(
   engine: Engine,
   optimizer: Optimizer,
   bytes: Uint8Array,
   settings: string,
-): number {
+): { step: number; best?: Best } {
   const { tensors, metadata } = parseSafetensors(bytes, 'checkpoint');
   const step = Number(metadata.step);
   if (!Number.isInteger(step) || metadata.settings === undefined) {
@@ -48,19 +63,24 @@ export function restoreCheckpoint(
         'go on with the settings it was made with, or start anew without it',
     );
   }
-  const targets = {
-    parameters: optimizer.adapter.parameters,
-    first_moments: optimizer.first,
-    second_moments: optimizer.second,
-  };
-  for (const [name, target] of Object.entries(targets)) {
-    const tensor = tensors.get(name);
-    if (tensor?.shape.join() !== String(optimizer.adapter.size)) {
-      throw new UserError(
-        `checkpoint: expected ${name} [${optimizer.adapter.size}], got [${tensor?.shape ?? ''}]`,
-      );
-    }
-    engine.write(target, tensor.f32());
+  const kept = new Map<string, Float32Array>();
+  for (const { name, parameters, first, second } of optimizer.states) {
+    [parameters, first, second].forEach((target, i) => {
+      const tensor = tensors.get(`${name}/${PARTS[i]}`);
+      if (tensor?.shape.join() !== target.shape.join()) {
+        throw new UserError(
+          `checkpoint: expected ${name}/${PARTS[i]} [${target.shape}], got [${tensor?.shape ?? ''}]`,
+        );
+      }
+      engine.write(target, tensor.f32());
+    });
+    const best = tensors.get(`${name}/best`);
+    if (best) kept.set(name, best.f32());
   }
-  return step;
+  if (metadata.best_step === undefined) return { step };
+  const { best_loss, best_step, waited } = metadata;
+  return {
+    step,
+    best: { loss: Number(best_loss), step: Number(best_step), waited: Number(waited), parameters: kept },
+  };
 }

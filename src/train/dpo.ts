@@ -1,10 +1,11 @@
-import type { Tensor } from '../engine/engine.ts';
+import type { DpoLoss } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
 import { type Completion, completionBatch, completionLogps, completionLogpsBackward } from '../model/head.ts';
-import { backward, forward } from '../model/llama.ts';
+import { backward, forward, type TrainPass } from '../model/llama.ts';
 import { type LogpsOptions, sequenceLogps } from '../model/logps.ts';
-import type { Adapter } from '../model/lora.ts';
 import type { Policy } from '../model/policy.ts';
+import type { StepBatch } from './loop.ts';
+import { aligned, type Window } from './recorder.ts';
 
 /** A preference between two responses to one prompt, in token ids. */
 export interface PreferencePair {
@@ -19,6 +20,25 @@ export interface PreferencePair {
 export interface ReferenceLogps {
   readonly chosen: Float32Array;
   readonly rejected: Float32Array;
+}
+
+/** The loss, in the names of TRL's DPOConfig. */
+export interface DpoLossConfig {
+  readonly beta: number;
+  /** `ipo` compares log-probabilities per token, as TRL does. */
+  readonly loss_type: DpoLoss;
+  /** Probability that a label is wrong (Mitchell 2023); of `sigmoid` alone. */
+  readonly label_smoothing: number;
+}
+
+/** Metrics of DPO in TRL's names: means over the step's pairs; log-probs are sums over tokens, or means for ipo. */
+export interface DpoMetrics {
+  readonly 'rewards/chosen': number;
+  readonly 'rewards/rejected': number;
+  readonly 'rewards/margins': number;
+  readonly 'rewards/accuracies': number;
+  readonly 'logps/chosen': number;
+  readonly 'logps/rejected': number;
 }
 
 /** The responses of `p` pairs without repetition. */
@@ -58,41 +78,41 @@ export async function referenceLogps(
 }
 
 /**
- * Adds to the adapter's gradients those of scale · Σ losses over these `p` pairs, and writes losses `[p]` and the
- * policy's logps `[2p]`, chosen before rejected. All responses go through the model in one batch, one that several
- * pairs share only once.
+ * Writes losses `[p]` and logps `[2p]`, chosen before rejected, to `out`, and with a pass adds the gradients of
+ * scale · Σ losses. All responses go through the model in one batch, one that several pairs share only once.
  */
 export function dpoGradients(
   policy: Policy,
-  adapter: Adapter,
   pairs: readonly PreferencePair[],
   reference: ReferenceLogps,
-  beta: number,
+  loss: DpoLossConfig,
   scale: number,
-  losses: Tensor,
-  logps: Tensor,
+  out: Window,
+  pass: TrainPass | undefined,
 ): void {
   const { engine, workspace } = policy;
   const p = pairs.length;
   const { completions, places } = distinctCompletions(pairs);
   const u = completions.length;
-  const batch = completionBatch(policy, completions);
-  const hidden = forward(policy, batch, { adapter, keep: true });
+  const losses = out(0, [p]);
+  const logps = out(aligned(p), [2 * p]);
+  const average = loss.loss_type === 'ipo';
+  const batch = completionBatch(policy, completions, average);
+  const hidden = forward(policy, batch, pass ? { ...pass, keep: true } : { adapter: policy.adapter });
   completionLogps(policy, batch, hidden, workspace.take('distinctLogps', [u]));
   const placed = engine.view(logps, 0, [2 * p, 1]);
   engine.gatherRows(placed, workspace.take('distinctLogps', [u, 1]), workspace.put('pairPlaces', places));
 
+  const smoothing = loss.label_smoothing;
   const labels = workspace.put(
     'labels',
-    Float32Array.from(pairs, ({ label = 1 }) => label),
+    Float32Array.from(pairs, ({ label = 1 }) => label * (1 - smoothing) + (1 - label) * smoothing),
   );
-  const references = Float32Array.from([...reference.chosen, ...reference.rejected]);
+  const { chosen, rejected } = average ? perToken(pairs, reference) : reference;
+  const references = workspace.put('refLogps', Float32Array.from([...chosen, ...rejected]));
   const dlogps = workspace.take('dlogps', [2 * p]);
-  engine.dpo(losses, dlogps, logps, workspace.put('refLogps', references), labels, {
-    loss: 'sigmoid',
-    beta,
-    scale,
-  });
+  engine.dpo(losses, dlogps, logps, references, labels, { loss: loss.loss_type, beta: loss.beta, scale });
+  if (!pass) return;
 
   // The gradient of a response is the sum over the pairs it stands in.
   const incidence = new Float32Array(u * 2 * p);
@@ -105,12 +125,107 @@ export function dpoGradients(
     workspace.put('incidence', incidence, [u, 2 * p]),
     workspace.take('dlogps', [2 * p, 1]),
   );
+  const dDistinctLogps = workspace.take('dDistinctLogps', [u]);
   backward(
     policy,
     batch,
-    { adapter },
-    completionLogpsBackward(policy, batch, hidden, workspace.take('dDistinctLogps', [u])),
+    pass,
+    completionLogpsBackward(policy, batch, hidden, dDistinctLogps, pass.gradients),
   );
+}
+
+function perToken(pairs: readonly PreferencePair[], reference: ReferenceLogps): ReferenceLogps {
+  return {
+    chosen: reference.chosen.map((logp, i) => logp / pairs[i].chosenIds.length),
+    rejected: reference.rejected.map((logp, i) => logp / pairs[i].rejectedIds.length),
+  };
+}
+
+/** Pairs as one step's batch, `size` at a time. */
+export function dpoBatch(
+  policy: Policy,
+  pairs: readonly PreferencePair[],
+  reference: ReferenceLogps,
+  loss: DpoLossConfig,
+  size: number,
+  epoch: number,
+): StepBatch<DpoMetrics> {
+  const starts = Array.from({ length: Math.ceil(pairs.length / size) }, (_, i) => i * size);
+  const parts = starts.map((start) => ({
+    pairs: pairs.slice(start, start + size),
+    reference: {
+      chosen: reference.chosen.slice(start, start + size),
+      rejected: reference.rejected.slice(start, start + size),
+    },
+  }));
+  return {
+    epoch,
+    microBatches: parts.map((part) => ({
+      record: (out, pass) =>
+        dpoGradients(policy, part.pairs, part.reference, loss, 1 / pairs.length, out, pass),
+    })),
+    summarize: (values) => summarize(parts, values, loss),
+  };
+}
+
+/** Results that a micro-batch of `size` pairs leaves. */
+export function dpoWidth(size: number): number {
+  return aligned(size) + 2 * size;
+}
+
+function summarize(
+  parts: readonly { pairs: readonly PreferencePair[]; reference: ReferenceLogps }[],
+  values: readonly Float32Array[],
+  { beta, loss_type }: DpoLossConfig,
+): DpoMetrics & { loss: number } {
+  const sums = { pairs: 0, loss: 0, chosen: 0, rejected: 0, rewardChosen: 0, rewardRejected: 0, right: 0 };
+  parts.forEach(({ pairs, reference: sum }, index) => {
+    const p = pairs.length;
+    const reference = loss_type === 'ipo' ? perToken(pairs, sum) : sum;
+    const logps = values[index].subarray(aligned(p));
+    for (let i = 0; i < p; i++) {
+      const [chosen, rejected] = [logps[i], logps[p + i]];
+      const rewardChosen = beta * (chosen - reference.chosen[i]);
+      const rewardRejected = beta * (rejected - reference.rejected[i]);
+      sums.loss += values[index][i];
+      sums.chosen += chosen;
+      sums.rejected += rejected;
+      sums.rewardChosen += rewardChosen;
+      sums.rewardRejected += rewardRejected;
+      sums.right += rewardChosen > rewardRejected ? 1 : 0;
+    }
+    sums.pairs += p;
+  });
+  return {
+    loss: sums.loss / sums.pairs,
+    'rewards/chosen': sums.rewardChosen / sums.pairs,
+    'rewards/rejected': sums.rewardRejected / sums.pairs,
+    'rewards/margins': (sums.rewardChosen - sums.rewardRejected) / sums.pairs,
+    'rewards/accuracies': sums.right / sums.pairs,
+    'logps/chosen': sums.chosen / sums.pairs,
+    'logps/rejected': sums.rejected / sums.pairs,
+  };
+}
+
+/** Throws unless the loss is one that can be computed, on labels that it takes. */
+export function checkLoss(loss: DpoLossConfig, pairs: readonly PreferencePair[]): void {
+  const { beta, loss_type, label_smoothing } = loss;
+  if (!(beta > 0 && beta < Infinity)) throw new UserError(`training: expected beta above 0, got ${beta}`);
+  if (!['sigmoid', 'ipo', 'hinge'].includes(loss_type)) {
+    throw new UserError(`training: expected loss_type as sigmoid, ipo or hinge, got ${loss_type}`);
+  }
+  if (!(label_smoothing >= 0 && label_smoothing < 0.5)) {
+    throw new UserError(`training: expected label_smoothing from 0 to below 0.5, got ${label_smoothing}`);
+  }
+  if (loss_type === 'sigmoid') return;
+  const soft = pairs.findIndex(({ label = 1 }) => label !== 1);
+  if (soft >= 0 || label_smoothing > 0) {
+    throw new UserError(
+      `training: loss_type ${loss_type} takes neither soft labels nor label_smoothing, got ` +
+        `${soft >= 0 ? `a label of ${pairs[soft].label}` : `label_smoothing ${label_smoothing}`}; ` +
+        'draw the labels (--labels drawn) or use sigmoid',
+    );
+  }
 }
 
 /** Throws unless there are pairs to learn from and each can be scored. */

@@ -7,8 +7,10 @@ import { Adapter, type LoraConfig, mergeAdapter } from '../model/lora.ts';
 import type { Policy } from '../model/policy.ts';
 import { assembleWeights, weightShapes } from '../model/weights.ts';
 import { Workspace } from '../model/workspace.ts';
-import { dpoGradients } from './dpo.ts';
+import { dpoGradients, dpoWidth } from './dpo.ts';
 import { Optimizer } from './optimizer.ts';
+import { aligned, type Window } from './recorder.ts';
+import { adapterTrainable } from './trainable.ts';
 import { DPO_DEFAULTS } from './trainer.ts';
 
 export interface MemoryNeeds {
@@ -175,7 +177,8 @@ async function sizeTraining(needs: MemoryNeeds, batch: number): Promise<Phase> {
   const policy = await sizedPolicy(needs);
   const { engine } = policy;
   const adapter = new Adapter(engine, config, lora);
-  const optimizer = new Optimizer(policy, adapter, DPO_DEFAULTS);
+  const trainable = adapterTrainable(adapter);
+  const optimizer = new Optimizer(engine, trainable, DPO_DEFAULTS);
   const p = Math.ceil(batch / 2);
   const response = (first: number) => [first, ...new Array<number>(newTokens - 1).fill(0)];
   const pairs = Array.from({ length: p }, (_, i) => ({
@@ -184,8 +187,9 @@ async function sizeTraining(needs: MemoryNeeds, batch: number): Promise<Phase> {
     rejectedIds: response(Math.min(2 * i + 1, batch - 1)),
   }));
   const reference = { chosen: new Float32Array(p), rejected: new Float32Array(p) };
-  const [losses, logps] = [engine.tensor([p]), engine.tensor([2 * p])];
-  dpoGradients(policy, adapter, pairs, reference, 1, 1, losses, logps);
+  const results = engine.tensor([aligned(dpoWidth(p))]);
+  const out: Window = (offset, shape) => engine.view(results, offset, shape);
+  dpoGradients(policy, pairs, reference, DPO_DEFAULTS, 1, out, trainable.pass);
   optimizer.update(1, 1, engine.tensor([1]));
   const logits = sizeOf(policy.workspace, /^logits$/);
   const rest = sizeOf(policy.workspace, /^(?!logits$)/);

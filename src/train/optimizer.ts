@@ -1,36 +1,47 @@
-import type { Tensor } from '../engine/engine.ts';
-import type { Llama } from '../model/llama.ts';
-import type { Adapter } from '../model/lora.ts';
+import type { Engine, Tensor } from '../engine/engine.ts';
+import { VIEW_ALIGNMENT } from '../engine/engine.ts';
+import type { ParameterGroup, Trainable } from './trainable.ts';
 
 export interface OptimizerConfig {
   readonly adam_beta1: number;
   readonly adam_beta2: number;
   readonly adam_epsilon: number;
+  /** Decoupled; norms and biases have none. */
   readonly weight_decay: number;
   /** 0 leaves gradients as they are. */
   readonly max_grad_norm: number;
 }
 
-/** AdamW over an adapter's flat parameters, with its two moments. */
-export class Optimizer {
-  readonly adapter: Adapter;
+/** A group with its two moments. */
+export interface GroupState extends ParameterGroup {
   readonly first: Tensor;
   readonly second: Tensor;
-  #model: Llama;
-  #config: OptimizerConfig;
+}
 
-  constructor(model: Llama, adapter: Adapter, config: OptimizerConfig) {
-    this.adapter = adapter;
-    this.first = model.engine.tensor([adapter.size]);
-    this.second = model.engine.tensor([adapter.size]);
-    this.#model = model;
+/** AdamW over groups of parameters; clipping is by the norm over all of them. */
+export class Optimizer {
+  readonly states: readonly GroupState[];
+  #engine: Engine;
+  #config: OptimizerConfig;
+  #squares: Tensor;
+  #each: Tensor;
+
+  constructor(engine: Engine, trainable: Trainable, config: OptimizerConfig) {
+    this.#engine = engine;
     this.#config = config;
+    this.states = trainable.groups.map((group) => ({
+      ...group,
+      first: engine.tensor(group.parameters.shape),
+      second: engine.tensor(group.parameters.shape),
+    }));
+    const width = this.states.length * VIEW_ALIGNMENT;
+    this.#squares = engine.tensor([1, width]);
+    this.#each = engine.upload(new Float32Array(width).fill(1), [1, width]);
   }
 
   /** One update, the `step`-th from 1; writes Σ grad² before clipping to gradSquares `[1]`. */
   update(step: number, learningRate: number, gradSquares: Tensor): void {
-    const { engine } = this.#model;
-    const { adapter } = this;
+    const engine = this.#engine;
     const {
       adam_beta1: beta1,
       adam_beta2: beta2,
@@ -38,21 +49,28 @@ export class Optimizer {
       weight_decay,
       max_grad_norm,
     } = this.#config;
-    engine.sumSquares(gradSquares, adapter.gradients);
-    engine.adamw(adapter.parameters, adapter.gradients, this.first, this.second, gradSquares, {
+    this.states.forEach(({ gradients }, i) => {
+      engine.sumSquares(engine.view(this.#squares, i * VIEW_ALIGNMENT, [1]), gradients);
+    });
+    engine.maskedSum(gradSquares, this.#squares, this.#each);
+    const options = {
       learningRate,
       beta1,
       beta2,
       epsilon,
-      weightDecay: weight_decay,
       biasCorrection1: 1 - integerPower(beta1, step),
       biasCorrection2: 1 - integerPower(beta2, step),
       maxGradNorm: max_grad_norm > 0 ? max_grad_norm : Infinity,
-    });
+    };
+    for (const { parameters, gradients, first, second, decay } of this.states) {
+      const weightDecay = decay ? weight_decay : 0;
+      engine.adamw(parameters, gradients, first, second, gradSquares, { ...options, weightDecay });
+    }
   }
 
   free(): void {
-    this.#model.engine.free(this.first, this.second);
+    const moments = this.states.flatMap(({ first, second }) => [first, second]);
+    this.#engine.free(...moments, this.#squares, this.#each);
   }
 }
 

@@ -1,185 +1,187 @@
-import { UserError } from '../errors.ts';
+import type { Completion } from '../model/head.ts';
 import type { Policy } from '../model/policy.ts';
-import { keyOf, Random } from '../random.ts';
-import { loadWasm } from '../wasm.ts';
-import { restoreCheckpoint, writeCheckpoint } from './checkpoint.ts';
-import { checkPairs, dpoGradients, type PreferencePair, type ReferenceLogps, referenceLogps } from './dpo.ts';
-import { StepRecorder, type TrainMetrics } from './metrics.ts';
-import { Optimizer, type OptimizerConfig } from './optimizer.ts';
-import { type SchedulerType, scheduleFactor } from './schedule.ts';
+import { checkTrainConfig, stepsPerEpoch, TRAIN_DEFAULTS, type TrainConfig, totalSteps } from './config.ts';
+import {
+  checkLoss,
+  checkPairs,
+  type DpoLossConfig,
+  type DpoMetrics,
+  dpoBatch,
+  dpoWidth,
+  type PreferencePair,
+  type ReferenceLogps,
+  referenceLogps,
+} from './dpo.ts';
+import { runTraining, type StepBatch, type StepMetrics, type TrainHooks } from './loop.ts';
+import { groupBy, stepIndices } from './order.ts';
+import { checkCompletions, type SftMetrics, sftBatch } from './sft.ts';
+import { adapterTrainable, type Trainable } from './trainable.ts';
 
 /** Settings of DPO training, in the names of TRL's DPOConfig. */
-export interface DpoConfig extends OptimizerConfig {
-  readonly beta: number;
-  readonly learning_rate: number;
-  readonly lr_scheduler_type: SchedulerType;
-  /** Where it is above 0 it takes the place of warmup_ratio. */
-  readonly warmup_steps: number;
-  readonly warmup_ratio: number;
-  readonly num_train_epochs: number;
-  /** Where it is above 0 training ends after so many steps. */
-  readonly max_steps: number;
-  readonly per_device_train_batch_size: number;
-  readonly gradient_accumulation_steps: number;
-  readonly save_steps: number;
-  readonly seed: number;
-}
+export interface DpoConfig extends TrainConfig, DpoLossConfig {}
 
 export const DPO_DEFAULTS: DpoConfig = {
+  ...TRAIN_DEFAULTS,
   beta: 0.1,
-  learning_rate: 5e-4,
-  lr_scheduler_type: 'cosine',
-  warmup_steps: 0,
-  warmup_ratio: 0.1,
-  num_train_epochs: 3,
-  max_steps: 0,
-  per_device_train_batch_size: 16,
-  gradient_accumulation_steps: 1,
-  weight_decay: 0,
-  max_grad_norm: 1,
-  adam_beta1: 0.9,
-  adam_beta2: 0.999,
-  adam_epsilon: 1e-8,
-  save_steps: 25,
-  seed: 0,
+  loss_type: 'sigmoid',
+  label_smoothing: 0,
 };
 
-export interface TrainHooks {
-  /** Called in order, a few steps late: metrics are read from the device several steps at a time. */
-  readonly onMetrics?: (metrics: TrainMetrics, totalSteps: number) => void | Promise<void>;
-  /** Called every save_steps steps but the last, after the metrics of all steps so far. */
-  readonly onCheckpoint?: (checkpoint: Uint8Array, step: number) => void | Promise<void>;
-  /** A checkpoint to go on from: the result is the same, bit for bit, as without the interruption. */
-  readonly resume?: Uint8Array;
-  /** What `referenceLogps` gave for these pairs; computed when absent. */
+export type TrainMetrics = StepMetrics & DpoMetrics;
+
+/** Examples to learn from, and examples held out. */
+export interface Split<T> {
+  readonly train: readonly T[];
+  readonly evaluation: readonly T[];
+}
+
+export interface DpoHooks extends TrainHooks<DpoMetrics> {
+  /** What `referenceLogps` gave for the pairs and for those held out; computed when absent. */
   readonly reference?: ReferenceLogps;
-  readonly signal?: AbortSignal;
+  readonly evaluationReference?: ReferenceLogps;
 }
 
-/** Steps whose metrics are read together: a read waits for the device, and none would let work pile up. */
-const STEPS_PER_READ = 8;
-
-/** Number of optimisation steps of a run over `pairs` pairs. */
-export function totalSteps(config: DpoConfig, pairs: number): number {
-  return config.max_steps > 0 ? config.max_steps : config.num_train_epochs * stepsPerEpoch(config, pairs);
+interface Epochs<T, M> {
+  readonly policy: Policy;
+  readonly trainable: Trainable;
+  readonly config: TrainConfig;
+  readonly count: number;
+  readonly groups: readonly (readonly number[])[];
+  readonly lengthOf: (index: number) => number;
+  readonly width: number;
+  readonly settings: Readonly<Record<string, unknown>>;
+  batch(indices: readonly number[], epoch: number): StepBatch<M>;
+  readonly held: readonly T[];
+  evaluation(): StepBatch<M>;
 }
 
-function stepsPerEpoch(config: DpoConfig, pairs: number): number {
-  return Math.ceil(pairs / (config.per_device_train_batch_size * config.gradient_accumulation_steps));
+/** Training over a data set: epochs of a shuffled order. */
+export async function trainEpochs<T, M extends object>(
+  epochs: Epochs<T, M>,
+  hooks: TrainHooks<M>,
+): Promise<void> {
+  const { policy, trainable, config, count, groups, lengthOf, held } = epochs;
+  const perEpoch = stepsPerEpoch(config, count);
+  const size = config.per_device_train_batch_size * config.gradient_accumulation_steps;
+  const order = { seed: config.seed, groups, lengthOf: config.group_by_length ? lengthOf : undefined };
+  await runTraining<M>(
+    {
+      engine: policy.engine,
+      trainable,
+      config,
+      total: totalSteps(config, count),
+      microBatches: config.gradient_accumulation_steps,
+      width: epochs.width,
+      settings: { ...epochs.settings, evaluation: held.length },
+      batch: (step) => epochs.batch(stepIndices(order, step, perEpoch, size), (step + 1) / perEpoch),
+      evaluation: held.length > 0 ? epochs.evaluation() : undefined,
+      evalSteps: config.eval_steps > 0 ? config.eval_steps : perEpoch,
+      saveSteps: config.save_steps,
+    },
+    hooks,
+  );
 }
 
 /**
- * Trains the policy's adapter by direct preference optimisation (Rafailov et al. 2023) against the policy without it.
- * Each epoch goes through the pairs in an order of its own, drawn from the seed; the last batch may be smaller.
+ * Trains by direct preference optimisation (Rafailov et al. 2023): the policy's adapter against the policy without it, or,
+ * given another trainable, that against the policy as it is now. Each epoch goes through the pairs in an order of its own,
+ * drawn from the seed; the last batch may be smaller.
  */
 export async function trainDpo(
   policy: Policy,
-  pairs: readonly PreferencePair[],
+  pairs: readonly PreferencePair[] | Split<PreferencePair>,
   options: Partial<DpoConfig> = {},
-  hooks: TrainHooks = {},
+  hooks: DpoHooks = {},
+  trainable = adapterOf(policy),
 ): Promise<void> {
-  const { engine, adapter } = policy;
   const config = { ...DPO_DEFAULTS, ...options };
-  if (!adapter) throw new Error('trainDpo: expected a policy with an adapter');
-  checkConfig(config);
-  checkPairs(policy, pairs);
-  const { cos } = await loadWasm();
-  const reference = hooks.reference ?? (await referenceLogps(policy, pairs, { signal: hooks.signal }));
-
-  const { per_device_train_batch_size: microSize, gradient_accumulation_steps: accumulation } = config;
-  const total = totalSteps(config, pairs.length);
-  const perEpoch = stepsPerEpoch(config, pairs.length);
-  const warmup = config.warmup_steps > 0 ? config.warmup_steps : Math.ceil(total * config.warmup_ratio);
-  const settings = JSON.stringify({ ...config, ...adapter.config, pairs: pairs.length });
-  const groups = groupByPrompt(pairs);
-  const optimizer = new Optimizer(policy, adapter, config);
-  const recorder = new StepRecorder(engine, config.beta, STEPS_PER_READ, accumulation, microSize);
-  const report = async () => {
-    for (const metrics of await recorder.read()) await hooks.onMetrics?.(metrics, total);
-  };
-
-  try {
-    const first = hooks.resume ? restoreCheckpoint(engine, optimizer, hooks.resume, settings) : 0;
-    for (let step = first; step < total; step++) {
-      hooks.signal?.throwIfAborted();
-      const batch = stepIndices(config.seed, groups, step, perEpoch, microSize * accumulation);
-      const microBatches: ReferenceLogps[] = [];
-      engine.zero(adapter.gradients);
-      for (let start = 0; start < batch.length; start += microSize) {
-        const indices = batch.slice(start, start + microSize);
-        const references = {
+  const { train, evaluation } = splitOf(pairs);
+  checkTrainConfig(config);
+  for (const part of [train, evaluation.length > 0 ? evaluation : train]) {
+    checkPairs(policy, part);
+    checkLoss(config, part);
+  }
+  const { signal } = hooks;
+  const reference = hooks.reference ?? (await referenceLogps(policy, train, { signal }));
+  const held = hooks.evaluationReference ?? (await referenceLogps(policy, evaluation, { signal }));
+  const size = config.per_device_train_batch_size;
+  await trainEpochs<PreferencePair, DpoMetrics>(
+    {
+      policy,
+      trainable,
+      config,
+      count: train.length,
+      groups: groupBy(train, ({ promptIds }) => promptIds.join()),
+      lengthOf: (index) => {
+        const { promptIds, chosenIds, rejectedIds } = train[index];
+        return promptIds.length + Math.max(chosenIds.length, rejectedIds.length);
+      },
+      width: dpoWidth(size),
+      settings: { pairs: train.length },
+      batch: (indices, epoch) => {
+        const part = {
           chosen: Float32Array.from(indices, (index) => reference.chosen[index]),
           rejected: Float32Array.from(indices, (index) => reference.rejected[index]),
         };
-        const { losses, logps } = recorder.microBatch(microBatches.length, indices.length);
-        const micro = indices.map((index) => pairs[index]);
-        dpoGradients(policy, adapter, micro, references, config.beta, 1 / batch.length, losses, logps);
-        microBatches.push(references);
-      }
-      const learningRate =
-        config.learning_rate * scheduleFactor(config.lr_scheduler_type, step, warmup, total, cos);
-      optimizer.update(step + 1, learningRate, recorder.gradSquares());
-      engine.flush();
-      recorder.record({ step: step + 1, epoch: (step + 1) / perEpoch, learningRate, microBatches });
-
-      const last = step + 1 === total;
-      const save = hooks.onCheckpoint !== undefined && (step + 1) % config.save_steps === 0 && !last;
-      if (recorder.full || save || last) await report();
-      if (save)
-        await hooks.onCheckpoint?.(await writeCheckpoint(engine, optimizer, step + 1, settings), step + 1);
-    }
-  } finally {
-    optimizer.free();
-    recorder.free();
-  }
+        return dpoBatch(
+          policy,
+          indices.map((index) => train[index]),
+          part,
+          config,
+          size,
+          epoch,
+        );
+      },
+      held: evaluation,
+      evaluation: () => dpoBatch(policy, evaluation, held, config, size, 0),
+    },
+    hooks,
+  );
 }
 
-/**
- * The pairs of one step: a slice of its epoch's order. Where a step holds all pairs of a prompt, they stay together, so
- * that responses in several of them are computed once; else the pairs of all prompts are mixed.
- */
-function stepIndices(
-  seed: number,
-  groups: readonly (readonly number[])[],
-  step: number,
-  perEpoch: number,
-  size: number,
-): number[] {
-  const random = new Random(keyOf(seed, 'epoch'), Math.floor(step / perEpoch));
-  const together = groups.every((group) => group.length <= size);
-  const order = together ? random.shuffle([...groups]).flat() : random.shuffle(groups.flat());
-  const start = (step % perEpoch) * size;
-  return order.slice(start, start + size);
+/** Supervised fine-tuning on completions: their tokens alone count, not the prompt's. */
+export async function trainSft(
+  policy: Policy,
+  examples: readonly Completion[] | Split<Completion>,
+  options: Partial<TrainConfig> = {},
+  hooks: TrainHooks<SftMetrics> = {},
+  trainable = adapterOf(policy),
+): Promise<void> {
+  const config = { ...TRAIN_DEFAULTS, ...options };
+  const { train, evaluation } = splitOf(examples);
+  checkTrainConfig(config);
+  checkCompletions(policy, train);
+  if (evaluation.length > 0) checkCompletions(policy, evaluation);
+  const size = config.per_device_train_batch_size;
+  await trainEpochs<Completion, SftMetrics>(
+    {
+      policy,
+      trainable,
+      config,
+      count: train.length,
+      groups: train.map((_, index) => [index]),
+      lengthOf: (index) => train[index].promptIds.length + train[index].completionIds.length,
+      width: size,
+      settings: { examples: train.length },
+      batch: (indices, epoch) =>
+        sftBatch(
+          policy,
+          indices.map((index) => train[index]),
+          size,
+          epoch,
+        ),
+      held: evaluation,
+      evaluation: () => sftBatch(policy, evaluation, size, 0),
+    },
+    hooks,
+  );
 }
 
-/** Indices of the pairs of each prompt. */
-function groupByPrompt(pairs: readonly PreferencePair[]): number[][] {
-  const groups = new Map<string, number[]>();
-  pairs.forEach(({ promptIds }, index) => {
-    const key = promptIds.join();
-    const group = groups.get(key);
-    if (group) group.push(index);
-    else groups.set(key, [index]);
-  });
-  return [...groups.values()];
+export function splitOf<T>(rows: readonly T[] | Split<T>): Split<T> {
+  return 'train' in rows ? rows : { train: rows, evaluation: [] };
 }
 
-function checkConfig(config: DpoConfig): void {
-  const positive = ['beta', 'learning_rate', 'adam_epsilon'] as const;
-  const whole = [
-    'num_train_epochs',
-    'per_device_train_batch_size',
-    'gradient_accumulation_steps',
-    'save_steps',
-  ] as const;
-  for (const name of positive) {
-    if (!(config[name] > 0 && config[name] < Infinity)) {
-      throw new UserError(`training: expected ${name} above 0, got ${config[name]}`);
-    }
-  }
-  for (const name of whole) {
-    if (!Number.isInteger(config[name]) || config[name] < 1) {
-      throw new UserError(`training: expected ${name} as a positive integer, got ${config[name]}`);
-    }
-  }
+export function adapterOf({ adapter }: Policy): Trainable {
+  if (!adapter) throw new Error('training: expected a policy with an adapter, or what else to train');
+  return adapterTrainable(adapter);
 }

@@ -6,6 +6,7 @@ import { sequenceLogps } from '../../src/model/logps.ts';
 import type { Adapter } from '../../src/model/lora.ts';
 import { addAdapter, loadPolicy, type Policy } from '../../src/model/policy.ts';
 import { dpoGradients } from '../../src/train/dpo.ts';
+import type { Window } from '../../src/train/recorder.ts';
 import { ReferenceEngine } from '../support/reference_engine.ts';
 import { ARCHITECTURES, architectureFolder, randomWeights } from './architectures.ts';
 import { engines } from './engines.ts';
@@ -46,10 +47,13 @@ function bentAdapter(policy: Policy): { adapter: Adapter; start: Float32Array } 
 }
 
 function lossAndGradient(policy: Policy, adapter: Adapter): Tensor {
-  const losses = policy.engine.tensor([2]);
-  policy.engine.zero(adapter.gradients);
-  dpoGradients(policy, adapter, PAIRS, REFERENCE, 0.4, 1, losses, policy.engine.tensor([4]));
-  return losses;
+  const { engine } = policy;
+  const results = engine.tensor([128]);
+  const out: Window = (offset, shape) => engine.view(results, offset, shape);
+  engine.zero(adapter.gradients);
+  const config = { beta: 0.4, loss_type: 'sigmoid', label_smoothing: 0 } as const;
+  dpoGradients(policy, PAIRS, REFERENCE, config, 1, out, { adapter });
+  return out(0, [2]);
 }
 
 const cases = ARCHITECTURES.map(([name], index) => [name, index] as const);

@@ -5,6 +5,7 @@ import { Adapter } from '../../src/model/lora.ts';
 import { loadAdapter, saveAdapter } from '../../src/model/peft.ts';
 import { addAdapter, loadPolicy } from '../../src/model/policy.ts';
 import { dpoGradients } from '../../src/train/dpo.ts';
+import type { Window } from '../../src/train/recorder.ts';
 import { MemoryFolder } from '../support/memory_folder.ts';
 import { ReferenceEngine } from '../support/reference_engine.ts';
 import { goldenTensors, hasFixtures, loadStories } from './golden.ts';
@@ -99,7 +100,7 @@ describe('PEFT folders', () => {
   it.each([
     ['another method', { peft_type: 'IA3' }, /expected peft_type "LORA", got "IA3"/],
     ['DoRA', { use_dora: true }, /use_dora true is not supported/],
-    ['rank-stabilized scaling', { use_rslora: true }, /use_rslora true is not supported/],
+    ['dropout of everything', { lora_dropout: 1 }, /lora_dropout from 0 to below 1, got 1/],
     ['bias', { bias: 'all' }, /bias "all" is not supported; expected "none"/],
     ['ranks by layer', { rank_pattern: { q_proj: 4 } }, /rank_pattern .* is not supported/],
     ['whole modules', { modules_to_save: ['lm_head'] }, /modules_to_save .* is not supported/],
@@ -120,9 +121,11 @@ describe('PEFT folders', () => {
 
 describe('the gradient of the whole model', () => {
   it.each([
-    ['all linear layers', ['all-linear']],
-    ['the upper block only', ['layers.1.self_attn.k_proj', 'layers.1.mlp.gate_proj']],
-  ])('agrees with finite differences for %s', async (_, target_modules) => {
+    ['all linear layers', 'sigmoid', ['all-linear']],
+    ['all linear layers', 'ipo', ['all-linear']],
+    ['all linear layers', 'hinge', ['all-linear']],
+    ['the upper block only', 'sigmoid', ['layers.1.self_attn.k_proj', 'layers.1.mlp.gate_proj']],
+  ] as const)('agrees with finite differences for %s, loss %s', async (_, loss_type, target_modules) => {
     const engine = new ReferenceEngine();
     const policy = await loadTiny(engine);
     const adapter = addAdapter(policy, { ...everything, target_modules }, 3);
@@ -131,12 +134,15 @@ describe('the gradient of the whole model', () => {
       { promptIds: [1, 3, 4], chosenIds: [6, 8, 3, 10], rejectedIds: [7, 2] },
       { promptIds: [1, 5], chosenIds: [9, 2], rejectedIds: [12, 13, 14, 15, 2], label: 0.7 },
     ];
+    const config = { beta: 0.4, loss_type, label_smoothing: 0 } as const;
     const reference = { chosen: new Float32Array([-9, -6]), rejected: new Float32Array([-5, -13]) };
-    const losses = engine.tensor([2]);
+    const results = engine.tensor([128]);
+    const losses = engine.view(results, 0, [2]);
+    const out: Window = (offset, shape) => engine.view(results, offset, shape);
     const loss = (values: Float64Array) => {
       engine.assign(adapter.parameters, values);
       engine.zero(adapter.gradients);
-      dpoGradients(policy, adapter, pairs, reference, 0.4, 1, losses, engine.tensor([4]));
+      dpoGradients(policy, pairs, reference, config, 1, out, { adapter });
       return engine.values(losses).reduce((sum, value) => sum + value, 0);
     };
     loss(start);

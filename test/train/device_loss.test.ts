@@ -6,7 +6,7 @@ import { requestDevice } from '../../src/host/gpu.ts';
 import { generate } from '../../src/model/generate.ts';
 import { addAdapter, loadPolicy } from '../../src/model/policy.ts';
 import { checkpointStep } from '../../src/train/checkpoint.ts';
-import { type TrainHooks, trainDpo } from '../../src/train/trainer.ts';
+import { type DpoHooks, trainDpo } from '../../src/train/trainer.ts';
 import { noGpu } from '../engine/support.ts';
 import { tinyFolder } from '../model/tiny.ts';
 
@@ -49,7 +49,7 @@ describe.skipIf(noGpu)('when the device is lost', () => {
     expect(() => engine.add(policy.weights.norm, policy.weights.norm)).toThrow(lost);
 
     const again = await open();
-    const finish = async (hooks: TrainHooks) => {
+    const finish = async (hooks: DpoHooks) => {
       addAdapter(again.policy, LORA, 3);
       await trainDpo(again.policy, pairs, config, hooks);
       return await again.policy.adapter!.read();

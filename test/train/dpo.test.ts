@@ -8,8 +8,8 @@ import {
   type ReferenceLogps,
   referenceLogps,
 } from '../../src/train/dpo.ts';
-import type { TrainMetrics } from '../../src/train/metrics.ts';
-import { type DpoConfig, trainDpo } from '../../src/train/trainer.ts';
+import type { Window } from '../../src/train/recorder.ts';
+import { type DpoConfig, type TrainMetrics, trainDpo } from '../../src/train/trainer.ts';
 import { engines } from '../model/engines.ts';
 import {
   type DpoGolden,
@@ -50,10 +50,12 @@ describe.skipIf(!hasFixtures).each(engines)('DPO on stories260K, $name engine', 
         chosen: reference.chosen.slice(start, start + size),
         rejected: reference.rejected.slice(start, start + size),
       };
-      const losses = engine.tensor([micro.length]);
-      const logps = engine.tensor([2 * micro.length]);
-      dpoGradients(policy, adapter, micro, part, golden!.beta, 1 / pairs.length, losses, logps);
-      for (const value of await engine.read(losses)) loss += value / pairs.length;
+      const results = engine.tensor([128]);
+      const out: Window = (offset, shape) => engine.view(results, offset, shape);
+      const config = { beta: golden!.beta, loss_type: 'sigmoid', label_smoothing: 0 } as const;
+      dpoGradients(policy, micro, part, config, 1 / pairs.length, out, { adapter });
+      const losses = (await engine.read(results)).slice(0, micro.length);
+      for (const value of losses) loss += value / pairs.length;
     }
     return { loss, flat: await engine.read(adapter.gradients) };
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { scheduleFactor } from '../../src/train/schedule.ts';
+import { type SchedulerKwargs, scheduleFactor } from '../../src/train/schedule.ts';
 import { loadWasm } from '../../src/wasm.ts';
 
 describe('scheduleFactor', () => {
@@ -9,10 +9,20 @@ describe('scheduleFactor', () => {
     ['linear', [0, 0.5, 1, 0.75, 0.5, 0.25]],
     ['constant_with_warmup', [0, 0.5, 1, 1, 1, 1]],
     ['constant', [1, 1, 1, 1, 1, 1]],
-  ] as const)('%s follows the formula of transformers', async (type, expected) => {
-    const { cos } = await loadWasm();
-    expected.forEach((factor, step) => {
-      expect(scheduleFactor(type, step, 2, 6, cos)).toBeCloseTo(factor, 14);
-    });
-  });
+    ['cosine_with_restarts', [0, 0.5, 1, 0.5, 1, 0.5], { num_cycles: 2 }],
+    ['cosine_with_min_lr', [0, 0.5, 1, 0.8682, 0.55, 0.2318], { min_lr_rate: 0.1 }],
+    ['polynomial', [0, 0.5, 1, 0.60625, 0.325, 0.15625], { power: 2, lr_end: 0.1 }],
+    ['inverse_sqrt', [0, 0.5, 1, 0.816496580927726, Math.SQRT1_2, 0.6324555320336759]],
+  ] as const)(
+    '%s follows the formula of transformers',
+    async (type, expected, kwargs: SchedulerKwargs = {}) => {
+      const math = await loadWasm();
+      expected.forEach((factor, step) => {
+        expect(scheduleFactor(type, step, 2, 6, math, kwargs)).toBeCloseTo(
+          factor,
+          type === 'cosine_with_min_lr' ? 4 : 14,
+        );
+      });
+    },
+  );
 });

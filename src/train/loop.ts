@@ -1,0 +1,207 @@
+import type { Engine } from '../engine/engine.ts';
+import { UserError } from '../errors.ts';
+import type { Dropout, TrainPass } from '../model/llama.ts';
+import { keyOf } from '../random.ts';
+import { loadWasm } from '../wasm.ts';
+import { type Best, restoreCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import { type TrainConfig, warmupSteps } from './config.ts';
+import { Optimizer } from './optimizer.ts';
+import { StepRecorder, type Window } from './recorder.ts';
+import { scheduleFactor } from './schedule.ts';
+import { type Trainable, zeroGradients } from './trainable.ts';
+
+/** One optimisation step, in the names of transformers. */
+export interface StepMetrics {
+  readonly step: number;
+  readonly epoch: number;
+  readonly loss: number;
+  /** Before clipping. */
+  readonly grad_norm: number;
+  /** The rate this step used. */
+  readonly learning_rate: number;
+}
+
+/** The result of an evaluation after `step`. */
+export interface EvalMetrics {
+  readonly step: number;
+  readonly eval_loss: number;
+}
+
+/** Examples that go through the model at once. */
+export interface MicroBatch {
+  /** Writes its results and adds to the gradients, or, without a pass, only writes its results. */
+  record(out: Window, pass: TrainPass | undefined): void;
+}
+
+/** What one step learns from. */
+export interface StepBatch<M> {
+  readonly epoch: number;
+  readonly microBatches: readonly MicroBatch[];
+  /** The step's loss and further metrics from its micro-batches' results. */
+  summarize(parts: readonly Float32Array[]): M & { readonly loss: number };
+}
+
+export interface TrainHooks<M = object> {
+  /** Called in order, a few steps late: metrics are read from the device several steps at a time. */
+  readonly onMetrics?: (metrics: StepMetrics & M, totalSteps: number) => void | Promise<void>;
+  readonly onEvaluation?: (metrics: EvalMetrics & M, totalSteps: number) => void | Promise<void>;
+  /** Called every save_steps steps but the last, after the metrics of all steps so far. */
+  readonly onCheckpoint?: (checkpoint: Uint8Array, step: number) => void | Promise<void>;
+  /** A checkpoint to go on from: the result is the same, bit for bit, as without the interruption. */
+  readonly resume?: Uint8Array;
+  readonly signal?: AbortSignal;
+}
+
+export interface Training<M> {
+  readonly engine: Engine;
+  readonly trainable: Trainable;
+  readonly config: TrainConfig;
+  readonly total: number;
+  /** Most micro-batches of a step, and most results of a micro-batch. */
+  readonly microBatches: number;
+  readonly width: number;
+  /** What a checkpoint depends on besides the configuration and the trainable. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  batch(step: number): StepBatch<M> | Promise<StepBatch<M>>;
+  /** The held-out examples; absent where there are none. */
+  readonly evaluation?: StepBatch<M>;
+  /** Steps between evaluations and between checkpoints. */
+  readonly evalSteps: number;
+  readonly saveSteps: number;
+}
+
+/** Steps whose metrics are read together: a read waits for the device, and none would let work pile up. */
+const STEPS_PER_READ = 8;
+
+/** Makes the steps of a training; see `StepBatch` for what differs between its kinds. */
+export async function runTraining<M extends object>(
+  training: Training<M>,
+  hooks: TrainHooks<M> = {},
+): Promise<void> {
+  const { engine, trainable, config, total, evaluation } = training;
+  const math = await loadWasm();
+  const warmup = warmupSteps(config, total);
+  const settings = JSON.stringify({ ...config, ...trainable.settings, ...training.settings });
+  const optimizer = new Optimizer(engine, trainable, config);
+  const recorder = new StepRecorder(engine, STEPS_PER_READ, training.microBatches, training.width);
+  const recorded: { step: number; learningRate: number; batch: StepBatch<M> }[] = [];
+  const report = async () => {
+    for (const [i, { gradSquares, parts }] of (await recorder.read()).entries()) {
+      const { step, learningRate, batch } = recorded[i];
+      const { loss, ...rest } = batch.summarize(parts);
+      const grad_norm = Math.sqrt(gradSquares);
+      checkFinite(step, loss, grad_norm);
+      const metrics = { step, epoch: batch.epoch, loss, grad_norm, learning_rate: learningRate, ...rest };
+      await hooks.onMetrics?.(metrics as unknown as StepMetrics & M, total);
+    }
+    recorded.length = 0;
+  };
+
+  let best: Best | undefined;
+  try {
+    let first = 0;
+    if (hooks.resume) {
+      const restored = restoreCheckpoint(engine, optimizer, hooks.resume, settings);
+      first = restored.step;
+      best = restored.best;
+    }
+    for (let step = first; step < total; step++) {
+      hooks.signal?.throwIfAborted();
+      const batch = await training.batch(step);
+      const pass = { ...trainable.pass, ...passOf(trainable, config, step) };
+      zeroGradients(engine, trainable);
+      batch.microBatches.forEach((micro, index) => {
+        micro.record(recorder.window(index), pass);
+      });
+      const factor = scheduleFactor(
+        config.lr_scheduler_type,
+        step,
+        warmup,
+        total,
+        math,
+        config.lr_scheduler_kwargs,
+      );
+      const learningRate = config.learning_rate * factor;
+      optimizer.update(step + 1, learningRate, recorder.gradSquares());
+      engine.flush();
+      recorder.close(batch.microBatches.length);
+      recorded.push({ step: step + 1, learningRate, batch });
+
+      const last = step + 1 === total;
+      const evaluate = evaluation !== undefined && ((step + 1) % training.evalSteps === 0 || last);
+      const save = hooks.onCheckpoint !== undefined && (step + 1) % training.saveSteps === 0 && !last;
+      if (recorder.full || save || last || evaluate) await report();
+      if (evaluate) {
+        const metrics = await evaluateBatch(engine, evaluation, training.width);
+        const named = Object.entries(metrics).map(([name, value]) => [`eval_${name}`, value]);
+        const row = { step: step + 1, epoch: batch.epoch, ...Object.fromEntries(named) };
+        await hooks.onEvaluation?.(row as EvalMetrics & M, total);
+        if (config.early_stopping_patience > 0) {
+          best = await betterOf(engine, optimizer, best, metrics.loss, step + 1);
+          if (best.waited >= config.early_stopping_patience) break;
+        }
+      }
+      if (save) {
+        const bytes = await writeCheckpoint(engine, optimizer, step + 1, settings, best);
+        await hooks.onCheckpoint?.(bytes, step + 1);
+      }
+    }
+    if (best) {
+      for (const { name, parameters } of optimizer.states)
+        engine.write(parameters, best.parameters.get(name)!);
+    }
+  } finally {
+    optimizer.free();
+    recorder.free();
+  }
+}
+
+function passOf(
+  { pass: { adapter } }: Trainable,
+  config: TrainConfig,
+  step: number,
+): { dropout?: Dropout; checkpointing: boolean } {
+  const rate = adapter?.config.lora_dropout ?? 0;
+  const dropout = rate > 0 ? { rate, key: keyOf(config.seed, 'dropout'), step } : undefined;
+  return { dropout, checkpointing: config.gradient_checkpointing };
+}
+
+async function evaluateBatch<M>(
+  engine: Engine,
+  batch: StepBatch<M>,
+  width: number,
+): Promise<M & { readonly loss: number }> {
+  const recorder = new StepRecorder(engine, 1, batch.microBatches.length, width);
+  try {
+    batch.microBatches.forEach((micro, index) => {
+      micro.record(recorder.window(index), undefined);
+      engine.flush();
+    });
+    recorder.close(batch.microBatches.length);
+    const [{ parts }] = await recorder.read();
+    return batch.summarize(parts);
+  } finally {
+    recorder.free();
+  }
+}
+
+async function betterOf(
+  engine: Engine,
+  optimizer: Optimizer,
+  best: Best | undefined,
+  loss: number,
+  step: number,
+): Promise<Best> {
+  if (best && !(loss < best.loss)) return { ...best, waited: best.waited + 1 };
+  const parameters = new Map<string, Float32Array>();
+  for (const { name, parameters: tensor } of optimizer.states)
+    parameters.set(name, await engine.read(tensor));
+  return { loss, step, waited: 0, parameters };
+}
+
+function checkFinite(step: number, loss: number, norm: number): void {
+  if (Number.isFinite(loss) && Number.isFinite(norm)) return;
+  throw new UserError(
+    `training: step ${step}: expected a finite loss and gradient, got ${loss} and ${norm}; lower the learning rate`,
+  );
+}

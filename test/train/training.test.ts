@@ -1,0 +1,192 @@
+/** What every way of training shares, on a model of a few hundred weights. */
+import { describe, expect, it } from 'vitest';
+import type { Engine } from '../../src/engine/engine.ts';
+import type { Completion } from '../../src/model/head.ts';
+import { namedWeights } from '../../src/model/parameters.ts';
+import { addAdapter, loadPolicy, type Policy } from '../../src/model/policy.ts';
+import type { TrainConfig } from '../../src/train/config.ts';
+import { stepIndices } from '../../src/train/order.ts';
+import { adapterTrainable, weightsTrainable } from '../../src/train/trainable.ts';
+import { trainDpo, trainSft } from '../../src/train/trainer.ts';
+import { engines } from '../model/engines.ts';
+import { largestDifference } from '../model/golden.ts';
+import { tinyFolder } from '../model/tiny.ts';
+
+const examples: Completion[] = Array.from({ length: 6 }, (_, i) => ({
+  promptIds: [1, 3 + i],
+  completionIds: Array.from({ length: 1 + (i % 3) }, (_, t) => 4 + ((i + 2 * t) % 9)),
+}));
+const lora = { r: 2, lora_alpha: 3, target_modules: ['all-linear'] };
+
+async function weightsOf(policy: Policy): Promise<Map<string, Float32Array>> {
+  const all = new Map<string, Float32Array>();
+  for (const { key, tensor } of namedWeights(policy.config, policy.weights)) {
+    all.set(key, await policy.engine.read(tensor));
+  }
+  return all;
+}
+
+interface Rows {
+  losses: number[];
+  evaluations: number[];
+  checkpoints: Uint8Array[];
+}
+
+async function fullTraining(engine: Engine, options: Partial<TrainConfig>, resume?: Uint8Array, held = 0) {
+  const policy = await loadPolicy(engine, await tinyFolder());
+  const rows: Rows = { losses: [], evaluations: [], checkpoints: [] };
+  const split = { train: examples.slice(held), evaluation: examples.slice(0, held) };
+  await trainSft(
+    policy,
+    split,
+    options,
+    {
+      resume,
+      onMetrics: ({ loss }) => void rows.losses.push(loss),
+      onEvaluation: ({ eval_loss }) => void rows.evaluations.push(eval_loss),
+      onCheckpoint: (bytes) => void rows.checkpoints.push(bytes),
+    },
+    weightsTrainable(policy),
+  );
+  return { ...rows, weights: await weightsOf(policy), policy };
+}
+
+describe.each(engines)('training, $name engine', ({ open }) => {
+  it('of all weights learns, and goes on from a checkpoint to the same bits', async () => {
+    const engine = await open();
+    const options = {
+      learning_rate: 0.02,
+      num_train_epochs: 4,
+      per_device_train_batch_size: 3,
+      save_steps: 3,
+      weight_decay: 0.1,
+    };
+    const whole = await fullTraining(engine, options);
+    expect(whole.losses).toHaveLength(8);
+    expect(whole.losses.at(-1)!).toBeLessThan(whole.losses[0] - 0.5);
+    const resumed = await fullTraining(engine, options, whole.checkpoints[0]);
+    expect(resumed.losses).toEqual(whole.losses.slice(3));
+    expect(resumed.weights).toEqual(whole.weights);
+    engine.destroy();
+  });
+});
+
+describe('training', () => {
+  const cpu = engines.find(({ name }) => name === 'CPU')!;
+
+  it('decays matrices, not norms', async () => {
+    const engine = await cpu.open();
+    const policy = await loadPolicy(engine, await tinyFolder());
+    const decayed = weightsTrainable(policy).groups.filter(({ decay }) => decay);
+    expect(decayed.every(({ name }) => !name.includes('norm'))).toBe(true);
+    expect(decayed).toHaveLength(16);
+    engine.destroy();
+  });
+
+  it('gives one step of accumulated micro-batches the gradient of the whole batch, dropout included', async () => {
+    const engine = await cpu.open();
+    const step = async (size: number, accumulation: number) => {
+      const policy = await loadPolicy(engine, await tinyFolder());
+      const adapter = addAdapter(policy, { ...lora, lora_dropout: 0.3 }, 3);
+      let norm = 0;
+      const options = {
+        max_steps: 1,
+        per_device_train_batch_size: size,
+        gradient_accumulation_steps: accumulation,
+      };
+      const onMetrics = ({ grad_norm }: { grad_norm: number }) => {
+        norm = grad_norm;
+      };
+      await trainSft(policy, examples, options, { onMetrics });
+      return { norm, gradients: await engine.read(adapter.gradients) };
+    };
+    const whole = await step(6, 1);
+    expect(whole.norm).toBeGreaterThan(0.1);
+    for (const [size, accumulation] of [
+      [2, 3],
+      [1, 6],
+    ]) {
+      const parts = await step(size, accumulation);
+      expect(largestDifference(parts.gradients, whole.gradients)).toBeLessThan(1e-6);
+      expect(parts.norm).toBeCloseTo(whole.norm, 5);
+    }
+    engine.destroy();
+  });
+
+  it('has the same bits with gradient checkpointing, and holds less', async () => {
+    const train = async (gradient_checkpointing: boolean) => {
+      const engine = await cpu.open();
+      let held = 0;
+      const counting: Engine = {
+        ...engine,
+        tensor(shape, dtype) {
+          held += shape.reduce((product, size) => product * size, 1);
+          return engine.tensor(shape, dtype);
+        },
+        free(...tensors) {
+          for (const { shape } of tensors) held -= shape.reduce((product, size) => product * size, 1);
+          engine.free(...tensors);
+        },
+      };
+      const policy = await loadPolicy(counting, await tinyFolder());
+      addAdapter(policy, lora, 3);
+      await trainSft(policy, examples, { max_steps: 3, gradient_checkpointing });
+      const parameters = await policy.adapter!.read();
+      engine.destroy();
+      return { parameters, held };
+    };
+    const [kept, again] = [await train(false), await train(true)];
+    expect(again.parameters).toEqual(kept.parameters);
+    expect(again.held).toBeLessThan(0.8 * kept.held);
+  });
+
+  it('stops early at the parameters of the lowest eval_loss, resumed or not', async () => {
+    const engine = await cpu.open();
+    const options = {
+      learning_rate: 0.2,
+      num_train_epochs: 20,
+      per_device_train_batch_size: 4,
+      eval_steps: 1,
+      save_steps: 2,
+      early_stopping_patience: 3,
+    };
+    const whole = await fullTraining(engine, options, undefined, 2);
+    const least = Math.min(...whole.evaluations);
+    expect(whole.evaluations.length).toBeLessThan(20);
+    expect(whole.evaluations.indexOf(least)).toBe(whole.evaluations.length - 4);
+    const resumed = await fullTraining(engine, options, whole.checkpoints.at(-1), 2);
+    expect(resumed.weights).toEqual(whole.weights);
+    engine.destroy();
+  });
+
+  it('refuses soft labels where the loss takes none', async () => {
+    const engine = await cpu.open();
+    const policy = await loadPolicy(engine, await tinyFolder());
+    const trainable = adapterTrainable(addAdapter(policy, lora, 3));
+    const pair = { promptIds: [1], chosenIds: [4], rejectedIds: [5], label: 0.8 };
+    for (const loss_type of ['ipo', 'hinge'] as const) {
+      const training = trainDpo(policy, [pair], { loss_type }, {}, trainable);
+      await expect(training).rejects.toThrow(
+        /takes neither soft labels nor label_smoothing, got a label of 0.8/,
+      );
+    }
+    engine.destroy();
+  });
+});
+
+describe('stepIndices', () => {
+  const lengths = Array.from({ length: 40 }, (_, i) => (i * 17) % 29);
+  const groups = lengths.map((_, index) => [index]);
+
+  it('goes through all examples of an epoch once, by length where asked', () => {
+    const padding = (lengthOf?: (index: number) => number) => {
+      const steps = [0, 1, 2, 3, 4].map((step) => stepIndices({ seed: 1, groups, lengthOf }, step, 5, 8));
+      expect(steps.flat().sort((a, b) => a - b)).toEqual(lengths.map((_, i) => i));
+      return steps.reduce((sum, step) => {
+        const longest = Math.max(...step.map((index) => lengths[index]));
+        return sum + step.reduce((rest, index) => rest + longest - lengths[index], 0);
+      }, 0);
+    };
+    expect(padding((index) => lengths[index])).toBeLessThan(0.4 * padding());
+  });
+});
