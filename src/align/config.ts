@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { UserError } from '../errors.ts';
+import { SCHEDULERS } from '../train/schedule.ts';
 
 /**
  * The settings of a run, stored as config.json in its folder. Names of training settings are TRL's (DPOConfig,
@@ -70,16 +71,22 @@ export const configSchema = v.strictObject({
   lora_r: v.optional(count, 8),
   lora_alpha: v.optional(positive, 16),
   lora_target_modules: v.optional(v.pipe(v.array(v.string()), v.minLength(1)), ['all-linear']),
+  lora_dropout: v.optional(v.pipe(v.number(), v.minValue(0), v.ltValue(1)), 0),
+  use_rslora: v.optional(v.boolean(), false),
+  /** The loss of preference pairs; ipo and hinge take no soft labels. */
+  loss_type: v.optional(v.picklist(['sigmoid', 'ipo', 'hinge']), 'sigmoid'),
+  label_smoothing: v.optional(v.pipe(v.number(), v.minValue(0), v.ltValue(0.5)), 0),
   learning_rate: v.optional(positive, 1.5e-3),
-  lr_scheduler_type: v.optional(
-    v.picklist(['cosine', 'linear', 'constant', 'constant_with_warmup']),
-    'cosine',
-  ),
+  lr_scheduler_type: v.optional(v.picklist(SCHEDULERS), 'cosine'),
+  /** In place of warmup_ratio, where it is above 0. */
+  warmup_steps: v.optional(nonNegativeInteger, 0),
   warmup_ratio: v.optional(fraction, 0.1),
   num_train_epochs: v.optional(count, 3),
   /** In pairs; by default as many as hold about 64 different responses. */
   per_device_train_batch_size: v.optional(count),
   gradient_accumulation_steps: v.optional(count, 1),
+  gradient_checkpointing: v.optional(v.boolean(), false),
+  group_by_length: v.optional(v.boolean(), false),
   weight_decay: v.optional(nonNegative, 0),
   max_grad_norm: v.optional(positive, 1),
   save_steps: v.optional(count, 25),
@@ -110,6 +117,12 @@ export function need<K extends Needed>(
 /** Everything a whole run needs, checked before any of it starts. */
 export function checkConfig(config: RunConfig): RunConfig & Required<Pick<RunConfig, Needed>> {
   const checked = need(config, 'policy', 'prompts', 'reward', 'beta');
+  if (config.loss_type !== 'sigmoid' && (config.labels === 'soft' || config.label_smoothing > 0)) {
+    throw new UserError(
+      `--loss-type ${config.loss_type} takes neither soft labels nor --label-smoothing, got --labels ` +
+        `${config.labels} and --label-smoothing ${config.label_smoothing}; say --labels drawn, or use sigmoid`,
+    );
+  }
   limitsOf(config);
   return checked;
 }

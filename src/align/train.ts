@@ -75,6 +75,8 @@ export async function trainAdapter(context: Context, target: TrainTarget): Promi
     r: config.lora_r,
     lora_alpha: config.lora_alpha,
     target_modules: config.lora_target_modules,
+    use_rslora: config.use_rslora,
+    lora_dropout: config.lora_dropout,
   };
   await runStage(context, {
     name: stage('train'),
@@ -116,16 +118,22 @@ export async function trainAdapter(context: Context, target: TrainTarget): Promi
 /** Settings of DPO training that the run's configuration holds under the same names. */
 function trainingSettings(config: RunConfig, rows: readonly PairRow[]) {
   const { learning_rate, lr_scheduler_type, warmup_ratio, num_train_epochs, save_steps } = config;
-  const { gradient_accumulation_steps, weight_decay, max_grad_norm } = config;
+  const { gradient_accumulation_steps, weight_decay, max_grad_norm, warmup_steps } = config;
+  const { loss_type, label_smoothing, gradient_checkpointing, group_by_length } = config;
   const per_device_train_batch_size = config.per_device_train_batch_size ?? pairsPerBatch(rows);
   return {
     learning_rate,
+    loss_type,
+    label_smoothing,
     lr_scheduler_type,
+    warmup_steps,
     warmup_ratio,
     num_train_epochs,
     save_steps,
     per_device_train_batch_size,
     gradient_accumulation_steps,
+    gradient_checkpointing,
+    group_by_length,
     weight_decay,
     max_grad_norm,
   };

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { RunOptions } from '../align/config.ts';
+import { SCHEDULERS } from '../train/schedule.ts';
 
 /** Groups of options; a command takes those that its stage reads. */
 export type OptionGroup =
@@ -29,6 +30,11 @@ export function positiveInteger(text: string): number {
   const value = integer(text);
   if (value < 1) throw new InvalidArgumentError('expected a whole number above 0.');
   return value;
+}
+
+function boolean(text: string): boolean {
+  if (text !== 'true' && text !== 'false') throw new InvalidArgumentError('expected true or false.');
+  return text === 'true';
 }
 
 function list(text: string): string[] {
@@ -171,12 +177,20 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
       'linear layers that get an adapter, comma separated, or all-linear (all-linear)',
       list,
     ],
+    ['--lora-dropout <p>', 'part of a layer’s inputs that its adapter does not see in training (0)', number],
+    ['--use-rslora <bool>', 'scale the adapter by alpha / √r in place of alpha / r (false)', boolean],
+    [
+      '--loss-type <name>',
+      'loss of the pairs: sigmoid, or ipo or hinge, which take no soft labels (sigmoid)',
+    ],
+    ['--label-smoothing <p>', 'probability that a label is wrong (0)', number],
     [
       '--learning-rate <lr>',
       'highest learning rate of AdamW (1.5e-3, for small models; a billion parameters want 1e-4 to 5e-4)',
       number,
     ],
-    ['--lr-scheduler-type <name>', 'cosine, linear, constant or constant_with_warmup (cosine)'],
+    ['--lr-scheduler-type <name>', `${SCHEDULERS.join(', ')} (cosine)`],
+    ['--warmup-steps <n>', 'steps over which the learning rate rises, in place of --warmup-ratio', integer],
     ['--warmup-ratio <f>', 'part of the steps over which the learning rate rises (0.1)', number],
     ['--num-train-epochs <n>', 'passes over the pairs (3)', integer],
     [
@@ -185,6 +199,12 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
       integer,
     ],
     ['--gradient-accumulation-steps <n>', 'batches per optimizer step (1)', integer],
+    [
+      '--gradient-checkpointing <bool>',
+      'compute each block again in the backward pass: less memory, the same bits (false)',
+      boolean,
+    ],
+    ['--group-by-length <bool>', 'batch pairs of like length: less padding (false)', boolean],
     ['--weight-decay <w>', 'decoupled weight decay of AdamW (0)', number],
     ['--max-grad-norm <n>', 'gradients are clipped to this norm (1)', number],
     ['--save-steps <n>', 'a checkpoint every n steps (25)', integer],
