@@ -1,14 +1,14 @@
-// uses: store_tile
-// out [m, n] = scale · A [m, k] · B [k, n] (+ out), k and n multiples of 4. Each invocation keeps a tile of TILE_M rows
+// uses: store_tile, weights
+// out [m, n] = scale · A [m, k] · B [k, n] (+ out), k and n multiples of 4, B weights that
+// begin at vector `first4`. Each invocation keeps a tile of TILE_M rows
 // and 4 · TILE_N4 columns in registers and runs over k in order, without barriers.
 const TILE_M = 8u; // rows of a tile, set by the host
 const TILE_N4 = 2u; // columns of a tile / 4, set by the host
 const GROUP = 16u; // invocations of a workgroup, set by the host
-struct Params { m: u32, n: u32, k: u32, scale: f32, accumulate: u32 }
+struct Params { m: u32, n: u32, k: u32, scale: f32, accumulate: u32, first4: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(2) var<storage, read> a: array<vec4f>;
-@group(0) @binding(3) var<storage, read> b: array<vec4f>;
 
 @compute @workgroup_size(GROUP)
 fn main(
@@ -34,14 +34,14 @@ fn main(
   }
   // unroll
   for (var c = 0u; c < TILE_N4; c++) {
-    b_at[c] = min(column / 4u + c, n4 - 1u);
+    b_at[c] = params.first4 + min(column / 4u + c, n4 - 1u);
   }
   for (var i = 0u; i < k4; i++) {
     var panel: array<mat4x4f, TILE_N4>;
     // unroll
     for (var c = 0u; c < TILE_N4; c++) {
       let at = b_at[c] + 4u * i * n4;
-      panel[c] = mat4x4f(b[at], b[at + n4], b[at + 2u * n4], b[at + 3u * n4]);
+      panel[c] = mat4x4f(weights4(at), weights4(at + n4), weights4(at + 2u * n4), weights4(at + 3u * n4));
     }
     // unroll
     for (var r = 0u; r < TILE_M; r++) {

@@ -1,14 +1,14 @@
-// uses: store_tile
-// out [m, n] = scale · A [m, k] · Bᵀ (+ out), B [n, k], k and n multiples of 4. Each invocation keeps a tile of TILE_M rows
+// uses: store_tile, weights
+// out [m, n] = scale · A [m, k] · Bᵀ (+ out), B [n, k], k and n multiples of 4, B
+// weights that begin at vector `first4`. Each invocation keeps a tile of TILE_M rows
 // and 4 · TILE_N4 columns in registers and runs over k in order, without barriers.
 const TILE_M = 8u; // rows of a tile, set by the host
 const TILE_N4 = 2u; // columns of a tile / 4, set by the host
 const GROUP = 16u; // invocations of a workgroup, set by the host
-struct Params { m: u32, n: u32, k: u32, scale: f32, accumulate: u32 }
+struct Params { m: u32, n: u32, k: u32, scale: f32, accumulate: u32, first4: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(2) var<storage, read> a: array<vec4f>;
-@group(0) @binding(3) var<storage, read> b: array<vec4f>;
 
 @compute @workgroup_size(GROUP)
 fn main(
@@ -33,14 +33,14 @@ fn main(
   }
   // unroll
   for (var c = 0u; c < TILE_N4; c++) {
-    b_at[c] = min(vec4u(column + 4u * c) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u)) * k4;
+    b_at[c] = min(vec4u(column + 4u * c) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u)) * k4 + params.first4;
   }
   for (var i = 0u; i < k4; i++) {
     var panel: array<mat4x4f, TILE_N4>;
     // unroll
     for (var c = 0u; c < TILE_N4; c++) {
       let at = b_at[c] + i;
-      panel[c] = transpose(mat4x4f(b[at.x], b[at.y], b[at.z], b[at.w]));
+      panel[c] = transpose(mat4x4f(weights4(at.x), weights4(at.y), weights4(at.z), weights4(at.w)));
     }
     // unroll
     for (var r = 0u; r < TILE_M; r++) {

@@ -1,13 +1,13 @@
-// uses: store_tile
-// out [m, n] = scale · A [m, k] · B (+ out), B [k, n], or [n, k] where TRANSPOSED; k and n multiples of 4. A workgroup takes
+// uses: store_tile, weights
+// out [m, n] = scale · A [m, k] · B (+ out), B [k, n], or [n, k] where TRANSPOSED; k and n multiples of 4, weights that
+// begin at vector `first4`. A workgroup takes
 // 64 × 64 results and shares 16 k of A and B at a time; an invocation keeps 4 × 4 and adds up k in the order, and in the
 // sums, of matmul_nn and matmul_nt, so that the bits are theirs.
 const TRANSPOSED = 0u; // 1 where B is [n, k], set by the host
-struct Params { m: u32, n: u32, k: u32, scale: f32, accumulate: u32 }
+struct Params { m: u32, n: u32, k: u32, scale: f32, accumulate: u32, first4: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(2) var<storage, read> a: array<vec4f>;
-@group(0) @binding(3) var<storage, read> b: array<vec4f>;
 
 var<workgroup> left: array<vec4f, 256>; // 64 rows of 4 vec4f along k
 var<workgroup> right: array<f32, 1024>; // 16 k of 64 columns
@@ -37,14 +37,16 @@ fn main(
     let quarter = index % 4u;
     left[index] = a[min(first_row + index / 4u, params.m - 1u) * k4 + min(start + quarter, k4 - 1u)];
     if (TRANSPOSED == 1u) {
-      let values = b[min(first_column + index / 4u, params.n - 1u) * k4 + min(start + quarter, k4 - 1u)];
+      let place = min(first_column + index / 4u, params.n - 1u) * k4 + min(start + quarter, k4 - 1u);
+      let values = weights4(params.first4 + place);
       let at = quarter * 256u + index / 4u;
       right[at] = values.x;
       right[at + 64u] = values.y;
       right[at + 128u] = values.z;
       right[at + 192u] = values.w;
     } else {
-      let values = b[min(4u * start + index / 16u, params.k - 1u) * n4 + min(first_column / 4u + index % 16u, n4 - 1u)];
+      let place = min(4u * start + index / 16u, params.k - 1u) * n4 + min(first_column / 4u + index % 16u, n4 - 1u);
+      let values = weights4(params.first4 + place);
       let at = index * 4u;
       right[at] = values.x;
       right[at + 1u] = values.y;

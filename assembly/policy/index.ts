@@ -6,6 +6,15 @@ export { add, addBias, swiglu, swigluBackward } from './elementwise';
 export { dpo, maskedSum, maskedSumBackward, policyGradient, tokenLogps, tokenLogpsBackward } from './losses';
 export { matmul, matmulScratch } from './matmul';
 export { adamw, sumBlocks, sumSquaresBlocks } from './optimizer';
-export { cacheWrite, columnProducts, gatherRows, rmsnorm, rmsnormBackward, rope, scatterRows } from './rows';
+export {
+  cacheWrite,
+  columnProducts,
+  gatherRows,
+  gatherRowsScratch,
+  rmsnorm,
+  rmsnormBackward,
+  rope,
+  scatterRows,
+} from './rows';
 export { advance, repetitionPenalty, repetitionPenaltyScratch, sample, sampleScratch } from './sample';
 export const heapBase: usize = __heap_base;

@@ -2,8 +2,9 @@
  * Products of matrices. A unit of work is a block of out, `rowSize` by `columnSize`; which unit a thread gets changes no
  * bit, because no sum is split but at multiples of a fixed number of terms.
  */
+import { F32 } from './decode';
 import { bytesOf } from './lanes';
-import { copy4, packColumns, packTransposed, transpose4 } from './pack';
+import { copy4, packColumns, packFormat, packFormatScratch, packTransposed, transpose4 } from './pack';
 import { tile } from './tile';
 
 /** Terms summed before a partial sum is added to out: a panel of that length stays in the L1 cache. */
@@ -11,12 +12,20 @@ const TILE_TERMS: i32 = 256;
 /** Rows that do not pay for packing b. */
 const FEW_ROWS: i32 = 8;
 
-/** Bytes of scratch that `matmul` needs. */
-export function matmulScratch(columnSize: i32): usize {
+/** Of the packed rows of a and columns of b. */
+function panelBytes(columnSize: i32): usize {
   return <usize>TILE_TERMS * (((<usize>columnSize + 7) & ~7) + 4) * 4;
 }
 
-/** out `[m, n]` = scale · a · b, or added to out; a `[m, k]` or stored `[k, m]`, b `[k, n]` or stored `[n, k]`. */
+/** Bytes of scratch that `matmul` needs. */
+export function matmulScratch(columnSize: i32): usize {
+  return panelBytes(columnSize) + packFormatScratch(TILE_TERMS, columnSize);
+}
+
+/**
+ * out `[m, n]` = scale · a · b, or added to out; a `[m, k]` or stored `[k, m]`, b `[k, n]` or stored `[n, k]` in `format`.
+ * A product with weights in a format has the bits of that with the f32 they stand for.
+ */
 export function matmul(
   out: usize,
   a: usize,
@@ -26,6 +35,7 @@ export function matmul(
   k: i32,
   transposeA: i32,
   transposeB: i32,
+  format: i32,
   scale: f32,
   accumulate: i32,
   rowSize: i32,
@@ -40,17 +50,21 @@ export function matmul(
   const bStep = bytesOf(transposeB ? k : n);
   const aPanel = scratch;
   const bPanels = scratch + ((<usize>TILE_TERMS) << 4);
+  const decoded = scratch + panelBytes(columnSize);
   for (let unit = first; unit < end; unit++) {
     const i0 = (unit / columnUnits) * rowSize;
     const i1 = min(i0 + rowSize, m);
     const j0 = (unit % columnUnits) * columnSize;
     const j1 = min(j0 + columnSize, n);
-    const packs = transposeB != 0 || i1 - i0 > FEW_ROWS;
+    const packs = transposeB != 0 || format != F32 || i1 - i0 > FEW_ROWS;
     for (let l = 0; l < k; l += TILE_TERMS) {
       const terms = min(TILE_TERMS, k - l);
       const add = l > 0 || accumulate != 0;
       const right = b + (transposeB ? <usize>j0 * bStep + bytesOf(l) : <usize>l * bStep + bytesOf(j0));
-      if (transposeB) packTransposed(bPanels, right, bStep, terms, j1 - j0);
+      if (format != F32) {
+        const start = transposeB ? j0 * k + l : l * n + j0;
+        packFormat(bPanels, b, format, start, transposeB ? k : n, terms, j1 - j0, transposeB != 0, decoded);
+      } else if (transposeB) packTransposed(bPanels, right, bStep, terms, j1 - j0);
       else if (packs) packColumns(bPanels, right, bStep, terms, j1 - j0);
       for (let i = i0; i < i1; i += 4) {
         const rows = min(4, i1 - i);

@@ -1,5 +1,6 @@
 /** Packing for `tile`: groups of four lanes, `toStep` bytes apart, one group per term of the sum. */
-import { loadPart } from './lanes';
+import { DECODE_SLACK, decode } from './decode';
+import { bytesOf, loadPart } from './lanes';
 
 /** to[l] = the l-th floats of four rows `fromStep` bytes apart; rows from `rows` on repeat the last one. */
 export function transpose4(to: usize, toStep: usize, from: usize, fromStep: usize, k: i32, rows: i32): void {
@@ -77,5 +78,49 @@ export function packColumns(to: usize, from: usize, fromStep: usize, k: i32, n: 
     copy4(to + 16, 32, from + 16, fromStep, k, n - j - 4);
     to += (<usize>k) << 5;
     from += 32;
+  }
+}
+
+/** Bytes of scratch that `packFormat` needs for panels of `terms` terms and `columns` columns. */
+export function packFormatScratch(terms: i32, columns: i32): usize {
+  return max<usize>(8 * (bytesOf(terms) + DECODE_SLACK), bytesOf(columns) + DECODE_SLACK) + DECODE_SLACK;
+}
+
+/**
+ * The panels of `packTransposed` (`transposed`: rows of b are columns of the panels) or of `packColumns`, for weights in
+ * a format that is not F32: from value `start` on, in rows of `stride` values.
+ */
+export function packFormat(
+  to: usize,
+  weights: usize,
+  format: i32,
+  start: i32,
+  stride: i32,
+  k: i32,
+  n: i32,
+  transposed: bool,
+  scratch: usize,
+): void {
+  const values = scratch + DECODE_SLACK;
+  if (transposed) {
+    const step = bytesOf(k) + DECODE_SLACK;
+    for (let j = 0; j < n; j += 8) {
+      const rows = min(8, n - j);
+      for (let row = 0; row < rows; row++) {
+        decode(values + <usize>row * step, weights, format, start + (j + row) * stride, k);
+      }
+      packTransposed(to, values, step, k, rows);
+      to += (<usize>k) << 5;
+    }
+    return;
+  }
+  const panel = (<usize>k) << 5;
+  for (let l = 0; l < k; l++) {
+    decode(values, weights, format, start + l * stride, n);
+    let from = values;
+    for (let j = 0, at = to + ((<usize>l) << 5); j < n; j += 8, at += panel, from += 32) {
+      v128.store(at, v128.load(from));
+      v128.store(at, v128.load(from, 16), 16);
+    }
   }
 }

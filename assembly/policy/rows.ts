@@ -1,13 +1,20 @@
 /** Operations on rows of a matrix; a unit of work is one row. */
+import { DECODE_SLACK, decode, F32 } from './decode';
 import { bytesOf, loadPart, mad, storePart, sum4 } from './lanes';
 
-/** out `[n, d]` = x at rows u32 `[n]`; a row past the last of x `[count, d]` takes the last. */
+/** Bytes of scratch that `gatherRows` needs of weights in a format that is not F32. */
+export function gatherRowsScratch(d: i32): usize {
+  return bytesOf(d) + 2 * DECODE_SLACK;
+}
+
+/** out `[n, d]` = x in `format` at rows u32 `[n]`; a row past the last of x `[count, d]` takes the last. */
 export function gatherRows(
   out: usize,
   x: usize,
   rows: usize,
   d: i32,
   count: i32,
+  format: i32,
   scratch: usize,
   first: i32,
   end: i32,
@@ -15,7 +22,12 @@ export function gatherRows(
   const step = bytesOf(d);
   for (let i = first; i < end; i++) {
     const row = min(load<u32>(rows + bytesOf(i)), <u32>count - 1);
-    memory.copy(out + <usize>i * step, x + <usize>row * step, step);
+    let from = x + <usize>row * step;
+    if (format != F32) {
+      from = scratch + DECODE_SLACK;
+      decode(from, x, format, <i32>row * d, d);
+    }
+    memory.copy(out + <usize>i * step, from, step);
   }
 }
 

@@ -1,4 +1,5 @@
 import { type Tensor, VIEW_ALIGNMENT } from './engine.ts';
+import { storedBytes, type WeightFormat } from './formats.ts';
 
 /** What every engine's own tensors have. */
 export interface OwnTensor extends Tensor {
@@ -35,6 +36,15 @@ export function expectData(
   }
 }
 
+export function expectWeightBytes(bytes: Uint8Array, format: WeightFormat, length: number): void {
+  const expected = storedBytes(format, length);
+  if (bytes.length !== expected) {
+    throw new Error(
+      `uploadWeights: expected ${expected} bytes for ${length} values of ${format}, got ${bytes.length}`,
+    );
+  }
+}
+
 export function expectSameSize(operation: string, out: OwnTensor, source: OwnTensor): void {
   if (out.dtype !== source.dtype || out.length !== source.length) {
     throw new Error(
@@ -65,7 +75,7 @@ export interface Checks<T extends OwnTensor> {
     name: string,
     tensor: Tensor,
     shape: readonly number[],
-    dtype?: 'f32' | 'u32',
+    dtype?: Tensor['dtype'],
   ): T;
   /** With as many dimensions as `axes` names. */
   expectRank(
@@ -75,6 +85,10 @@ export interface Checks<T extends OwnTensor> {
     axes: readonly string[],
     dtype?: 'f32' | 'u32',
   ): T;
+  /** f32, or weights in a format, with as many dimensions as `axes` names. */
+  expectMatrix(operation: string, name: string, tensor: Tensor, axes: readonly string[]): T;
+  /** Not frozen weights. */
+  expectWritable(operation: string, name: string, tensor: Tensor): T;
   /** f32 of any shape. */
   expectF32(operation: string, name: string, tensor: Tensor): T;
 }
@@ -105,6 +119,22 @@ export function tensorChecks<T extends OwnTensor>(Own: abstract new (...args: ne
       if (tensor.dtype !== dtype || tensor.shape.length !== axes.length) {
         throw new Error(
           `${operation}: expected ${name} ${text(dtype, axes)}, got ${text(tensor.dtype, tensor.shape)}`,
+        );
+      }
+      return own(operation, name, tensor);
+    },
+    expectMatrix(operation, name, tensor, axes) {
+      if (tensor.dtype === 'u32' || tensor.shape.length !== axes.length) {
+        throw new Error(
+          `${operation}: expected ${name} ${text('f32', axes)}, got ${text(tensor.dtype, tensor.shape)}`,
+        );
+      }
+      return own(operation, name, tensor);
+    },
+    expectWritable(operation, name, tensor) {
+      if (tensor.dtype !== 'f32' && tensor.dtype !== 'u32') {
+        throw new Error(
+          `${operation}: expected ${name} f32 or u32, got ${text(tensor.dtype, tensor.shape)}, which is frozen`,
         );
       }
       return own(operation, name, tensor);

@@ -1,3 +1,5 @@
+import type { WeightFormat } from './formats.ts';
+
 /**
  * The operations a policy needs. The model is written against this interface alone, so that a second
  * implementation runs it unchanged.
@@ -9,10 +11,12 @@
  * - Operations, `write` and `read` take effect in program order. Only `read` waits for the device.
  * - A row of the result never depends on how many other rows the call holds, so batching does not change bits.
  * - Shapes that do not fit throw `op: expected …, got …` before anything is recorded.
+ * - Weights in a format of fewer bits (formats.ts) are read where an operation says so, as the f32 they stand for: the
+ *   result has the same bits as with those.
  */
 export interface Tensor {
   readonly shape: readonly number[];
-  readonly dtype: 'f32' | 'u32';
+  readonly dtype: 'f32' | 'u32' | WeightFormat;
 }
 
 /** Identity of the device behind an engine, as recorded in a run's manifest. */
@@ -127,6 +131,8 @@ export interface Engine {
   tensor(shape: readonly number[], dtype?: 'f32' | 'u32'): Tensor;
   /** A new tensor with these values. */
   upload(data: Float32Array | Uint32Array, shape: readonly number[]): Tensor;
+  /** A new tensor of frozen weights from the bytes of their format; nothing writes to it. */
+  uploadWeights(bytes: Uint8Array, shape: readonly number[], format: WeightFormat): Tensor;
   /** Overwrites a tensor's values. */
   write(tensor: Tensor, data: Float32Array | Uint32Array): void;
   /** Copies `source` over `out` on the device; same dtype and number of elements. */
@@ -146,7 +152,7 @@ export interface Engine {
 
   // Transformer
 
-  /** out `[n, d]` = table `[vocab, d]` at ids u32 `[n]`. */
+  /** out `[n, d]` = table `[vocab, d]`, f32 or weights in a format, at ids u32 `[n]`. */
   embedding(out: Tensor, ids: Tensor, table: Tensor): void;
   /** out `[b, d]` = x `[n, d]` at rows u32 `[b]`. */
   gatherRows(out: Tensor, x: Tensor, rows: Tensor): void;
@@ -167,7 +173,7 @@ export interface Engine {
    * gradient: the same call on the gradient.
    */
   dropout(out: Tensor, x: Tensor, streams: Tensor, options: DropoutOptions): void;
-  /** out `[m, n]` = scale · a `[m, k]` · b `[k, n]`. */
+  /** out `[m, n]` = scale · a `[m, k]` · b `[k, n]`, which may be weights in a format unless a is transposed. */
   matmul(out: Tensor, a: Tensor, b: Tensor, options?: MatmulOptions): void;
   /**
    * Rotary position embedding in place (RoFormer, the half-split layout of Hugging Face): x `[n, heads, head_dim]`,

@@ -35,7 +35,9 @@ function columnsOf(
 }
 
 /** For each operation, a function of its tensors that returns them as the engine's own, and their sizes. */
-export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, expectF32 }: Checks<T>) {
+export function operandsOf<T extends OwnTensor>(checks: Checks<T>) {
+  const { own, expectShape, expectRank, expectMatrix, expectF32 } = checks;
+
   function gather(operation: string, out: Tensor, rows: T, x: T) {
     const target = expectRank(operation, 'out', out, ['n', 'd']);
     expectShape(operation, 'out', target, [rows.shape[0], x.shape[1]]);
@@ -46,7 +48,7 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
     own,
     embedding(out: Tensor, ids: Tensor, table: Tensor) {
       const rows = expectRank('embedding', 'ids', ids, ['n'], 'u32');
-      return gather('embedding', out, rows, expectRank('embedding', 'table', table, ['vocab', 'd']));
+      return gather('embedding', out, rows, expectMatrix('embedding', 'table', table, ['vocab', 'd']));
     },
     gatherRows(out: Tensor, x: Tensor, rows: Tensor) {
       const source = expectRank('gatherRows', 'x', x, ['n', 'd']);
@@ -123,10 +125,13 @@ export function operandsOf<T extends OwnTensor>({ own, expectShape, expectRank, 
     matmul(...[out, a, b, options = {}]: Given<'matmul'>) {
       const { transposeA, transposeB } = options;
       const left = expectRank('matmul', 'a', a, transposeA ? ['k', 'm'] : ['m', 'k']);
-      const right = expectRank('matmul', 'b', b, transposeB ? ['n', 'k'] : ['k', 'n']);
+      const right = expectMatrix('matmul', 'b', b, transposeB ? ['n', 'k'] : ['k', 'n']);
+      if (transposeA && right.dtype !== 'f32') {
+        throw new Error(`matmul: expected b f32 where a is transposed, got ${right.dtype}`);
+      }
       const [m, k] = transposeA ? [left.shape[1], left.shape[0]] : left.shape;
       const n = right.shape[transposeB ? 0 : 1];
-      expectShape('matmul', 'b', right, transposeB ? [n, k] : [k, n]);
+      expectShape('matmul', 'b', right, transposeB ? [n, k] : [k, n], right.dtype);
       return { out: expectShape('matmul', 'out', out, [m, n]), a: left, b: right, m, n, k };
     },
     rope(...[x, cos, sin, positions]: Given<'rope'>) {

@@ -5,6 +5,7 @@
 import { elements, viewLength } from './checks.ts';
 import { Arena, WASM_LIMITS } from './cpu/memory.ts';
 import type { Engine, MemoryLimits, MemoryUse, Tensor } from './engine.ts';
+import { storedBytes } from './formats.ts';
 import { type BufferLimits, Pool } from './webgpu/memory.ts';
 
 /** The CPU engine's memory, or that of a GPU with these limits. */
@@ -73,13 +74,14 @@ class SizedTensor implements Tensor {
 export function createSizingEngine(device: SizedDevice): Engine {
   const allocator = device === 'cpu' ? wasmAllocator() : gpuAllocator(device);
   const tensor = (shape: readonly number[], dtype: Tensor['dtype'] = 'f32') =>
-    new SizedTensor(shape, dtype, false, allocator.take(4 * elements('tensor', shape)));
+    new SizedTensor(shape, dtype, false, allocator.take(storedBytes(dtype, elements('tensor', shape))));
   const memory: Partial<Engine> = {
     info: { engine: 'sizing', vendor: '', device: '', description: '' },
     limits: allocator.limits,
     memory: () => allocator.use(),
     tensor,
     upload: (data, shape) => tensor(shape, data instanceof Float32Array ? 'f32' : 'u32'),
+    uploadWeights: (_, shape, format) => tensor(shape, format),
     view(whole, offset, shape) {
       viewLength(whole as SizedTensor, offset, shape);
       return new SizedTensor(shape, whole.dtype, true, () => {});

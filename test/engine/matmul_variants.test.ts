@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { quantize } from '../../src/engine/quantize.ts';
 import { createWebGpuEngine } from '../../src/engine/webgpu/engine.ts';
 import { probeMatmul } from '../../src/engine/webgpu/probe.ts';
 import { requestDevice } from '../../src/host/gpu.ts';
+import { decodeWeights } from '../support/weight_formats.ts';
 import { Inputs } from './inputs.ts';
 import { noGpu } from './support.ts';
 
@@ -34,6 +36,35 @@ describe.skipIf(noGpu)('ways of computing large products', () => {
     }
     const half = results.length / 2;
     expect(results.slice(half)).toEqual(results.slice(0, half));
+  });
+
+  test('give the bits of the f32 for weights in a format, and for a view of them', async () => {
+    const { device } = await requestDevice();
+    const engine = createWebGpuEngine(device, GPU, 'shared');
+    const [m, rows, width] = [70, 128, 68];
+    for (const format of ['f16', 'bf16', 'nf4'] as const) {
+      const inputs = new Inputs(`shared ${format}`);
+      const bytes = quantize(inputs.floats(rows * width), format);
+      const values = decodeWeights(bytes, rows * width, format);
+      const frozen = engine.uploadWeights(bytes, [rows, width], format);
+      const view = engine.view(frozen, 64 * width, [64, width]);
+      for (const [weights, plain] of [
+        [frozen, engine.upload(values, [rows, width])],
+        [view, engine.upload(values.slice(64 * width), [64, width])],
+      ]) {
+        const n = weights.shape[0];
+        const x = engine.upload(inputs.floats(m * width), [m, width]);
+        const dout = engine.upload(inputs.floats(m * n), [m, n]);
+        const [actual, expected] = [weights, plain].map((weight) => {
+          const [y, dx] = [engine.tensor([m, n]), engine.tensor([m, width])];
+          engine.matmul(y, x, weight, { transposeB: true });
+          engine.matmul(dx, dout, weight);
+          return [y, dx];
+        });
+        for (const i of [0, 1]) expect(await engine.read(actual[i])).toEqual(await engine.read(expected[i]));
+      }
+    }
+    engine.destroy();
   });
 
   test('one is found for a device, and a driver on the CPU is not put to the test', async () => {

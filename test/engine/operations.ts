@@ -1,5 +1,7 @@
 /** One small program per operation, at odd sizes: what the tests compare with the oracle and between hosts. */
 import type { Engine, Tensor } from '../../src/engine/engine.ts';
+import type { WeightFormat } from '../../src/engine/formats.ts';
+import { quantize } from '../../src/engine/quantize.ts';
 import { Inputs } from './inputs.ts';
 
 type Program = (engine: Engine) => Tensor[];
@@ -9,6 +11,8 @@ function inputsOf(engine: Engine, label: string) {
   const size = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
   return {
     floats: (shape: number[], scale = 1) => engine.upload(inputs.floats(size(shape), scale), shape),
+    weights: (shape: number[], format: WeightFormat) =>
+      engine.uploadWeights(quantize(inputs.floats(size(shape), 0.2), format), shape, format),
     integers: (shape: number[], below: number) => engine.upload(inputs.integers(size(shape), below), shape),
   };
 }
@@ -49,6 +53,27 @@ const matmuls = MATMUL_SIZES.flatMap(([m, n, k]) =>
   ]),
 );
 
+/** A linear layer of frozen weights, its gradient and their rows, at a size for each kernel. */
+const frozen = (['f16', 'bf16', 'nf4'] as const).flatMap((format) =>
+  [
+    [9, 8, 12],
+    [5, 7, 13],
+  ].map(([n, out, width]): [string, Program] => [
+    `weights in ${format} ${n}×${width}×${out}`,
+    (engine) => {
+      const given = inputsOf(engine, `weights ${format} ${n}`);
+      const weight = given.weights([out, width], format);
+      const y = engine.tensor([n, out]);
+      const dx = engine.tensor([n, width]);
+      const rows = engine.tensor([n, width]);
+      engine.matmul(y, given.floats([n, width]), weight, { transposeB: true });
+      engine.matmul(dx, given.floats([n, out]), weight);
+      engine.embedding(rows, given.integers([n], out), weight);
+      return [y, dx, rows];
+    },
+  ]),
+);
+
 /** Sizes [b, t, heads, kv_heads, head_dim, window]. */
 const ATTENTION_SIZES = [
   [1, 1, 1, 1, 4, Infinity],
@@ -82,6 +107,7 @@ const attentions = ATTENTION_SIZES.map(([b, t, heads, kvHeads, d, window]): [str
 /** What each program returns is all floats or token ids that do not hang on rounding. */
 export const OPERATIONS: readonly [string, Program][] = [
   ...matmuls,
+  ...frozen,
   ...attentions,
   [
     'embedding',

@@ -39,7 +39,9 @@ function linked(software: boolean): [string, string][] {
   for (const [name, source] of Object.entries(SHADERS)) {
     if (!source.includes('@compute')) continue;
     const settable = source.matchAll(/^const (\w+) = (\d+)u; \/\/ .*set by the host$/gm);
-    kernels.get(name as KernelName, Object.fromEntries(Array.from(settable, (m) => [m[1], Number(m[2])])));
+    const constants = Object.fromEntries(Array.from(settable, (m) => [m[1], Number(m[2])]));
+    const formats = /^\/\/ uses: .*weights/.test(source) ? (['f32', 'f16', 'bf16', 'nf4'] as const) : [undefined];
+    for (const format of formats) kernels.get(name as KernelName, constants, format);
   }
   return codes;
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Engine, Tensor } from '../../src/engine/engine.ts';
+import type { Engine } from '../../src/engine/engine.ts';
 import {
   type CompletionBatch,
   completionBatch,
@@ -81,7 +81,7 @@ describe.skipIf(!hasFixtures).each(engines)(
       const batch = completionBatch(policy, completions);
       const taken: number[] = [];
       const take = policy.workspace.take.bind(policy.workspace);
-      policy.workspace.take = (name: string, shape: readonly number[], dtype?: Tensor['dtype']) => {
+      policy.workspace.take = (name: string, shape: readonly number[], dtype?: 'f32' | 'u32') => {
         if (name === 'logits') taken.push(4 * shape.reduce((product, size) => product * size, 1));
         return take(name, shape, dtype);
       };

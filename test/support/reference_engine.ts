@@ -17,7 +17,9 @@ import type {
   VocabColumns,
 } from '../../src/engine/engine.ts';
 import { VIEW_ALIGNMENT } from '../../src/engine/engine.ts';
+import type { WeightFormat } from '../../src/engine/formats.ts';
 import { philox } from '../../src/random.ts';
+import { decodeWeights } from './weight_formats.ts';
 
 interface Stored extends Tensor {
   readonly data: Float64Array | Float32Array | Uint32Array;
@@ -80,6 +82,12 @@ export class ReferenceEngine implements Engine {
     const tensor = this.tensor(shape, data instanceof Uint32Array ? 'u32' : 'f32');
     this.write(tensor, data);
     return tensor;
+  }
+
+  uploadWeights(bytes: Uint8Array, shape: readonly number[], format: WeightFormat): Tensor {
+    const values = decodeWeights(bytes, sizeOf(shape), format);
+    const data = this.#precision === 'f64' ? Float64Array.from(values) : values;
+    return { shape: [...shape], dtype: format, data } as Stored;
   }
 
   write(tensor: Tensor, data: Float32Array | Uint32Array): void {

@@ -13,7 +13,7 @@ const ALIGNMENT = 256;
 
 export class CpuTensor implements Tensor {
   readonly shape: readonly number[];
-  readonly dtype: 'f32' | 'u32';
+  readonly dtype: Tensor['dtype'];
   /** Byte offset in linear memory. */
   readonly pointer: number;
   readonly length: number;
@@ -22,7 +22,7 @@ export class CpuTensor implements Tensor {
 
   constructor(
     shape: readonly number[],
-    dtype: 'f32' | 'u32',
+    dtype: Tensor['dtype'],
     pointer: number,
     length: number,
     isView: boolean,
@@ -102,6 +102,10 @@ export class Arena {
   use(): MemoryUse {
     const held = this.memory.buffer.byteLength;
     return { live: this.#live, held, peak: held };
+  }
+
+  bytes(start: number, length: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.memory.buffer as ArrayBuffer, start, length);
   }
 
   floats(start: number, length: number): Float32Array<ArrayBuffer> {

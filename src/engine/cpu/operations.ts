@@ -1,5 +1,6 @@
 import { DPO_LOSSES, type Engine } from '../engine.ts';
 import { operandsOf } from '../operands.ts';
+import { formatOf } from './formats.ts';
 import { matmulPlan } from './matmul.ts';
 import { type CpuTensor, checks } from './memory.ts';
 import type { Runner } from './runner.ts';
@@ -10,6 +11,7 @@ type TensorOperation =
   | 'memory'
   | 'tensor'
   | 'upload'
+  | 'uploadWeights'
   | 'write'
   | 'copy'
   | 'zero'
@@ -49,7 +51,8 @@ export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperatio
 
   function gather(given: ReturnType<typeof operands.gatherRows>): void {
     const { out, x, rows, n, d, count } = given;
-    run('gatherRows', n, n * d, [out, x, rows], [d, count]);
+    const scratch = exports.gatherRowsScratch(d);
+    run('gatherRows', n, n * d, [out, x, rows], [d, count, formatOf(x)], scratch);
   }
 
   /** `n` elements at about `cost` arithmetic operations each. */
@@ -98,7 +101,7 @@ export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperatio
       const { transposeA = false, transposeB = false, scale = 1, accumulate = false } = given[3] ?? {};
       const { out, a, b, m, n, k } = operands.matmul(...given);
       const { rowSize, columnSize, units } = matmulPlan(m, n, threads);
-      const forms = [Number(transposeA), Number(transposeB), scale, Number(accumulate)];
+      const forms = [Number(transposeA), Number(transposeB), formatOf(b), scale, Number(accumulate)];
       const scratch = exports.matmulScratch(columnSize);
       run('matmul', units, 2 * m * n * k, [out, a, b], [m, n, k, ...forms, rowSize, columnSize], scratch);
     },

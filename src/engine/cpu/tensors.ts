@@ -1,5 +1,6 @@
-import { elements, expectData, expectSameSize, viewLength } from '../checks.ts';
+import { elements, expectData, expectSameSize, expectWeightBytes, viewLength } from '../checks.ts';
 import type { Engine } from '../engine.ts';
+import { storedBytes } from '../formats.ts';
 import { CpuTensor, checks, WASM_LIMITS } from './memory.ts';
 import type { Runner } from './runner.ts';
 
@@ -9,6 +10,7 @@ type TensorOperations = Pick<
   | 'memory'
   | 'tensor'
   | 'upload'
+  | 'uploadWeights'
   | 'write'
   | 'copy'
   | 'zero'
@@ -26,7 +28,7 @@ const TURN_MS = 30;
 /** The memory side of the engine. Operations are done when they return; a read only gives the host its turn. */
 export function tensorOperations(runner: Runner): TensorOperations {
   const { arena } = runner;
-  const { own, expectF32 } = checks;
+  const { own, expectF32, expectWritable } = checks;
   let turn = performance.now();
 
   function create(operation: string, shape: readonly number[], dtype: 'f32' | 'u32'): CpuTensor {
@@ -71,22 +73,36 @@ export function tensorOperations(runner: Runner): TensorOperations {
       write('upload', created, data);
       return created;
     },
+    uploadWeights(bytes, shape, format) {
+      const length = elements('uploadWeights', shape);
+      expectWeightBytes(bytes, format, length);
+      runner.check();
+      const pointer = arena.allocate(bytes.length);
+      arena.bytes(pointer, bytes.length).set(bytes);
+      return new CpuTensor([...shape], format, pointer, length, false);
+    },
     write(target, data) {
       write('write', own('write', 'tensor', target), data);
     },
     copy(out, source) {
-      const to = own('copy', 'out', out);
+      const to = expectWritable('copy', 'out', out);
       const from = own('copy', 'source', source);
       expectSameSize('copy', to, from);
       words(to).set(words(from));
     },
     zero(out) {
-      words(own('zero', 'out', out)).fill(0);
+      words(expectWritable('zero', 'out', out)).fill(0);
     },
     view(source, offset, shape) {
       const parent = own('view', 'tensor', source);
       const length = viewLength(parent, offset, shape);
-      return new CpuTensor([...shape], parent.dtype, parent.pointer + offset * 4, length, true);
+      return new CpuTensor(
+        [...shape],
+        parent.dtype,
+        parent.pointer + storedBytes(parent.dtype, offset),
+        length,
+        true,
+      );
     },
     free(...tensors) {
       for (const each of tensors) {

@@ -44,6 +44,7 @@ export interface PolicyExports extends Readonly<Record<KernelName, Kernel>> {
   attentionScratch(t: number, headDim: number): number;
   attentionBackwardScratch(t: number, headDim: number): number;
   attentionCachedScratch(length: number, headDim: number): number;
+  gatherRowsScratch(d: number): number;
   matmulScratch(columnSize: number): number;
   repetitionPenaltyScratch(vocab: number): number;
   sampleScratch(vocab: number): number;

@@ -1,4 +1,5 @@
 import { SHADERS } from '../../generated/shaders.ts';
+import type { WeightFormat } from '../formats.ts';
 import { setConstants, unroll } from './source.ts';
 
 export type KernelName = keyof typeof SHADERS;
@@ -10,7 +11,8 @@ export interface Kernel {
   readonly layout: GPUBindGroupLayout;
   /** Members of `struct Params` in order. All are 32 bits wide, so their offsets are 0, 4, 8, … */
   readonly params: readonly { readonly name: string; readonly isFloat: boolean }[];
-  /** Whether each storage binding, from binding 1 on, is written. */
+  /** The storage bindings' numbers, and whether each is written. */
+  readonly bindings: readonly number[];
   readonly writes: readonly boolean[];
 }
 
@@ -33,28 +35,30 @@ export class Kernels {
     this.rowsPerGroup = Number(/const ROWS = (\d+)u;/.exec(this.#reduce)?.[1]);
   }
 
-  /** Kernel `name` with some of its WGSL constants set. */
-  get(name: KernelName, constants?: Constants): Kernel {
-    let key: string = name;
+  /** Kernel `name` with some of its WGSL constants set, for weights in a format if it reads any. */
+  get(name: KernelName, constants?: Constants, format: 'f32' | WeightFormat = 'f32'): Kernel {
+    let key: string = format === 'f32' ? name : `${name} ${format}`;
     for (const constant in constants) key += ` ${constant}=${constants[constant]}`;
     let kernel = this.#cache.get(key);
     if (!kernel) {
-      kernel = this.#compile(name, key, constants);
+      kernel = this.#compile(name, key, format, constants);
       this.#cache.set(key, kernel);
     }
     return kernel;
   }
 
-  #compile(name: KernelName, key: string, constants: Constants = {}): Kernel {
+  #compile(name: KernelName, key: string, format: 'f32' | WeightFormat, constants: Constants = {}): Kernel {
     const own: string = SHADERS[name];
     const libraries = /^\/\/ uses: (.*)$/m.exec(own)?.[1].split(', ') ?? [];
-    const linked = libraries.map((library) =>
-      library === 'reduce' ? this.#reduce : SHADERS[library as KernelName],
-    );
-    const code = unroll(setConstants([own, ...linked].join('\n'), constants));
-    const writes = [...own.matchAll(/var<storage, (read|read_write)>/g)].map(
-      (match) => match[1] === 'read_write',
-    );
+    const linked = libraries.map((library) => {
+      if (library === 'reduce') return this.#reduce;
+      return SHADERS[library === 'weights' ? (`weights_${format}` as const) : (library as KernelName)];
+    });
+    const source = [own, ...linked].join('\n');
+    const code = unroll(setConstants(source, constants));
+    const storages = [...source.matchAll(/@binding\((\d+)\) var<storage, (read|read_write)>/g)];
+    const bindings = storages.map((match) => Number(match[1]));
+    const writes = storages.map((match) => match[2] === 'read_write');
     const struct = /struct Params \{([^}]*)\}/.exec(own)?.[1] ?? '';
     const params = [...struct.matchAll(/(\w+): ([uf])32/g)].map((match) => ({
       name: match[1],
@@ -69,7 +73,7 @@ export class Kernels {
           buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: params.length * 4 },
         },
         ...writes.map((written, index) => ({
-          binding: index + 1,
+          binding: bindings[index],
           visibility: GPUShaderStage.COMPUTE,
           buffer: { type: written ? ('storage' as const) : ('read-only-storage' as const) },
         })),
@@ -80,6 +84,6 @@ export class Kernels {
       layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: { module: this.#device.createShaderModule({ label: key, code }), entryPoint: 'main' },
     });
-    return { id: this.#cache.size, name: key, pipeline, layout, params, writes };
+    return { id: this.#cache.size, name: key, pipeline, layout, params, bindings, writes };
   }
 }

@@ -1,7 +1,7 @@
 import type { Engine } from '../engine.ts';
 import { operands } from './checks.ts';
 import type { Kernels } from './kernels.ts';
-import { GpuTensor } from './memory.ts';
+import { GpuTensor, isFrozen } from './memory.ts';
 import { perElement, type Recorder } from './recorder.ts';
 
 /** Rows and columns of a workgroup of the kernel for odd shapes. */
@@ -63,6 +63,17 @@ export function matmulOperation(
     recorder.dispatch(kernels.get('matmul'), [out, a, b], params, tiles);
   }
 
+  /** Weights as f32, for the kernel that takes any shape. */
+  function decoded(b: GpuTensor): GpuTensor {
+    if (!isFrozen(b)) return b;
+    const { length } = b;
+    const out = new GpuTensor(b.shape, 'f32', recorder.pool.acquire(length * 4), 0, length, false);
+    const n4 = Math.ceil(length / 4);
+    const kernel = kernels.get('decode', undefined, b.dtype);
+    recorder.dispatch(kernel, [out, b], { n4, first4: b.offset / 4 }, perElement(n4));
+    return out;
+  }
+
   function transposedA(
     [out, a, b]: readonly GpuTensor[],
     [m, n, k]: readonly number[],
@@ -98,6 +109,7 @@ export function matmulOperation(
     if (accumulate) recorder.settle(out);
     const tensors = [out, a, b];
     const sizes = [m, n, k];
+    const [format, first4] = isFrozen(b) ? [b.dtype, b.offset / 4] : (['f32', 0] as const);
     if (transposeA && !transposeB && m % 4 === 0 && n % 4 === 0) {
       transposedA(tensors, sizes, scale, Number(accumulate));
     } else if (
@@ -108,18 +120,21 @@ export function matmulOperation(
       m >= SHARED_TILE &&
       n >= SHARED_TILE
     ) {
-      const kernel = kernels.get('matmul_shared', { TRANSPOSED: Number(transposeB) });
+      const kernel = kernels.get('matmul_shared', { TRANSPOSED: Number(transposeB) }, format);
       const tiles = Math.ceil(m / SHARED_TILE) * Math.ceil(n / SHARED_TILE);
-      recorder.dispatch(kernel, tensors, { m, n, k, scale, accumulate: Number(accumulate) }, tiles);
+      const params = { m, n, k, scale, accumulate: Number(accumulate), first4 };
+      recorder.dispatch(kernel, tensors, params, tiles);
     } else if (!transposeA && k % 4 === 0 && n % 4 === 0) {
       const columns = side(tiling.columns, n);
       const constants = { TILE_M: tiling.rows, TILE_N4: columns / 4, GROUP: tiling.group };
-      const kernel = kernels.get(transposeB ? 'matmul_nt' : 'matmul_nn', constants);
+      const kernel = kernels.get(transposeB ? 'matmul_nt' : 'matmul_nn', constants, format);
       const tiles = Math.ceil(m / tiling.rows) * Math.ceil(n / columns);
-      const params = { m, n, k, scale, accumulate: Number(accumulate) };
+      const params = { m, n, k, scale, accumulate: Number(accumulate), first4 };
       recorder.dispatch(kernel, tensors, params, Math.ceil(tiles / tiling.group));
     } else {
-      plain(tensors, sizes, transposeA, transposeB, scale, Number(accumulate));
+      const right = decoded(b);
+      plain([out, a, right], sizes, transposeA, transposeB, scale, Number(accumulate));
+      if (right !== b) recorder.pool.release(right.storage);
     }
   };
 }

@@ -1,5 +1,6 @@
 import { UserError } from '../../errors.ts';
 import type { MemoryLimits, MemoryUse, Tensor } from '../engine.ts';
+import type { WeightFormat } from '../formats.ts';
 
 /** One GPU buffer, shared by a tensor and its views. */
 export interface Storage {
@@ -17,7 +18,7 @@ export interface Storage {
 
 export class GpuTensor implements Tensor {
   readonly shape: readonly number[];
-  readonly dtype: 'f32' | 'u32';
+  readonly dtype: Tensor['dtype'];
   readonly storage: Storage;
   /** First element within the storage. */
   readonly offset: number;
@@ -27,7 +28,7 @@ export class GpuTensor implements Tensor {
 
   constructor(
     shape: readonly number[],
-    dtype: 'f32' | 'u32',
+    dtype: Tensor['dtype'],
     storage: Storage,
     offset: number,
     length: number,
@@ -40,6 +41,19 @@ export class GpuTensor implements Tensor {
     this.length = length;
     this.isView = isView;
   }
+
+  /** What kernels bind, in bytes. Weights in a format are bound whole, because a view of theirs may begin at any byte. */
+  get binding(): { readonly offset: number; readonly size: number } {
+    const frozen = isFrozen(this);
+    const bytes = frozen ? this.storage.used : this.length * 4;
+    // Whole vec4f elements; views start further apart than that.
+    return { offset: frozen ? 0 : this.offset * 4, size: Math.max(16, Math.ceil(bytes / 16) * 16) };
+  }
+}
+
+/** Whether a tensor holds weights in a format of fewer bits than f32. */
+export function isFrozen(tensor: GpuTensor): tensor is GpuTensor & { readonly dtype: WeightFormat } {
+  return tensor.dtype !== 'f32' && tensor.dtype !== 'u32';
 }
 
 /** Four sizes per octave: at most a quarter is wasted, and tensors of nearly the same size share buffers. */

@@ -100,8 +100,8 @@ export class Recorder {
         if (tensor.isView) this.settle(tensor);
         else storage.stale = false;
       }
-      const binding = bound[i];
-      key += `,${binding.storage.id}:${binding.offset}:${binding.length}`;
+      const { offset, size } = bound[i].binding;
+      key += `,${bound[i].storage.id}:${offset}:${size}`;
     }
     if (this.#slots === SLOTS) this.flush();
     for (const tensor of bound) tensor.storage.recording = this.#recording;
@@ -175,13 +175,21 @@ export class Recorder {
   }
 
   write(target: GpuTensor, data: Float32Array | Uint32Array): void {
-    this.check();
     if (target.isView) this.settle(target);
-    target.storage.stale = false;
+    this.writeBytes(
+      target.storage,
+      target.offset * 4,
+      new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+    );
+  }
+
+  /** Overwrites bytes, a multiple of four, of a buffer that holds nothing else to keep or is settled. */
+  writeBytes(storage: Storage, offset: number, bytes: Uint8Array): void {
+    this.check();
+    storage.stale = false;
     // A queue write takes effect before anything submitted later, so what is recorded and touches the buffer goes first.
-    if (target.storage.recording === this.#recording) this.flush();
-    const bytes = data as Float32Array<ArrayBuffer>;
-    this.#device.queue.writeBuffer(target.storage.buffer, target.offset * 4, bytes, 0, data.length);
+    if (storage.recording === this.#recording) this.flush();
+    this.#device.queue.writeBuffer(storage.buffer, offset, bytes as Uint8Array<ArrayBuffer>);
   }
 
   /** The tensor's values as of this point of the program. */
@@ -259,14 +267,9 @@ export class Recorder {
       layout: kernel.layout,
       entries: [
         { binding: 0, resource: { buffer: this.#uniforms, size: SLOT_BYTES } },
-        ...tensors.map(({ storage, offset, length }, index) => ({
-          binding: index + 1,
-          // Whole vec4f elements; views start further apart than that.
-          resource: {
-            buffer: storage.buffer,
-            offset: offset * 4,
-            size: Math.max(16, Math.ceil(length / 4) * 16),
-          },
+        ...tensors.map(({ storage, binding }, index) => ({
+          binding: kernel.bindings[index],
+          resource: { buffer: storage.buffer, ...binding },
         })),
       ],
     });

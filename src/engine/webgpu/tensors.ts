@@ -1,6 +1,6 @@
-import { elements, expectData, expectSameSize, viewLength } from '../checks.ts';
+import { elements, expectData, expectSameSize, expectWeightBytes, viewLength } from '../checks.ts';
 import type { Engine } from '../engine.ts';
-import { expectF32, own } from './checks.ts';
+import { expectF32, expectWritable, own } from './checks.ts';
 import { GpuTensor } from './memory.ts';
 import type { Recorder } from './recorder.ts';
 
@@ -10,6 +10,7 @@ type TensorOperations = Pick<
   | 'memory'
   | 'tensor'
   | 'upload'
+  | 'uploadWeights'
   | 'write'
   | 'copy'
   | 'zero'
@@ -45,17 +46,32 @@ export function tensorOperations(recorder: Recorder): TensorOperations {
       write('upload', created, data);
       return created;
     },
+    uploadWeights(bytes, shape, format) {
+      recorder.check();
+      const length = elements('uploadWeights', shape);
+      expectWeightBytes(bytes, format, length);
+      const storage = recorder.pool.acquire(bytes.length);
+      // A queue writes whole words.
+      const whole = bytes.length - (bytes.length % 4);
+      if (whole > 0) recorder.writeBytes(storage, 0, bytes.subarray(0, whole));
+      if (whole < bytes.length) {
+        const rest = new Uint8Array(4);
+        rest.set(bytes.subarray(whole));
+        recorder.writeBytes(storage, whole, rest);
+      }
+      return new GpuTensor([...shape], format, storage, 0, length, false);
+    },
     write(target, data) {
       write('write', own('write', 'tensor', target), data);
     },
     copy(out, source) {
-      const to = own('copy', 'out', out);
+      const to = expectWritable('copy', 'out', out);
       const from = own('copy', 'source', source);
       expectSameSize('copy', to, from);
       recorder.copy(to, from);
     },
     zero(out) {
-      const { storage, offset, length, isView } = own('zero', 'out', out);
+      const { storage, offset, length, isView } = expectWritable('zero', 'out', out);
       if (isView) recorder.clear(storage, offset * 4, length * 4);
       // Cleared when first read, or not at all if an operation overwrites it before.
       else storage.stale = true;

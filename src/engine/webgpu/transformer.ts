@@ -2,6 +2,7 @@ import type { Engine } from '../engine.ts';
 import { operands } from './checks.ts';
 import type { Kernels } from './kernels.ts';
 import { type MatmulVariant, matmulOperation } from './matmul.ts';
+import { isFrozen } from './memory.ts';
 import { perElement, type Recorder } from './recorder.ts';
 
 type TransformerOperations = Pick<
@@ -27,6 +28,12 @@ export function transformerOperations(
   variant: MatmulVariant,
 ): TransformerOperations {
   function gather({ out, x, rows, n, d, count }: ReturnType<typeof operands.gatherRows>): void {
+    if (isFrozen(x)) {
+      const params = { n, d, rows_table: count, first4: x.offset / 4 };
+      const kernel = kernels.get('gather_weights', undefined, x.dtype);
+      recorder.dispatch(kernel, [out, rows, x], params, perElement(n * d));
+      return;
+    }
     const params = { n, d, rows_x: count };
     recorder.dispatch(kernels.get('gather_rows'), [out, x, rows], params, perElement(n * d));
   }
