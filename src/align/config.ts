@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { UserError } from '../errors.ts';
+import { DTYPE_CHOICES } from '../model/dtype.ts';
 import { SCHEDULERS } from '../train/schedule.ts';
 
 /**
@@ -44,6 +45,8 @@ export const configSchema = v.strictObject({
   seed: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 0),
   /** Where policies run; `auto` is a GPU if there is one, else the CPU. */
   device: v.optional(v.picklist(['auto', 'webgpu', 'cpu']), 'auto'),
+  /** What the policy's weights are held as; `auto`: float32 where that fits, else the 16 bits of its files. */
+  dtype: v.optional(v.picklist(DTYPE_CHOICES), 'auto'),
 
   /** `auto`: messages through the policy's chat template; `always`: plain prompts too; else a template's file. */
   chat_template: v.optional(v.string(), 'auto'),

@@ -41,12 +41,12 @@ export function generateCommand(): Command {
 async function generateText(config: RunConfig, responses: number, flags: GenerateFlags): Promise<void> {
   if (config.policy === undefined) throw new UserError('--policy is missing; see dualign generate --help');
   const prompt = flags.prompt ?? (await readStdin());
-  const sources = new DiskSources(
-    config.device,
-    flags.threads,
-    config.chat_template,
-    fetchProgress(terminalProgress(flags.quiet ?? false)),
-  );
+  const sources = new DiskSources(config.device, {
+    threads: flags.threads,
+    dtype: config.dtype,
+    chatTemplate: config.chat_template,
+    progress: fetchProgress(terminalProgress(flags.quiet ?? false)),
+  });
   try {
     const policy = await sources.policy(config.policy).load();
     if (flags.adapter !== undefined) await sources.useAdapter(policy, flags.adapter);

@@ -113,6 +113,10 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
       '--device <name>',
       'where it runs: webgpu, cpu (same bits on every host), or auto: a GPU if there is one, else cpu (auto)',
     ],
+    [
+      '--dtype <name>',
+      'what its weights are held as: float32, float16, bfloat16, nf4 (4 bits, as in QLoRA), or auto: float32 where they fit, else as stored (auto)',
+    ],
   ],
   prompts: [
     ['--prompts <file>', 'prompts, JSON Lines with a field "prompt", or .txt with one a line'],

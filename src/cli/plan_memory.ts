@@ -3,7 +3,8 @@ import { Command, InvalidArgumentError } from 'commander';
 import { parseConfig } from '../align/config.ts';
 import { UserError } from '../errors.ts';
 import { DiskSources } from '../host/sources.ts';
-import { type MemoryPlan, planMemory } from '../train/memory_plan.ts';
+import { type DtypeChoice, formatOf } from '../model/dtype.ts';
+import { type MemoryNeeds, type MemoryPlan, planMemory } from '../train/memory_plan.ts';
 import { addRunOptions, positiveInteger } from './options.ts';
 
 interface PlanMemoryFlags {
@@ -35,7 +36,7 @@ export function planMemoryCommand(): Command {
       if (config.policy === undefined) {
         throw new UserError('--policy is missing; see dualign plan-memory --help');
       }
-      const sources = new DiskSources(config.device, 1);
+      const sources = new DiskSources(config.device, { threads: 1 });
       try {
         const plan = await planMemory({
           ...(await sources.outline(config.policy)),
@@ -44,6 +45,7 @@ export function planMemoryCommand(): Command {
             lora_alpha: config.lora_alpha,
             target_modules: config.lora_target_modules,
           },
+          formats: plannedFormats(config.dtype),
           promptTokens,
           newTokens: config.max_new_tokens,
           responses: config.responses,
@@ -56,6 +58,13 @@ export function planMemoryCommand(): Command {
         sources.close();
       }
     });
+}
+
+/** `auto` is planned as float32: what the files hold is not read. */
+function plannedFormats(dtype: DtypeChoice): MemoryNeeds['formats'] {
+  const held = dtype === 'auto' ? 'float32' : dtype;
+  const matrix = { dtype: 'F32', shape: [1, 1] } as const;
+  return { linear: formatOf(held, true, matrix), embedding: formatOf(held, false, matrix) };
 }
 
 function planText(plan: MemoryPlan): string {

@@ -165,7 +165,12 @@ async function execute(
   const config = parseConfig({ ...(run.manifest.config as object), ...options }, name);
   run.configure(config, redo);
   const progress = terminalProgress(quiet);
-  const sources = new DiskSources(config.device, threads, config.chat_template, fetchProgress(progress));
+  const sources = new DiskSources(config.device, {
+    threads,
+    dtype: config.dtype,
+    chatTemplate: config.chat_template,
+    progress: fetchProgress(progress),
+  });
   try {
     const result = await work({ run, config, sources, progress });
     const text = json ? JSON.stringify(result.json, null, 2) : result.text;

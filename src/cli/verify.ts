@@ -57,7 +57,12 @@ async function repeat(original: Run, { device, threads, quiet }: Options): Promi
   const config = parseConfig(device ? { ...settings, device } : settings, 'verify');
   const { path, remove } = await temporaryFolder('dualign-verify-');
   const progress = terminalProgress(quiet ?? false);
-  const sources = new DiskSources(config.device, threads, config.chat_template, fetchProgress(progress));
+  const sources = new DiskSources(config.device, {
+    threads,
+    dtype: config.dtype,
+    chatTemplate: config.chat_template,
+    progress: fetchProgress(progress),
+  });
   try {
     const run = await Run.open(new DiskFolder(path), runtimeName());
     run.configure(config, false);

@@ -9,6 +9,7 @@ import type { DeviceInfo, Engine } from '../engine/engine.ts';
 import type { SizedDevice } from '../engine/sizing.ts';
 import { messageOf, UserError } from '../errors.ts';
 import { type LlamaConfig, loadLlamaConfig } from '../model/config.ts';
+import type { DtypeChoice } from '../model/dtype.ts';
 import { loadAdapter } from '../model/peft.ts';
 import { loadPolicy, type Policy } from '../model/policy.ts';
 import { policyFiles } from '../model/policy_files.ts';
@@ -22,6 +23,16 @@ import { fetchWebFolder } from './web_folder.ts';
 
 const QUIET: FetchProgress = { download: () => {}, say: () => {} };
 
+export interface DiskSourcesOptions {
+  /** Of the CPU engine. */
+  readonly threads?: number;
+  /** What a policy's weights are held as. */
+  readonly dtype?: DtypeChoice;
+  /** The setting of that name. */
+  readonly chatTemplate?: string;
+  readonly progress?: FetchProgress;
+}
+
 /** Inputs of a run from the disk, policies from a hub or a URL too, in Node and Deno; the device is asked for when a policy is first loaded. */
 export class DiskSources implements Sources {
   #engine: Promise<Engine> | undefined;
@@ -30,18 +41,15 @@ export class DiskSources implements Sources {
   #scorers = new Map<string, Source<Scorer>>();
   #device: DeviceChoice;
   #threads: number | undefined;
+  #dtype: DtypeChoice;
   #chatTemplate: string;
   #progress: FetchProgress;
   #folders = new Map<string, Promise<DiskFolder>>();
 
-  /** `chatTemplate` is the setting of that name. */
-  constructor(
-    device: DeviceChoice,
-    threads?: number,
-    chatTemplate = 'auto',
-    progress: FetchProgress = QUIET,
-  ) {
+  constructor(device: DeviceChoice, options: DiskSourcesOptions = {}) {
+    const { threads, dtype = 'auto', chatTemplate = 'auto', progress = QUIET } = options;
     this.#device = device;
+    this.#dtype = dtype;
     this.#threads = threads;
     this.#chatTemplate = chatTemplate;
     this.#progress = progress;
@@ -49,12 +57,7 @@ export class DiskSources implements Sources {
 
   policy(path: string): Source<Policy> {
     return remember(this.#policies, path, {
-      hash: async () => {
-        const folder = await this.#folder(path);
-        const files = await hashFolder(folder.name, await policyFiles(folder));
-        const template = await this.#readTemplate();
-        return template === undefined ? files : await sha256(`${files}\n${template}`);
-      },
+      hash: () => this.#hashPolicy(path),
       load: () => this.#load(path),
     });
   }
@@ -107,7 +110,20 @@ export class DiskSources implements Sources {
   async #load(path: string): Promise<Policy> {
     const engine = await this.#open();
     this.#info = engine.info;
-    return await loadPolicy(engine, await this.#folder(path), { chatTemplate: await this.#readTemplate() });
+    return await loadPolicy(engine, await this.#folder(path), {
+      dtype: this.#dtype,
+      chatTemplate: await this.#readTemplate(),
+    });
+  }
+
+  /** Weights that are rounded, and another template, make another policy. */
+  async #hashPolicy(path: string): Promise<string> {
+    const folder = await this.#folder(path);
+    const parts = [await hashFolder(folder.name, await policyFiles(folder))];
+    const template = await this.#readTemplate();
+    if (template !== undefined) parts.push(template);
+    if (this.#dtype !== 'auto' && this.#dtype !== 'float32') parts.push(this.#dtype);
+    return parts.length === 1 ? parts[0] : await sha256(parts.join('\n'));
   }
 
   /** The folder that a policy's name stands for: one on the disk, else a URL's or the hub's. */

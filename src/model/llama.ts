@@ -107,12 +107,13 @@ function linearOf(
   name: LinearName,
   rows: number,
 ): Linear {
+  const applied = adapter ?? weights.beside;
   const site = block * LINEAR_NAMES.length + LINEAR_NAMES.indexOf(name);
   return {
     weight: weights.blocks[block].linears[name],
     bias: weights.blocks[block].biases[name],
-    lora: adapter?.pair(block, name),
-    scale: adapter?.scale ?? 0,
+    lora: applied?.pair(block, name),
+    scale: applied?.scale ?? 0,
     gradient: gradients?.blocks[block].linears[name],
     biasGradient: gradients?.blocks[block].biases[name],
     dropout: dropout && {

@@ -117,11 +117,17 @@ export class Adapter {
   }
 }
 
-/** The model's weights with W + scale·B·A in the place of every adapted W; `free` returns the copies. */
+/**
+ * The model's weights with W + scale·B·A in the place of every adapted W; `free` returns the copies. Weights in a format
+ * of few bits stay as they are, with the factors beside them: the sum would round the factors away, and take an f32 copy.
+ */
 export function mergeAdapter(
   { engine, weights }: { engine: Engine; weights: LlamaWeights },
   adapter: Adapter,
 ): { weights: LlamaWeights; free: () => void } {
+  if (weights.blocks.some(({ linears }) => Object.values(linears).some(({ dtype }) => dtype !== 'f32'))) {
+    return { weights: { ...weights, beside: adapter }, free: () => {} };
+  }
   const copies: Tensor[] = [];
   const blocks = weights.blocks.map((block, index) => {
     const linears = { ...block.linears };

@@ -4,6 +4,7 @@ import { UserError } from '../errors.ts';
 import { loadWasm } from '../wasm.ts';
 import { type ChatTemplate, loadChatTemplate } from './chat.ts';
 import { loadEosIds, loadLlamaConfig } from './config.ts';
+import type { DtypeChoice } from './dtype.ts';
 import type { Llama } from './llama.ts';
 import { Adapter, type LoraConfig } from './lora.ts';
 import { loadAdapter } from './peft.ts';
@@ -34,6 +35,8 @@ export interface LoadPolicyOptions {
   readonly adapter?: Folder;
   /** A Jinja chat template in place of the folder's own. */
   readonly chatTemplate?: string;
+  /** What the weights are held as; `auto` by default. */
+  readonly dtype?: DtypeChoice;
   /** Longest sequence to prepare for; the model's own limit or 8192, whichever is less, by default. */
   readonly maxLength?: number;
 }
@@ -58,7 +61,7 @@ export async function loadPolicy(
     name: folder.name,
     engine,
     config,
-    weights: await loadWeights(engine, folder, config),
+    weights: await loadWeights(engine, folder, config, options.dtype),
     rope: ropeTables(engine, config, maxLength, await loadWasm()),
     workspace: new Workspace(engine),
     tokenizer,

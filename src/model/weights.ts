@@ -2,6 +2,8 @@ import type { Folder } from '../data/folder.ts';
 import type { Engine, Tensor } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
 import type { LlamaConfig } from './config.ts';
+import { chooseDtype, type DtypeChoice, formatOf, type ModelTensors, uploadTensor } from './dtype.ts';
+import type { Adapter } from './lora.ts';
 import { openWeightFiles, type WeightFiles } from './weight_files.ts';
 
 /** Linear layers of a block, by the name PEFT targets them with, and their place in the block. */
@@ -40,6 +42,8 @@ export interface LlamaWeights {
   readonly norm: Tensor;
   /** `[vocab, hidden]`; the embedding itself when the two are tied. */
   readonly head: Tensor;
+  /** Factors that could not be added to the weights, to be applied beside them (`mergeAdapter`). */
+  readonly beside?: Adapter;
 }
 
 /** `[out, in]` of a linear layer. */
@@ -63,19 +67,23 @@ export function linearPath(block: number, name: LinearName): string {
 }
 
 /**
- * Uploads the weights of a Hugging Face folder as f32, after checking that every tensor is there with its shape. One
- * tensor at a time is read: the host never holds more.
+ * Uploads the weights of a Hugging Face folder, after checking that every tensor is there with its shape, and that they
+ * fit the device as `choice`. One tensor at a time is read: the host never holds more.
  */
 export async function loadWeights(
   engine: Engine,
   folder: Folder,
   config: LlamaConfig,
+  choice: DtypeChoice = 'auto',
 ): Promise<LlamaWeights> {
   const files = await openWeightFiles(folder);
   checkWeights(files, config);
+  const tensors = modelTensors(folder.name, files, config);
+  const dtype = chooseDtype(choice, engine.limits, config, tensors);
   const load = async (key: string) => {
     const tensor = await files.read(key);
-    return engine.upload(tensor.f32(), tensor.shape);
+    const format = formatOf(dtype, tensors.isLinear(key), files.entries.get(key)!);
+    return uploadTensor(engine, tensor, format, `${files.name}: ${key}`);
   };
   return await assembleWeights(config, load);
 }
@@ -138,6 +146,21 @@ export function weightShapes(config: LlamaConfig): Map<string, number[]> {
     }
   }
   return shapes;
+}
+
+/** Whether a matrix of `weightShapes` is a linear layer's, not the embedding or the head. */
+export function isLinearWeight(key: string): boolean {
+  return key !== EMBEDDING && key !== HEAD;
+}
+
+/** The tensors of the files that the model of `config` has. */
+function modelTensors(name: string, files: WeightFiles, config: LlamaConfig): ModelTensors {
+  const keys = [...weightShapes(config).keys()];
+  return {
+    name,
+    entries: new Map(keys.map((key) => [key, files.entries.get(key)!])),
+    isLinear: isLinearWeight,
+  };
 }
 
 function checkWeights({ entries, name }: WeightFiles, config: LlamaConfig): void {

@@ -1,11 +1,11 @@
-import type { Engine } from '../engine/engine.ts';
+import type { Engine, Tensor } from '../engine/engine.ts';
 import { createSizingEngine, type SizedDevice } from '../engine/sizing.ts';
 import { UserError } from '../errors.ts';
 import type { LlamaConfig } from '../model/config.ts';
 import { Decoder } from '../model/decoder.ts';
 import { Adapter, type LoraConfig, mergeAdapter } from '../model/lora.ts';
 import type { Policy } from '../model/policy.ts';
-import { assembleWeights, weightShapes } from '../model/weights.ts';
+import { assembleWeights, isLinearWeight, weightShapes } from '../model/weights.ts';
 import { Workspace } from '../model/workspace.ts';
 import { dpoGradients, dpoWidth } from './dpo.ts';
 import { Optimizer } from './optimizer.ts';
@@ -17,6 +17,8 @@ export interface MemoryNeeds {
   readonly config: LlamaConfig;
   readonly device: SizedDevice;
   readonly lora: LoraConfig;
+  /** What the weights of linear layers, and of the embedding and the head, are held as; f32 by default. */
+  readonly formats?: { readonly linear: Tensor['dtype']; readonly embedding: Tensor['dtype'] };
   /** Longest prompt and longest response, in tokens. */
   readonly promptTokens: number;
   readonly newTokens: number;
@@ -86,6 +88,10 @@ export async function fittingGenerationBatch(
     config: policy.config,
     device,
     lora,
+    formats: {
+      linear: policy.weights.blocks[0].linears.q_proj.dtype,
+      embedding: policy.weights.embedding.dtype,
+    },
     generationBatch: sizes.asked,
     trainBatch: 1,
   } as const;
@@ -115,10 +121,21 @@ async function largest(
   }
 }
 
-async function sizedPolicy({ config, device, promptTokens, newTokens }: MemoryNeeds): Promise<Policy> {
+async function sizedPolicy({
+  config,
+  device,
+  promptTokens,
+  newTokens,
+  formats,
+}: MemoryNeeds): Promise<Policy> {
   const engine: Engine = createSizingEngine(device);
   const shapes = weightShapes(config);
-  const weights = await assembleWeights(config, async (key) => engine.tensor(shapes.get(key)!));
+  const weights = await assembleWeights(config, async (key) => {
+    const shape = shapes.get(key)!;
+    const format = isLinearWeight(key) ? formats?.linear : formats?.embedding;
+    if (shape.length < 2 || !format || format === 'f32' || format === 'u32') return engine.tensor(shape);
+    return engine.uploadWeights(new Uint8Array(0), shape, format);
+  });
   const maxLength = Math.max(promptTokens + newTokens, Math.min(config.maxPositions, 8192));
   const table = () => engine.tensor([maxLength, config.headDim / 2]);
   return {

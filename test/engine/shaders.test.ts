@@ -40,7 +40,9 @@ function linked(software: boolean): [string, string][] {
     if (!source.includes('@compute')) continue;
     const settable = source.matchAll(/^const (\w+) = (\d+)u; \/\/ .*set by the host$/gm);
     const constants = Object.fromEntries(Array.from(settable, (m) => [m[1], Number(m[2])]));
-    const formats = /^\/\/ uses: .*weights/.test(source) ? (['f32', 'f16', 'bf16', 'nf4'] as const) : [undefined];
+    const formats = /^\/\/ uses: .*weights/.test(source)
+      ? (['f32', 'f16', 'bf16', 'nf4'] as const)
+      : [undefined];
     for (const format of formats) kernels.get(name as KernelName, constants, format);
   }
   return codes;

@@ -40,11 +40,14 @@ afterEach(async () => {
 async function load(name: string): Promise<{ said: string[]; bytes: number; hash: string }> {
   const said: string[] = [];
   let bytes = 0;
-  const sources = new DiskSources('cpu', 1, 'auto', {
-    download: (_, done) => {
-      bytes = Math.max(bytes, done);
+  const sources = new DiskSources('cpu', {
+    threads: 1,
+    progress: {
+      download: (_, done) => {
+        bytes = Math.max(bytes, done);
+      },
+      say: (text) => void said.push(text),
     },
-    say: (text) => void said.push(text),
   });
   try {
     const policy = await sources.policy(name).load();

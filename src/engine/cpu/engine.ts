@@ -9,5 +9,9 @@ const INFO: DeviceInfo = { engine: 'cpu', vendor: '', device: 'wasm', descriptio
 /** An engine on the CPU: every operation in WebAssembly, with the same bits on every host and any number of threads. */
 export async function createCpuEngine(options: CpuEngineOptions = {}): Promise<Engine> {
   const runner = await Runner.create(options);
-  return { info: INFO, ...tensorOperations(runner), ...operations(runner) };
+  return {
+    info: INFO,
+    ...tensorOperations(runner),
+    ...operations(runner),
+  };
 }

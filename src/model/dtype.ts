@@ -1,0 +1,150 @@
+import type { SafeTensor } from '../data/safetensors.ts';
+import type { SafeTensorDtype, TensorEntry } from '../data/safetensors_header.ts';
+import type { Engine, MemoryLimits, Tensor } from '../engine/engine.ts';
+import { storedBytes, type WeightFormat } from '../engine/formats.ts';
+import { quantize } from '../engine/quantize.ts';
+import { UserError } from '../errors.ts';
+import type { LlamaConfig } from './config.ts';
+import { logitsBytes } from './head.ts';
+
+/**
+ * What a model's matrices are held as on the device, by transformers' names. `nf4` is QLoRA's: linear layers in 4-bit
+ * NormalFloat, the embedding and the head in 16 bits. Vectors (norms, biases) are always float32, and so is everything
+ * that is computed.
+ */
+export type Dtype = 'float32' | 'float16' | 'bfloat16' | 'nf4';
+
+/** `auto` never changes a weight: float32 where that fits the device, else the 16 bits that the files hold. */
+export type DtypeChoice = 'auto' | Dtype;
+
+export const DTYPE_CHOICES = ['auto', 'float32', 'float16', 'bfloat16', 'nf4'] as const;
+
+/** Formats of safetensors that hold weights. */
+const STORED: Partial<Record<SafeTensorDtype, 'f32' | 'f16' | 'bf16'>> = {
+  F32: 'f32',
+  F16: 'f16',
+  BF16: 'bf16',
+};
+/** What `auto` leaves for activations, caches and the optimizer. */
+const ROOM = 2 ** 30;
+/** Tokens of the smallest computation that is worth loading a model for. */
+const LEAST_TOKENS = 512;
+
+/** What a tensor of the files is stored as. */
+export type StoredShape = Pick<TensorEntry, 'dtype' | 'shape'>;
+
+/** How a device holds one tensor of the files. */
+export function formatOf(
+  dtype: Dtype,
+  linear: boolean,
+  { dtype: stored, shape }: StoredShape,
+): 'f32' | WeightFormat {
+  if (dtype === 'float32' || shape.length < 2) return 'f32';
+  if (dtype === 'float16') return 'f16';
+  if (dtype === 'bfloat16') return 'bf16';
+  if (linear) return 'nf4';
+  return STORED[stored] === 'f16' ? 'f16' : 'bf16';
+}
+
+/** Uploads a tensor in a format; a file's own 16 bits go to the device as they are. `name` stands in errors. */
+export function uploadTensor(
+  engine: Engine,
+  tensor: SafeTensor,
+  format: 'f32' | WeightFormat,
+  name: string,
+): Tensor {
+  if (format === 'f32') return engine.upload(tensor.f32(), tensor.shape);
+  if (STORED[tensor.dtype] === format) return engine.uploadWeights(tensor.bytes, tensor.shape, format);
+  const values = tensor.f32();
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  if (format === 'f16' && largest >= 65520) {
+    throw new UserError(
+      `${name}: expected values of at most 65504 for float16, got ${largest}; use --dtype bfloat16`,
+    );
+  }
+  return engine.uploadWeights(quantize(values, format), tensor.shape, format);
+}
+
+/** The tensors of a model: their entries in its files, and which are linear layers. */
+export interface ModelTensors {
+  /** How messages call the model. */
+  readonly name: string;
+  readonly entries: ReadonlyMap<string, TensorEntry>;
+  isLinear(key: string): boolean;
+}
+
+/** What to hold a model as; throws a UserError with the sizes, and what would fit, unless the choice fits the device. */
+export function chooseDtype(
+  choice: DtypeChoice,
+  limits: MemoryLimits,
+  config: LlamaConfig,
+  tensors: ModelTensors,
+): Dtype {
+  const least = leastBytes(config);
+  const fits = (dtype: Dtype, room: number) => {
+    const { total, largest } = sizes(dtype, tensors);
+    return total + room <= (limits.total ?? Infinity) && largest <= limits.tensor;
+  };
+  if (choice !== 'auto') {
+    if (fits(choice, least)) return choice;
+    throw new UserError(refusal(choice, limits, least, tensors, (dtype) => fits(dtype, least)));
+  }
+  const kept = storedDtype(tensors);
+  for (const room of [ROOM, least]) {
+    const found = (['float32', kept] as const).find((dtype) => fits(dtype, room));
+    if (found) return found;
+  }
+  throw new UserError(refusal(kept, limits, least, tensors, (dtype) => fits(dtype, least)));
+}
+
+/** The 16 bits that all matrices are stored in; float32 unless they are. */
+function storedDtype({ entries }: ModelTensors): Dtype {
+  const formats = new Set<string | undefined>();
+  for (const { dtype, shape } of entries.values()) if (shape.length > 1) formats.add(STORED[dtype]);
+  if (formats.size > 1) return 'float32';
+  return formats.has('f16') ? 'float16' : formats.has('bf16') ? 'bfloat16' : 'float32';
+}
+
+/** Bytes of the weights, and of the largest tensor. */
+function sizes(dtype: Dtype, { entries, isLinear }: ModelTensors): { total: number; largest: number } {
+  let [total, largest] = [0, 0];
+  for (const [key, entry] of entries) {
+    const length = entry.shape.reduce((product, size) => product * size, 1);
+    const bytes = storedBytes(formatOf(dtype, isLinear(key), entry), length);
+    total += bytes;
+    largest = Math.max(largest, bytes);
+  }
+  return { total, largest };
+}
+
+/** Bytes of the activations of a few tokens, and of their logits. */
+function leastBytes(config: LlamaConfig): number {
+  const { hiddenSize, intermediateSize, heads, keyValueHeads, headDim, vocabSize } = config;
+  const perToken = 4 * hiddenSize + 2 * (heads + keyValueHeads) * headDim + 3 * intermediateSize;
+  return LEAST_TOKENS * perToken * 4 + logitsBytes(LEAST_TOKENS, vocabSize);
+}
+
+function refusal(
+  dtype: Dtype,
+  limits: MemoryLimits,
+  least: number,
+  tensors: ModelTensors,
+  fits: (dtype: Dtype) => boolean,
+): string {
+  const { total, largest } = sizes(dtype, tensors);
+  const what =
+    largest > limits.tensor
+      ? `its largest tensor takes ${gibibytes(largest)} in ${dtype}, more than the ${gibibytes(limits.tensor)} that this device binds at once`
+      : `its weights take ${gibibytes(total)} in ${dtype} and the smallest computation ${gibibytes(least)}, ` +
+        `more than the ${gibibytes(limits.total ?? Infinity)} that this device addresses`;
+  const fitting = (['bfloat16', 'nf4'] as const)
+    .filter((other) => other !== dtype && fits(other))
+    .map((other) => `--dtype ${other} (${gibibytes(sizes(other, tensors).total)})`);
+  const onGpu = limits.total !== undefined ? ['a GPU (--device webgpu)'] : [];
+  const mends = [...fitting, ...onGpu, 'a smaller model'];
+  return `${tensors.name}: ${what}. Use ${mends.slice(0, -1).join(', ')}${mends.length > 1 ? ' or ' : ''}${mends.at(-1)}.`;
+}
+
+function gibibytes(bytes: number): string {
+  return bytes < 2 ** 30 / 10 ? `${Math.ceil(bytes / 2 ** 20)} MiB` : `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+}
