@@ -3,11 +3,13 @@
  * takes at most.
  *
  *     node bench/memory.ts [--device cpu|webgpu] [--threads n] [--layers 30] [--length 512] [--pairs 1]
+ *                          [--dtype float32|float16|bfloat16|nf4]
  *
  * Half of each sequence is the prompt. The step is of all-linear LoRA with r = 8, with AdamW.
  */
 import { parseArgs } from 'node:util';
 import { type DeviceChoice, openEngine } from '../src/host/device.ts';
+import type { Dtype } from '../src/model/dtype.ts';
 import { addAdapter } from '../src/model/policy.ts';
 import { Random } from '../src/random.ts';
 import { trainDpo } from '../src/train/trainer.ts';
@@ -20,6 +22,7 @@ const { values: given } = parseArgs({
     layers: { type: 'string', default: '30' },
     length: { type: 'string', default: '512' },
     pairs: { type: 'string', default: '1' },
+    dtype: { type: 'string', default: 'float32' },
   },
 });
 const [layers, length, count] = [given.layers, given.length, given.pairs].map(Number);
@@ -27,7 +30,7 @@ const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
 
 const threads = given.threads === undefined ? undefined : Number(given.threads);
 const engine = await openEngine(given.device as DeviceChoice, threads);
-const policy = await randomPolicy(engine, layers);
+const policy = await randomPolicy(engine, layers, given.dtype as Dtype);
 console.log(`${policy.name} on ${engine.info.description}: weights ${mebibytes(engine.memory().live)}`);
 addAdapter(policy, { r: 8, lora_alpha: 16, target_modules: ['all-linear'] }, 0);
 const random = new Random([1, 2]);

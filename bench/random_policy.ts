@@ -1,5 +1,7 @@
 import type { Engine } from '../src/engine/engine.ts';
+import { quantize } from '../src/engine/quantize.ts';
 import { type LlamaConfig, parseLlamaConfig } from '../src/model/config.ts';
+import { type Dtype, formatOf } from '../src/model/dtype.ts';
 import type { Policy } from '../src/model/policy.ts';
 import { ropeTables } from '../src/model/rope.ts';
 import { Tokenizer } from '../src/model/tokenizer.ts';
@@ -35,28 +37,34 @@ const ONE_WORD = {
 };
 
 /** A policy of that shape with random weights, to be given token ids: its tokenizer knows one word. */
-export async function randomPolicy(engine: Engine, layers: number): Promise<Policy> {
+export async function randomPolicy(
+  engine: Engine,
+  layers: number,
+  dtype: Dtype = 'float32',
+): Promise<Policy> {
   const config: LlamaConfig = parseLlamaConfig({ ...SMOLLM2, num_hidden_layers: layers }, 'SmolLM2');
   const random = new Random([5, 6]);
   const values = Float32Array.from({ length: 65_521 }, () => 0.08 * (random.uniform() - 0.5));
-  const draw = (...shape: number[]) => {
+  const draw = (linear: boolean, ...shape: number[]) => {
     const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
     for (let at = 0; at < data.length; at += values.length)
       data.set(values.subarray(0, data.length - at), at);
-    return engine.upload(data, shape);
+    const format = formatOf(dtype, linear, { dtype: 'F32', shape });
+    if (format === 'f32') return engine.upload(data, shape);
+    return engine.uploadWeights(quantize(data, format), shape, format);
   };
   const ones = () => engine.upload(new Float32Array(config.hiddenSize).fill(1), [config.hiddenSize]);
-  const embedding = draw(config.vocabSize, config.hiddenSize);
+  const embedding = draw(false, config.vocabSize, config.hiddenSize);
   const blocks = Array.from({ length: layers }, () => ({
     inputNorm: ones(),
     postAttentionNorm: ones(),
     biases: {},
     linears: Object.fromEntries(
-      LINEAR_NAMES.map((name) => [name, draw(...linearShape(config, name))]),
+      LINEAR_NAMES.map((name) => [name, draw(true, ...linearShape(config, name))]),
     ) as Record<LinearName, ReturnType<typeof draw>>,
   }));
   return {
-    name: `SmolLM2 shape, ${layers} of 30 layers`,
+    name: `SmolLM2 shape, ${layers} of 30 layers, ${dtype}`,
     engine,
     config,
     weights: { embedding, blocks, norm: ones(), head: embedding },
