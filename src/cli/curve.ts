@@ -1,11 +1,10 @@
 import { Command } from 'commander';
 import { largestThreshold } from '../dual/budget.ts';
-import type { CurvePoint } from '../dual/curve.ts';
-import { type GridPoint, solvePath } from '../dual/grid.ts';
+import { type CurvePoint, describePolicies } from '../dual/curve.ts';
 import { safetyCurve } from '../dual/path.ts';
-import { constraintsOf, type Limit, type ScoreTable } from '../dual/problem.ts';
-import { solveDual } from '../dual/solve.ts';
+import { constraintsOf, type ScoreTable } from '../dual/problem.ts';
 import { UserError } from '../errors.ts';
+import { grid, path } from './curve_paths.ts';
 import { addScoreOptions, loadScores, SCORES_HELP, type ScoreFiles } from './score_files.ts';
 import { addLimitOptions, BETA_DESCRIPTION, number, print, problemOf, wholeNumber } from './score_options.ts';
 import { shown, table } from './solution_text.ts';
@@ -13,16 +12,27 @@ import { shown, table } from './solution_text.ts';
 const HELP = `
 What it shows
   For every threshold on the mean safety: its price λ*, and what the optimal policy then achieves. With one safety score
-  the curve runs from where the constraint starts to bind to 1 % short of the largest threshold within reach. With
-  several, one of them (--axis) runs and the others keep the limits given.
+  the curve runs from where the constraint starts to bind to 1 % short of the largest threshold within reach.
 
-  --max-kl and --min-reward ask the other way round: the largest threshold whose policy stays within that budget.
+  With several, the limits given say where the others stand while one of them runs (--axis), or from where all of them
+  run together (--direction, a step for each: thresholds + t·steps, t from --from to --to). With two, --grid n shows
+  n × n pairs of thresholds, from the reference means up. All end 1 % short of what is within reach, too.
+
+The other way round
+  --lambda, one for each safety score: the thresholds that this price stands for, which are what its policy achieves.
+  --max-kl, --min-reward, with one safety score: the largest threshold whose policy stays within that budget.
 ${SCORES_HELP}
 
 Examples
   dualign curve --scores scores.jsonl --beta 0.1
   dualign curve --scores scores.jsonl --beta 0.1 --max-kl 3
-  dualign curve --scores scores.jsonl --beta 0.1 --threshold 0 --margin 0.5 --axis 2 --points 50 --json`;
+  dualign curve --scores scores.jsonl --beta 0.1 --lambda 0.5
+  dualign curve --scores two.jsonl --beta 0.1 --threshold 0 --margin 0.5 --axis 2 --points 50 --json
+  dualign curve --scores two.jsonl --beta 0.1 --margin 0 --margin 0 --direction 1 --direction 0.5
+  dualign curve --scores two.jsonl --beta 0.1 --grid 5
+
+Exit code
+  0 answered, 2 bad input, 3 nothing is within the budget, or the limits to start from are out of reach.`;
 
 interface Options extends ScoreFiles {
   readonly beta: number;
@@ -30,10 +40,15 @@ interface Options extends ScoreFiles {
   readonly from?: number;
   readonly to?: number;
   readonly axis?: number;
+  readonly direction?: readonly number[];
+  readonly grid?: number;
+  readonly lambda?: readonly number[];
   readonly maxKl?: number;
   readonly minReward?: number;
   readonly json?: boolean;
 }
+
+const collect = (text: string, others: readonly number[] = []) => [...others, number(text)];
 
 /** `dualign curve`: the trade-off over all thresholds. */
 export function curveCommand(): Command {
@@ -45,23 +60,51 @@ export function curveCommand(): Command {
   const limits = addLimitOptions(command);
   return command
     .option('--points <n>', 'thresholds, evenly spaced', wholeNumber, 21)
-    .option('--from <b>', 'first threshold', number)
-    .option('--to <b>', 'last threshold', number)
+    .option('--from <b>', 'first threshold; with --direction the first t (0)', number)
+    .option('--to <b>', 'last threshold; with --direction the last t', number)
     .option(
       '--axis <j>',
-      'with several safety scores: the one whose threshold runs, counted from 1',
+      'with several safety scores: the one whose threshold runs, counted from 1 (1)',
       wholeNumber,
     )
+    .option('--direction <d>', 'one for each safety score: how its threshold moves as t grows', collect)
+    .option('--grid <n>', 'with two safety scores: n × n pairs of thresholds', wholeNumber)
+    .option('--lambda <l>', 'one for each safety score: the thresholds that this price stands for', collect)
     .option('--max-kl <kl>', 'the largest threshold whose policy has at most this KL', number)
     .option('--min-reward <r>', 'the largest threshold whose policy keeps at least this mean reward', number)
     .option('--json', 'print JSON on stdout')
     .addHelpText('after', HELP)
     .action(async (options: Options) => {
+      const question = questionOf(options);
       const scores = await loadScores(options, 'curve');
-      if (options.maxKl !== undefined || options.minReward !== undefined) await budget(scores, options);
-      else if (constraintsOf(scores) === 1) await wholeCurve(scores, options);
-      else await axis(scores, options, limits);
+      if (question === 'lambda') await prices(scores, options);
+      else if (question === 'grid') await grid(scores, options);
+      else if (question === 'maxKl' || question === 'minReward') await budget(scores, options);
+      else if (question !== undefined || constraintsOf(scores) > 1) {
+        await path(await problemOf(scores, options.beta, limits), options);
+      } else await wholeCurve(scores, options);
     });
+}
+
+const QUESTIONS = {
+  axis: '--axis',
+  direction: '--direction',
+  grid: '--grid',
+  lambda: '--lambda',
+  maxKl: '--max-kl',
+  minReward: '--min-reward',
+} as const;
+type Question = keyof typeof QUESTIONS;
+
+/** The question asked, if not the whole curve. */
+function questionOf(options: Options): Question | undefined {
+  const asked = (Object.keys(QUESTIONS) as Question[]).filter((name) => options[name] !== undefined);
+  if (asked.length > 1) {
+    throw new UserError(
+      `expected one of ${asked.map((name) => QUESTIONS[name]).join(' and ')}, got ${asked.length > 2 ? 'all' : 'both'}`,
+    );
+  }
+  return asked[0];
 }
 
 async function wholeCurve(scores: ScoreTable, options: Options): Promise<void> {
@@ -83,9 +126,6 @@ function pointsTable(points: readonly CurvePoint[]): string {
 }
 
 async function budget(scores: ScoreTable, { beta, maxKl, minReward, json }: Options): Promise<void> {
-  if (maxKl !== undefined && minReward !== undefined) {
-    throw new UserError('expected --max-kl or --min-reward, got both');
-  }
   const asked = maxKl !== undefined ? { kl: maxKl } : { reward: minReward! };
   const point = await largestThreshold(scores, beta, asked);
   if (!point) {
@@ -95,32 +135,21 @@ async function budget(scores: ScoreTable, { beta, maxKl, minReward, json }: Opti
   print(point, pointsTable([point]), json);
 }
 
-async function axis(scores: ScoreTable, options: Options, limits: readonly Limit[]): Promise<void> {
-  const { beta, points: count, json } = options;
-  const constraints = constraintsOf(scores);
-  const j = (options.axis ?? 1) - 1;
-  if (j < 0 || j >= constraints)
-    throw new UserError(`--axis: expected 1 to ${constraints}, got ${options.axis}`);
-  if (count < 2) throw new UserError(`--points: expected at least 2, got ${count}`);
-  const problem = await problemOf(scores, beta, limits);
-  const { reference, reachable } = await solveDual(problem);
-  const from = options.from ?? reference.safety[j];
-  const to = options.to ?? reachable[j];
-  const thresholds = Array.from({ length: count }, (_, i) =>
-    problem.thresholds.map((value, k) => (k === j ? from + ((to - from) * i) / (count - 1) : value)),
-  );
-  const points = await solvePath(scores, beta, thresholds);
-  print({ axis: j + 1, points }, pathTable(points, j), json);
-}
-
-function pathTable(points: readonly GridPoint[], j: number): string {
-  const prices = points[0].thresholds.map((_, k) => `λ* ${k + 1}`);
-  return table([
-    [`threshold ${j + 1}`, ...prices, 'reward', 'KL', 'ESS'],
-    ...points.map((point) =>
-      point.status === 'infeasible'
-        ? [shown(point.thresholds[j]), ...prices.map(() => ''), 'infeasible', '', '']
-        : [point.thresholds[j], ...point.lambda, point.reward, point.kl, point.essMedian].map(shown),
-    ),
+/** The inverse: the thresholds that a price stands for. */
+async function prices(scores: ScoreTable, { beta, lambda, json }: Options): Promise<void> {
+  const [{ reward, safety, kl, ess }] = await describePolicies(scores, beta, [lambda!]);
+  const point = { lambda, thresholds: safety, reward, kl, essMedian: ess.median };
+  const many = safety.length > 1;
+  const text = table([
+    ['', 'λ', 'threshold'],
+    ...safety.map((threshold, j) => [
+      many ? `safety ${j + 1}` : 'safety',
+      shown(lambda![j]),
+      shown(threshold),
+    ]),
+    ['reward', '', shown(reward)],
+    ['KL from the reference', '', shown(kl)],
+    ['effective sample size, median', '', shown(ess.median)],
   ]);
+  print(point, text, json);
 }

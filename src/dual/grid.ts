@@ -83,6 +83,57 @@ export function alongDirection(
   return steps.map((t) => thresholds.map((threshold, j) => threshold + t * direction[j]));
 }
 
+/** Halvings of the step in `farthestAlong`: to a millionth of the largest. */
+const HALVINGS = 20;
+
+/**
+ * The largest t, within a millionth of it, for which thresholds + t·direction are within reach; undefined where t = 0 is
+ * not, Infinity where no step leads out of reach.
+ */
+export async function farthestAlong(
+  table: ScoreTable,
+  beta: number,
+  thresholds: readonly number[],
+  direction: readonly number[],
+): Promise<number | undefined> {
+  return farthestAlongWith(await loadWasm(), table, beta, thresholds, direction);
+}
+
+export function farthestAlongWith(
+  kernels: Kernels,
+  table: ScoreTable,
+  beta: number,
+  thresholds: readonly number[],
+  direction: readonly number[],
+): number | undefined {
+  checkProblem({ ...table, beta, thresholds });
+  if (direction.length !== thresholds.length || !direction.every(Number.isFinite)) {
+    throw new UserError(
+      `direction: expected a finite number for each of the ${thresholds.length} safety scores, got ${direction.join(', ')}`,
+    );
+  }
+  return withWorkspace(kernels, table, (workspace) => {
+    const within = (t: number) => {
+      const [moved] = alongDirection(thresholds, direction, [t]);
+      return optimise(workspace, beta, moved).status === 'optimal';
+    };
+    if (!within(0)) return undefined;
+    const { reachable } = workspace.statistics;
+    let high = Number.POSITIVE_INFINITY;
+    for (const [j, step] of direction.entries()) {
+      if (step > 0) high = Math.min(high, (reachable[j] - thresholds[j]) / step);
+    }
+    if (!Number.isFinite(high) || within(high)) return high;
+    let low = 0;
+    for (let i = 0; i < HALVINGS; i++) {
+      const middle = (low + high) / 2;
+      if (within(middle)) low = middle;
+      else high = middle;
+    }
+    return low;
+  });
+}
+
 /**
  * The optimum for every pair of a first and a second threshold: row i, column j has first[i] and second[j]. For tables
  * with two safety scores.

@@ -16,7 +16,15 @@ export {
   tradeOffCurve,
 } from './curve.ts';
 export { evaluateDual, evaluateWith } from './evaluate.ts';
-export { alongDirection, type GridPoint, paretoGrid, solvePath, solvePathWith } from './grid.ts';
+export {
+  alongDirection,
+  farthestAlong,
+  farthestAlongWith,
+  type GridPoint,
+  paretoGrid,
+  solvePath,
+  solvePathWith,
+} from './grid.ts';
 export type { Evaluation } from './newton.ts';
 export { type CurveOptions, type SafetyCurve, safetyCurve, safetyCurveWith } from './path.ts';
 export { type Plan, type PlanOptions, type PlanRow, planDual, planWith } from './plan.ts';

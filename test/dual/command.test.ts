@@ -333,6 +333,76 @@ describe('curve', () => {
   });
 });
 
+describe('curves of two safety scores', () => {
+  const two = ['--scores', file, '--beta', '0.5'];
+
+  test('along a direction, to 1 % short of where it leaves the reach', async () => {
+    const start = [...two, '--margin', '0', '--margin', '0', '--direction', '1', '--direction', '-0.5'];
+    const { direction, points } = JSON.parse((await curve(...start, '--points', '4', '--json')).text);
+    expect(direction).toEqual([1, -0.5]);
+    const thresholds = await thresholdsOf(scores, [{ margin: 0 }, { margin: 0 }]);
+    for (const {
+      t,
+      thresholds: [a, b],
+      lambda,
+      status,
+    } of points) {
+      expect(status).toBe('optimal');
+      expect([a, b]).toEqual([thresholds[0]! + t, thresholds[1]! - t / 2]);
+      const solved = await solveDual({ ...scores, beta: 0.5, thresholds: [a, b] });
+      if (solved.status !== 'optimal') throw new Error(solved.status);
+      for (const j of [0, 1]) expect(lambda[j]).toBeCloseTo(solved.lambda[j]!, 6);
+    }
+    const beyond = points.at(-1).t / 0.99 + 1e-3;
+    const out = [thresholds[0]! + beyond, thresholds[1]! - beyond / 2];
+    expect((await solveDual({ ...scores, beta: 0.5, thresholds: out })).status).not.toBe('optimal');
+    expect((await curve(...start)).text).toMatch(/^t +threshold 1 +threshold 2 +λ\* 1/);
+  });
+
+  test('on a grid', async () => {
+    const { first, second, points } = JSON.parse((await curve(...two, '--grid', '3', '--json')).text);
+    expect(points.map((row: unknown[]) => row.length)).toEqual([3, 3, 3]);
+    expect(points[2][1].thresholds).toEqual([first[2], second[1]]);
+    const solved = await solveDual({ ...scores, beta: 0.5, thresholds: points[1][0].thresholds });
+    if (solved.status !== 'optimal') throw new Error(solved.status);
+    expect(points[1][0].dual).toBeCloseTo(solved.dual, 9);
+    expect((await curve(...two, '--grid', '3')).text).toMatch(/reward\n(.|\n)*λ\* 2\n/);
+  });
+
+  test('a price stands for the thresholds that its policy achieves', async () => {
+    const lambda = [0.3, 0.2];
+    const args = lambda.flatMap((value) => ['--lambda', String(value)]);
+    const { thresholds, reward, kl } = JSON.parse((await curve(...two, ...args, '--json')).text);
+    const solved = await solveDual({ ...scores, beta: 0.5, thresholds });
+    if (solved.status !== 'optimal') throw new Error(solved.status);
+    for (const j of [0, 1]) expect(solved.lambda[j]).toBeCloseTo(lambda[j]!, 7);
+    expect(solved.expected.reward).toBeCloseTo(reward, 7);
+    expect(solved.kl).toBeCloseTo(kl, 7);
+    expect((await curve(...two, ...args)).text).toMatch(/safety 2 +0\.2000/);
+  });
+
+  test.each([
+    ['two questions', ['--grid', '3', '--max-kl', '1'], /one of --grid and --max-kl, got both/, 2],
+    ['half a direction', [...LIMITS, '--direction', '1'], /--direction: .* each of the 2/, 2],
+    ['no direction', [...LIMITS, '--direction', '0', '--direction', '0'], /not all 0/, 2],
+    ['an endless direction', [...LIMITS, '--direction', '-1', '--direction', '0'], /give --to/, 2],
+    ['a grid of one', ['--grid', '1'], /--grid: expected 2 to 200/, 2],
+    ['one price for two', ['--lambda', '1'], /lambda: expected one for each of the 2/, 2],
+    ['a negative price', ['--lambda', '-1', '--lambda', '0'], /lambda: expected finite numbers from 0/, 2],
+    [
+      'limits out of reach',
+      ['--margin', '50', '--margin', '0', '--direction', '1', '--direction', '0'],
+      /limits to start from are out of reach/,
+      3,
+    ],
+  ])('%s: one clear error', async (_, args, message, code) => {
+    const error = await curve(...two, ...args).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(UserError);
+    expect((error as UserError).message).toMatch(message);
+    expect((error as UserError).exitCode).toBe(code);
+  });
+});
+
 test('plan says what more samples would bring', async () => {
   const args = ['--scores', file, '--beta', '1', ...LIMITS, '--subsets', '4', '--target', '0.05'];
   const { prompts, responses, target } = JSON.parse((await plan(...args, '--json')).text);
