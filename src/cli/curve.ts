@@ -2,8 +2,10 @@ import { Command } from 'commander';
 import { largestThreshold } from '../dual/budget.ts';
 import { type CurvePoint, describePolicies } from '../dual/curve.ts';
 import { safetyCurve } from '../dual/path.ts';
-import { constraintsOf, type ScoreTable } from '../dual/problem.ts';
+import { constraintsOf, type Limit, type ScoreTable } from '../dual/problem.ts';
+import { solveDual } from '../dual/solve.ts';
 import { UserError } from '../errors.ts';
+import { CHART_DESCRIPTION, writeChart } from './chart_page.ts';
 import { grid, path } from './curve_paths.ts';
 import { addScoreOptions, loadScores, SCORES_HELP, type ScoreFiles } from './score_files.ts';
 import { addLimitOptions, BETA_DESCRIPTION, number, print, problemOf, wholeNumber } from './score_options.ts';
@@ -25,6 +27,7 @@ ${SCORES_HELP}
 
 Examples
   dualign curve --scores scores.jsonl --beta 0.1
+  dualign curve --scores scores.jsonl --beta 0.1 --threshold 0.5 --chart curve.html
   dualign curve --scores scores.jsonl --beta 0.1 --max-kl 3
   dualign curve --scores scores.jsonl --beta 0.1 --lambda 0.5
   dualign curve --scores two.jsonl --beta 0.1 --threshold 0 --margin 0.5 --axis 2 --points 50 --json
@@ -45,6 +48,7 @@ interface Options extends ScoreFiles {
   readonly lambda?: readonly number[];
   readonly maxKl?: number;
   readonly minReward?: number;
+  readonly chart?: string;
   readonly json?: boolean;
 }
 
@@ -72,11 +76,13 @@ export function curveCommand(): Command {
     .option('--lambda <l>', 'one for each safety score: the thresholds that this price stands for', collect)
     .option('--max-kl <kl>', 'the largest threshold whose policy has at most this KL', number)
     .option('--min-reward <r>', 'the largest threshold whose policy keeps at least this mean reward', number)
+    .option('--chart <html>', CHART_DESCRIPTION)
     .option('--json', 'print JSON on stdout')
     .addHelpText('after', HELP)
     .action(async (options: Options) => {
       const question = questionOf(options);
       const scores = await loadScores(options, 'curve');
+      if (options.chart !== undefined) await chart(scores, options, limits);
       if (question === 'lambda') await prices(scores, options);
       else if (question === 'grid') await grid(scores, options);
       else if (question === 'maxKl' || question === 'minReward') await budget(scores, options);
@@ -84,6 +90,19 @@ export function curveCommand(): Command {
         await path(await problemOf(scores, options.beta, limits), options);
       } else await wholeCurve(scores, options);
     });
+}
+
+/** The page marks the limits where there are any: one safety score has a curve without. */
+async function chart(scores: ScoreTable, options: Options, limits: readonly Limit[]): Promise<void> {
+  const asked = limits.length > 0 || constraintsOf(scores) > 1;
+  const { beta } = options;
+  const solution = asked ? await solveDual(await problemOf(scores, beta, limits)) : undefined;
+  await writeChart(options.chart!, {
+    table: scores,
+    files: options,
+    beta,
+    ...(solution ? { solution } : {}),
+  });
 }
 
 const QUESTIONS = {

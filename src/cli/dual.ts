@@ -6,6 +6,7 @@ import type { Limit } from '../dual/problem.ts';
 import { safeThresholds } from '../dual/safe.ts';
 import { solveDual } from '../dual/solve.ts';
 import { UserError } from '../errors.ts';
+import { CHART_DESCRIPTION, writeChart } from './chart_page.ts';
 import { type CommonOptions, INFEASIBLE } from './common.ts';
 import { addScoreOptions, hasScores, loadScores, SCORES_HELP, type ScoreFiles } from './score_files.ts';
 import { addLimitOptions, BETA_DESCRIPTION, number, print, problemOf, wholeNumber } from './score_options.ts';
@@ -26,6 +27,7 @@ Examples
   dualign dual --scores scores.jsonl --beta 0.1 --margin 0.5
   dualign dual --scores scores.safetensors --beta 0.1 --threshold 0.5 --margin 0.25 --json
   dualign dual --scores scores.jsonl --beta 0.1 --margin 0.5 --confidence 0.95 --bootstrap 1000
+  dualign dual --scores scores.jsonl --beta 0.1 --margin 0.5 --chart dual.html
   dualign dual --out runs/first --beta 1 --margin 0.25
   score-my-samples | dualign dual --scores - --beta 1 --threshold 0
 
@@ -37,6 +39,7 @@ interface Options extends Partial<CommonOptions>, ScoreFiles {
   readonly confidence?: number;
   readonly bootstrap?: number;
   readonly seed?: number;
+  readonly chart?: string;
 }
 
 /**
@@ -60,6 +63,7 @@ export function dualCommand(
     )
     .option('--bootstrap <n>', 'intervals from n resamples of the prompts', wholeNumber)
     .option('--seed <n>', 'seed of the resamples (0)', wholeNumber)
+    .option('--chart <html>', CHART_DESCRIPTION)
     .option('--out <folder>', 'in place of --scores: solve on the scores of this run, into its dual.json')
     .option('--redo', 'with --out: replace a dual solved with other settings')
     .option('--json', 'print the solution as JSON on stdout')
@@ -73,6 +77,9 @@ export function dualCommand(
         );
       }
       if (out !== undefined) {
+        if (options.chart !== undefined) {
+          throw new UserError('--chart goes with --scores; a run shows its dual in report.html');
+        }
         await solveRun(
           { out, redo, json, quiet },
           { ...(beta === undefined ? {} : { beta }), ...runLimits(limits) },
@@ -97,7 +104,8 @@ function runLimits(limits: readonly Limit[]): RunOptions {
 async function solveScores(limits: readonly Limit[], options: Options): Promise<void> {
   const { beta, bootstrap, confidence, seed, json } = options;
   if (beta === undefined) throw new UserError('--beta is missing; see dualign dual --help');
-  let problem = await problemOf(await loadScores(options, 'dual'), beta, limits);
+  const scores = await loadScores(options, 'dual');
+  let problem = await problemOf(scores, beta, limits);
   let tightening: readonly number[] | undefined;
   if (confidence !== undefined) {
     const safe = await safeThresholds(problem, 1 - confidence);
@@ -120,6 +128,16 @@ async function solveScores(limits: readonly Limit[], options: Options): Promise<
     ...(tightening && confidence !== undefined ? [tighteningText(confidence, tightening)] : []),
     ...(intervals ? [bootstrapText(intervals)] : []),
   ];
+  if (options.chart !== undefined) {
+    await writeChart(
+      options.chart,
+      { table: scores, files: options, beta, solution },
+      {
+        ...(intervals ? { bootstrap: intervals } : {}),
+        ...(tightening && confidence !== undefined ? { safe: { confidence, tightening } } : {}),
+      },
+    );
+  }
   print(result, parts.join('\n\n'), json);
   if (!solved) process.exitCode = INFEASIBLE;
 }

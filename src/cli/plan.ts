@@ -1,5 +1,7 @@
 import { Command } from 'commander';
 import { type Plan, type PlanRow, planDual } from '../dual/plan.ts';
+import { solveDual } from '../dual/solve.ts';
+import { CHART_DESCRIPTION, writeChart } from './chart_page.ts';
 import { addScoreOptions, loadScores, SCORES_HELP, type ScoreFiles } from './score_files.ts';
 import { addLimitOptions, BETA_DESCRIPTION, number, print, problemOf, wholeNumber } from './score_options.ts';
 import { shown, table } from './solution_text.ts';
@@ -20,6 +22,7 @@ interface Options extends ScoreFiles {
   readonly target?: number;
   readonly subsets: number;
   readonly seed: number;
+  readonly chart?: string;
   readonly json?: boolean;
 }
 
@@ -35,11 +38,19 @@ export function planCommand(): Command {
     .option('--target <t>', 'half-width and bias of λ* to plan for', number)
     .option('--subsets <n>', 'random subsets of each size', wholeNumber, 16)
     .option('--seed <n>', 'seed of the subsets', wholeNumber, 0)
+    .option('--chart <html>', CHART_DESCRIPTION)
     .option('--json', 'print JSON on stdout')
     .addHelpText('after', HELP)
-    .action(async ({ beta, target, subsets, seed, json, ...files }: Options) => {
+    .action(async ({ beta, target, subsets, seed, chart, json, ...files }: Options) => {
       const problem = await problemOf(await loadScores(files, 'plan'), beta, limits);
       const plan = await planDual(problem, { target, subsets, seed });
+      if (chart !== undefined) {
+        await writeChart(
+          chart,
+          { table: problem, files, beta, solution: await solveDual(problem) },
+          { plan },
+        );
+      }
       print(plan, planText(plan, problem.prompts), json);
     });
 }

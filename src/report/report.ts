@@ -15,7 +15,7 @@ import { STYLE } from './style.ts';
 export { renderSummary } from './summary.ts';
 
 /** Nothing may be fetched or run, even if some text found a way around the escaping. */
-const POLICY =
+export const POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /**

@@ -78,6 +78,7 @@ thead th { font-size: 0.875rem; color: var(--muted); }
 th.reference, h4.reference, .reference h4 { color: var(--reference); } th.predicted { color: var(--predicted); }
 th.aligned, .aligned h4 { color: var(--aligned); }
 .plain th, .plain td { padding-block: 6px; }
+.numbers.plain th:first-child { overflow-wrap: normal; white-space: nowrap; }
 .pairs th { width: 13rem; font-weight: 400; color: var(--muted); } .pairs td { overflow-wrap: anywhere; }
 .pairs th, .pairs td { padding-block: 7px; font-size: 0.9375rem; }
 .pairs caption { color: var(--ink); font-weight: 650; font-size: 1.0625rem; }
@@ -98,6 +99,7 @@ svg text { white-space: pre; font-variant-numeric: tabular-nums; }
 .scores b { color: var(--ink); font-weight: 600; }
 .text { margin-top: 8px; white-space: pre-wrap; overflow-wrap: anywhere; font-family: ui-serif, "Iowan Old Style", Charter, Georgia, serif; line-height: 1.65; }
 details { margin-top: 24px; } summary { cursor: pointer; color: var(--aligned); font-weight: 600; padding: 6px 0; width: fit-content; }
+details + h3 { margin-top: 48px; }
 details .scroll { max-width: 46rem; margin-top: 12px; }
 .guide > div { padding: 12px 0; border-top: 1px solid var(--rule); grid-template-columns: 15rem minmax(0, 46rem); }
 .guide dt { font-weight: 600; }

@@ -24,22 +24,34 @@ export interface Histogram {
   readonly outside: number;
 }
 
-function binned(values: readonly number[], [low, high]: readonly [number, number]): Bin[] {
+function binned(
+  values: readonly number[],
+  [low, high]: readonly [number, number],
+  shares?: readonly number[],
+): Bin[] {
   const counts = new Array<number>(BINS).fill(0);
-  for (const value of values) {
+  let total = 0;
+  for (const [i, value] of values.entries()) {
+    if (!drawable(value)) continue;
     const index = Math.floor(((value - low) / (high - low)) * BINS);
-    counts[Math.min(Math.max(index, 0), BINS - 1)]! += 1;
+    const hits = shares ? shares[i]! : 1;
+    counts[Math.min(Math.max(index, 0), BINS - 1)]! += hits;
+    total += hits;
   }
   const edge = (index: number) => low + ((high - low) * index) / BINS;
   return counts.map((hits, index) => ({
     low: edge(index),
     high: edge(index + 1),
-    share: hits / Math.max(values.length, 1),
+    share: total > 0 ? hits / total : 0,
   }));
 }
 
-/** Both distributions on the same bins. */
-export function histogram(reference: readonly number[], aligned: readonly number[]): Histogram {
+/** Both distributions on the same bins. `shares` says how much each score counts: alike if left out. */
+export function histogram(
+  reference: readonly number[],
+  aligned: readonly number[],
+  shares: { readonly reference?: readonly number[]; readonly aligned?: readonly number[] } = {},
+): Histogram {
   const before = reference.filter(drawable);
   const after = aligned.filter(drawable);
   const sorted = [...before, ...after].sort((a, b) => a - b);
@@ -48,8 +60,8 @@ export function histogram(reference: readonly number[], aligned: readonly number
   const core = extent([sorted[rank] ?? 0, sorted[sorted.length - 1 - rank] ?? 0], 0.1);
   const domain = full[1] - full[0] > 2.5 * (core[1] - core[0]) ? core : full;
   return {
-    reference: binned(before, domain),
-    aligned: binned(after, domain),
+    reference: binned(reference, domain, shares.reference),
+    aligned: binned(aligned, domain, shares.aligned),
     domain,
     outside: sorted.filter((value) => value < domain[0] || value > domain[1]).length,
   };
@@ -69,13 +81,17 @@ function shortened(name: string): string {
   return characters.length > LONGEST_NAME ? `${characters.slice(0, LONGEST_NAME - 1).join('')}…` : name;
 }
 
-/** Reference as a filled shape, aligned as an outline over it, their means as rules, the bound dashed. */
+/**
+ * Reference as a filled shape, the policy `after` alignment, or as predicted, as an outline over it, their means as rules,
+ * the bound dashed.
+ */
 export function histogramChart(
   document: Document,
   quantity: string,
   bins: Histogram,
   means: { readonly reference: number; readonly aligned: number },
   bound?: number,
+  after: 'aligned' | 'predicted' = 'aligned',
 ): Html {
   const width = bins.domain[1] - bins.domain[0];
   // A bound far from all scores would press them into one bar; the caption and the tables still name it.
@@ -96,6 +112,7 @@ export function histogramChart(
     ticks: 3,
   };
   const scale = pixelScale(x, y);
+  const color = (name: 'reference' | 'aligned') => COLOR[name === 'aligned' ? after : name];
   const rows = (['reference', 'aligned'] as const)
     .map((name) => ({ name, mean: means[name], height: y.domain[1] * 0.96 }))
     .filter(({ mean }) => mean >= low && mean <= high);
@@ -103,7 +120,7 @@ export function histogramChart(
   const anchors = rows.map(({ name, mean, height }) => ({
     x: scale.x(mean),
     y: scale.y(height),
-    text: `${name} ${score(mean)}`,
+    text: `${name === 'aligned' ? after : name} ${score(mean)}`,
   }));
   // Outward, so that the names of neighbouring means do not meet; where that leaves the frame, wherever there is room.
   const leftmost = anchors.length === 2 && anchors[1]!.x < anchors[0]!.x ? 1 : 0;
@@ -116,7 +133,7 @@ export function histogramChart(
   const placements = fits ? outward : placeLabels(anchors, [], frame);
   return chart({
     document,
-    label: `Distribution of ${quantity} over responses; mean of the reference ${score(means.reference)}, of the aligned policy ${score(means.aligned)}${threshold === undefined ? '' : `; bound ${score(threshold)}`}`,
+    label: `Distribution of ${quantity} over responses; mean of the reference ${score(means.reference)}, of the ${after} policy ${score(means.aligned)}${threshold === undefined ? '' : `; bound ${score(threshold)}`}`,
     x,
     y,
     marks: [
@@ -124,9 +141,9 @@ export function histogramChart(
         Plot.line(outline(bins[name]), {
           x: 'x',
           y: 'y',
-          stroke: COLOR[name],
+          stroke: color(name),
           strokeWidth: name === 'reference' ? 1 : 1.75,
-          fill: COLOR[name],
+          fill: color(name),
           fillOpacity: name === 'reference' ? 0.28 : 0.1,
         }),
       ),
@@ -134,13 +151,13 @@ export function histogramChart(
         ? null
         : Plot.ruleX([threshold], { stroke: COLOR.ink, strokeDasharray: '4 3', strokeWidth: 1.25 }),
       rows.map((row, index) => [
-        Plot.ruleX([row.mean], { y1: 0, y2: row.height, stroke: COLOR[row.name], strokeWidth: 1.75 }),
+        Plot.ruleX([row.mean], { y1: 0, y2: row.height, stroke: color(row.name), strokeWidth: 1.75 }),
         Plot.text([row], {
           x: 'mean',
           y: 'height',
           ...placements[index]!,
           text: [anchors[index]!.text],
-          fill: COLOR[row.name],
+          fill: color(row.name),
           fontWeight: '600',
           stroke: COLOR.paper,
           strokeWidth: 4,

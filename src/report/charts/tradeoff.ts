@@ -86,21 +86,28 @@ export function tradeoffCurve(
   document: Document,
   options: {
     readonly curve: readonly CurvePoint[];
-    readonly quantity: 'reward' | 'kl';
+    readonly quantity: 'reward' | 'kl' | 'lambda' | 'essMedian';
     readonly axis: string;
-    readonly threshold: number;
+    /** The threshold asked for; left out where it lies far off the curve. */
+    readonly threshold?: number;
     readonly marks: readonly Mark[];
     /** A level that the curve cannot pass, and its name. */
     readonly ceiling?: readonly [number, string];
+    /** The end of the axis, for a curve that runs off to infinity. */
+    readonly most?: number;
+    /** What a pointer resting on a point of the curve reads. */
+    readonly reading?: (point: CurvePoint) => string;
   },
 ): Html {
-  const { curve, quantity, threshold } = options;
+  const { quantity, threshold, most = Number.POSITIVE_INFINITY } = options;
+  const curve = options.curve.filter((point) => point[quantity] <= most);
   const marks = options.marks.filter((mark) => drawable(mark.safety) && drawable(mark.value));
   const values = [...curve.map((point) => point[quantity]), ...marks.map((mark) => mark.value)];
   const largest = Math.max(...values.filter(drawable));
   const ceiling = options.ceiling && largest > 0.5 * options.ceiling[0] ? options.ceiling : undefined;
   if (ceiling) values.push(ceiling[0]);
-  const safeties = [...curve.map((point) => point.safety), ...marks.map((mark) => mark.safety), threshold];
+  const safeties = [...curve.map((point) => point.safety), ...marks.map((mark) => mark.safety)];
+  if (threshold !== undefined) safeties.push(threshold);
   const x = { domain: extent(safeties), label: 'threshold on safety', ticks: 4 };
   const y = { domain: extent(values, 0.1), label: options.axis };
   const scale = pixelScale(x, y);
@@ -117,7 +124,9 @@ export function tradeoffCurve(
     x,
     y,
     marks: [
-      Plot.ruleX([threshold], { stroke: COLOR.ink, strokeDasharray: '4 3', strokeWidth: 1.25 }),
+      threshold === undefined
+        ? null
+        : Plot.ruleX([threshold], { stroke: COLOR.ink, strokeDasharray: '4 3', strokeWidth: 1.25 }),
       ceiling === undefined
         ? null
         : [
@@ -155,6 +164,16 @@ export function tradeoffCurve(
           strokeWidth: 4,
         }),
       ),
+      options.reading === undefined
+        ? null
+        : Plot.dot(curve, {
+            x: 'safety',
+            y: quantity,
+            r: 9,
+            fill: COLOR.ink,
+            fillOpacity: 0,
+            title: options.reading,
+          }),
     ],
   });
 }

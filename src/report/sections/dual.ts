@@ -17,7 +17,7 @@ function spread(curve: readonly CurvePoint[]): CurvePoint[] {
   );
 }
 
-function curveTable(curve: readonly CurvePoint[]): Html {
+export function curveTable(curve: readonly CurvePoint[]): Html {
   const rows = spread(curve).map(
     (point) =>
       html`<tr><th scope="row">${score(point.safety)}</th><td>${significant(point.lambda)}</td><td>${score(point.reward)}</td><td>${score(point.kl)}</td><td>${significant(point.essMedian)}</td></tr>\n`,

@@ -1,0 +1,86 @@
+import type { Bootstrap } from '../dual/bootstrap.ts';
+import type { Plan } from '../dual/plan.ts';
+import type { DualSolution } from '../dual/solution.ts';
+import type { CurvePoint } from './data.ts';
+import { blankDocument } from './document.ts';
+import { plural, setting } from './format.ts';
+import { Html, html } from './html.ts';
+import { POLICY } from './report.ts';
+import { certaintySection, diagnosticSection, planSection } from './sections/dual_certainty.ts';
+import { readingSection } from './sections/dual_guide.ts';
+import { scoreSection, tradeOffSection } from './sections/dual_tradeoff.ts';
+import { cautionSection, outcomeSection } from './sections/dual_verdict.ts';
+import { STYLE } from './style.ts';
+
+/** The trade-off of one safety score; with several, the others keep the thresholds of `solution`. */
+export interface ConstraintCurve {
+  /** `safety` is the threshold. */
+  readonly points: readonly CurvePoint[];
+  readonly reachable: number;
+}
+
+/** Scores of some of the responses, and how much each counts under the reference and under the optimal policy. */
+export interface ScoreShares {
+  readonly reward: readonly number[];
+  /** `[m][…]`. */
+  readonly safety: readonly (readonly number[])[];
+  readonly reference: readonly number[];
+  readonly predicted: readonly number[];
+}
+
+/** All that the page of a dual shows, as plain data. */
+export interface DualPageData {
+  /** What the scores are called. */
+  readonly title: string;
+  readonly beta: number;
+  readonly prompts: number;
+  /** The most a prompt has. */
+  readonly responses: number;
+  readonly reference: { readonly reward: number; readonly safety: readonly number[] };
+  /** Left out where no threshold was asked for. */
+  readonly solution?: DualSolution;
+  readonly curves: readonly ConstraintCurve[];
+  readonly scores?: ScoreShares;
+  readonly bootstrap?: Bootstrap;
+  /** Thresholds raised so as to hold with this probability, and by how much. */
+  readonly safe?: { readonly confidence: number; readonly tightening: readonly number[] };
+  readonly plan?: Plan;
+}
+
+/** What the page calls safety score `index`. */
+export function scoreName({ reference }: DualPageData, index: number): string {
+  return reference.safety.length > 1 ? `safety ${index + 1}` : 'safety';
+}
+
+/**
+ * The page of a dual as one HTML file that needs nothing else: no script, no font, no network. The same `data` give the
+ * same bytes in Node and Deno.
+ */
+export function renderDualPage(data: DualPageData, document: Document = blankDocument()): string {
+  const { beta, prompts, responses } = data;
+  const sample = `${plural(prompts, 'prompt')} × ${plural(responses, 'response')}`;
+  const page = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${new Html(POLICY)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="dualign">
+<link rel="icon" href="data:,">
+<title>The price of safety: ${data.title}</title>
+<style>${new Html(STYLE)}</style>
+</head>
+<body>
+<header>
+<p class="kind">dualign: the price of safety, before any training</p>
+<h1 dir="auto">${data.title}</h1>
+<p class="lede">From the scores of ${sample} of the reference policy, at β = ${setting(beta)}.</p>
+</header>
+<main>
+${outcomeSection(data)}${cautionSection(data)}${tradeOffSection(data, document)}${planSection(data, document)}${certaintySection(data)}${scoreSection(data, document)}${diagnosticSection(data)}${readingSection(data)}</main>
+</body>
+</html>
+`;
+  return page.markup;
+}
