@@ -17,6 +17,7 @@ export type { Folder, WritableFolder } from './data/folder.ts';
 export { HttpFolder } from './data/http_folder.ts';
 export { Run } from './data/run.ts';
 export { parseSafetensors, writeSafetensors } from './data/safetensors.ts';
+export { readScores } from './data/scores.ts';
 export * from './dual/index.ts';
 export { createCpuEngine } from './engine/cpu/engine.ts';
 export type { Engine, Tensor } from './engine/engine.ts';

@@ -40,15 +40,24 @@ export function solutionText(solution: DualSolution): string {
   return `${head}\n\n${body}${warnings}`;
 }
 
+/** E[g] − threshold, in parts of what is within reach, that is the solver's rounding. */
+const ROUNDING = 1e-8;
+
 function predictions(solution: Solved): string {
   const { reference, expected, thresholds, reachable, lambda, lambdaIntervals, ess } = solution;
+  // A threshold of 0 would else be met by 1e-13.
+  const safety = expected.safety.map((value, j) =>
+    Math.abs(value - thresholds[j]) <= ROUNDING * (reachable[j] - reference.safety[j])
+      ? thresholds[j]
+      : value,
+  );
   const scores = table([
     ['', 'reference', 'optimal', 'threshold', 'reachable', 'λ*', '95 % interval'],
     ['reward', shown(reference.reward), shown(expected.reward), '', '', '', ''],
     ...lambda.map((value, j) => [
       `safety ${j + 1}`,
       shown(reference.safety[j]),
-      shown(expected.safety[j]),
+      shown(safety[j]),
       shown(thresholds[j]),
       shown(reachable[j]),
       shown(value),
@@ -59,11 +68,7 @@ function predictions(solution: Solved): string {
   const rest = table([
     ['', 'here', 'on all prompts of the kind (95 %)'],
     ['reward of this policy', shown(expected.reward), span(policy.reward)],
-    ...expected.safety.map((value, j) => [
-      `safety ${j + 1} of this policy`,
-      shown(value),
-      span(policy.safety[j]),
-    ]),
+    ...safety.map((value, j) => [`safety ${j + 1} of this policy`, shown(value), span(policy.safety[j])]),
     ['KL of this policy', shown(solution.kl), span(policy.kl)],
     ['reward of the optimum', shown(expected.reward), span(optimum.reward)],
     ['KL of the optimum', shown(solution.kl), span(optimum.kl)],

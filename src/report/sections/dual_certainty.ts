@@ -24,10 +24,10 @@ export function certaintySection(data: DualPageData): Html {
   return html`<section aria-labelledby="certainty">
 <h2 id="certainty">How sure this is</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of intervals"><table class="numbers plain">
-<caption>95 % intervals over which prompts were drawn, the responses given. Optimum: of the best policy for all prompts of this kind. This policy: of the one with the λ* found here, on all prompts of this kind.</caption>
+<caption>95 % intervals over which prompts were drawn, the responses given. Optimum: of the best policy for all prompts of this kind. This policy: of the one with the λ* found here, on all prompts of this kind. Objective: reward − β·KL.</caption>
 <thead><tr><th scope="col">Quantity</th><th scope="col" class="predicted">Found</th><th scope="col">Optimum</th><th scope="col">This policy</th>${bootstrap && html`<th scope="col">Optimum, by ${plural(bootstrap.replicates, 'resample')}</th>`}</tr></thead>
 <tbody>
-${solution.lambda.map((value, j) => line(named('λ*', j), significant(value), columns(solution.lambdaIntervals[j]!, undefined, bootstrap?.lambda[j]), significant))}${line('reward', score(solution.expected.reward), columns(optimum.reward, policy.reward, bootstrap?.optimum.reward))}${solution.expected.safety.map((value, j) => line(scoreName(data, j), score(value), columns(optimum.safety[j]!, policy.safety[j], bootstrap?.optimum.safety[j])))}${line('KL', score(solution.kl), columns(optimum.kl, policy.kl, bootstrap?.optimum.kl))}${line('reward − β·KL', score(solution.dual), columns(optimum.dual, undefined, bootstrap?.dual))}</tbody></table></div>
+${solution.lambda.map((value, j) => line(named('λ*', j), significant(value), columns(solution.lambdaIntervals[j]!, undefined, bootstrap?.lambda[j]), significant))}${line('reward', score(solution.expected.reward), columns(optimum.reward, policy.reward, bootstrap?.optimum.reward))}${solution.expected.safety.map((value, j) => line(scoreName(data, j), score(value), columns(optimum.safety[j]!, policy.safety[j], bootstrap?.optimum.safety[j])))}${line('KL', score(solution.kl), columns(optimum.kl, policy.kl, bootstrap?.optimum.kl))}${line('objective', score(solution.dual), columns(optimum.dual, undefined, bootstrap?.dual))}</tbody></table></div>
 ${bootstrap && bootstrap.infeasible > 0 && html`<p class="note">${count(bootstrap.infeasible)} of the resamples cannot meet the thresholds.</p>\n`}</section>
 `;
 }
