@@ -9,7 +9,7 @@ import { generate } from '../../src/model/generate.ts';
 import { sequenceLogps } from '../../src/model/logps.ts';
 import { addAdapter, loadPolicy, type Policy } from '../../src/model/policy.ts';
 import { keyOf } from '../../src/random.ts';
-import { referenceLogps } from '../../src/train/dpo.ts';
+import { type PreferencePair, referenceLogps } from '../../src/train/dpo.ts';
 import { trainDpo } from '../../src/train/trainer.ts';
 import { MemoryFolder } from '../support/memory_folder.ts';
 import { decodeWeights } from '../support/weight_formats.ts';
@@ -59,7 +59,7 @@ describe.each(engines)('a policy in few bits, $name', ({ open }) => {
   );
 });
 
-async function train(policy: Policy, pairs: Parameters<typeof trainDpo>[1], steps: number) {
+async function train(policy: Policy, pairs: readonly PreferencePair[], steps: number) {
   const adapter = addAdapter(policy, lora, 3);
   const reference = await referenceLogps(policy, pairs);
   const losses: number[] = [];
