@@ -9,6 +9,15 @@ export {
 } from './bootstrap.ts';
 export { type Budget, largestThreshold, largestThresholdWith } from './budget.ts';
 export {
+  type Convergence,
+  type ConvergenceOptions,
+  convergence,
+  convergenceWith,
+  type DescentTrace,
+  type Trace,
+  type TracePoint,
+} from './convergence.ts';
+export {
   type CurvePoint,
   describePolicies,
   describePoliciesWith,
@@ -40,4 +49,5 @@ export type {
   Solved,
 } from './solution.ts';
 export { solveDual, solveWith, thresholdsOf } from './solve.ts';
+export { type ScoreErrors, type Stability, stability, stabilityWith } from './stability.ts';
 export { type StreamProblem, solveStream, solveStreamWith } from './stream.ts';

@@ -150,6 +150,22 @@ export class Workspace implements DescribedRows {
     return this.#search(this.table.scores);
   }
 
+  /** The λ of each evaluation of a search over the whole table, the last one λ*. */
+  path(beta: number, thresholds: readonly number[], start: readonly number[]): number[][] {
+    const newton = this.#newton;
+    const path: number[][] = [];
+    newton.aim(this.statistics, beta, thresholds, start);
+    for (const _ of newton.wanted()) {
+      path.push(Array.from(newton.lambda));
+      this.#evaluate(this.table.scores, this.table.blocks, newton.beta, 0, 0);
+      newton.absorb(this.#partial, this.prompts);
+    }
+    const { lambda } = newton.ended();
+    const before = path[path.length - 1];
+    if (lambda.some((value, j) => value !== before[j])) path.push(lambda);
+    return path;
+  }
+
   #forget(): void {
     this.#pruned = undefined;
     if (this.#wasm.mark() === this.#end) this.#wasm.release(this.#start);
