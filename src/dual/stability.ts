@@ -15,7 +15,7 @@ import { forRows } from './rows.ts';
 import type { Interval } from './solution.ts';
 import { optimise } from './solve.ts';
 import { pairwiseSum } from './sums.ts';
-import type { Statistics } from './table.ts';
+import { type Statistics, unitOf } from './table.ts';
 import { extremes } from './tilt.ts';
 import { withWorkspace } from './workspace.ts';
 
@@ -73,7 +73,7 @@ export function stabilityWith(kernels: Kernels, problem: DualProblem, errors: Sc
       lambda: optimum.lambda,
       hessian: outcome.hessian,
       statistics: workspace.statistics,
-      unit: workspace.unit(problem.beta),
+      unit: unitOf(workspace.statistics, problem.beta),
     };
   });
   const scale = statistics.safetyRange.map((range) => range || 1);
