@@ -35,7 +35,10 @@ describe('the CPU engine gives the same bits', () => {
     expect(stdout.trim().split('\n')).toEqual(expected);
   });
 
-  it.skipIf(!chromiumPath)('in Chromium: on a page, and in a worker with 2 threads', async () => {
+  it.skipIf(!chromiumPath).each([
+    ['isolated', 2],
+    ['open to other origins, which shares no memory', 1],
+  ])('in Chromium, on a page that is %s: with 1 thread, and in a worker with %i', async (kind, threads) => {
     await build({
       absWorkingDir: ROOT,
       entryPoints: ['test/hosts/cpu_in_browser.ts'],
@@ -50,7 +53,14 @@ describe('the CPU engine gives the same bits', () => {
       await page.waitForFunction('"result" in globalThis');
       return await page.evaluate('globalThis.result');
     };
-    const result = await withPage({ '/': site, ...(model ? { '/model': model } : {}) }, use, true);
-    expect(result).toEqual({ onPage: expected, inWorker: expected });
+    const result = await withPage(
+      { '/': site, ...(model ? { '/model': model } : {}) },
+      use,
+      kind === 'isolated',
+    );
+    expect(result).toEqual({
+      onPage: { threads: 1, digests: expected },
+      inWorker: { threads, digests: expected },
+    });
   });
 });
