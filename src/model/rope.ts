@@ -38,7 +38,7 @@ export function ropeTables(
 }
 
 /** Radians per position, `[headDim / 2]`: θ^(−2i/d), scaled. */
-function ropeFrequencies({ theta, scaling }: RopeConfig, headDim: number, math: ScalarMath): number[] {
+export function ropeFrequencies({ theta, scaling }: RopeConfig, headDim: number, math: ScalarMath): number[] {
   const logTheta = math.log(theta);
   return Array.from({ length: headDim / 2 }, (_, i) => {
     const frequency = math.exp((-2 * i * logTheta) / headDim);

@@ -1,4 +1,4 @@
-import { FLOAT, INT64, onnxModel, type Value } from './onnx.ts';
+import { FLOAT, INT64, onnxModel, type Value } from '../../../src/data/onnx.ts';
 
 const inputs: Value[] = ['input_ids', 'attention_mask'].map((name) => ({
   name,
