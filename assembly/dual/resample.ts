@@ -1,27 +1,6 @@
 /** Bootstrap resamples of rows, from counter-based random words (Philox4x32-10, as in src/random.ts). */
+import { philox, word1, word2, word3 } from '../philox';
 import { get, set } from './box';
-
-let w0: u32 = 0;
-let w1: u32 = 0;
-let w2: u32 = 0;
-let w3: u32 = 0;
-
-function philox(key0: u32, key1: u32, c0: u32, c1: u32, c2: u32, c3: u32): void {
-  for (let round = 0; round < 10; round++) {
-    const a = <u64>c0 * 0xd2511f53;
-    const b = <u64>c2 * 0xcd9e8d57;
-    c0 = <u32>(b >> 32) ^ c1 ^ key0;
-    c1 = <u32>b;
-    c2 = <u32>(a >> 32) ^ c3 ^ key1;
-    c3 = <u32>a;
-    key0 += 0x9e3779b9;
-    key1 += 0xbb67ae85;
-  }
-  w0 = c0;
-  w1 = c1;
-  w2 = c2;
-  w3 = c3;
-}
 
 // @ts-ignore: decorator
 @inline function count(times: usize, rows: i32, word: u32): void {
@@ -33,11 +12,10 @@ function philox(key0: u32, key1: u32, c0: u32, c1: u32, c2: u32, c3: u32): void 
 export function drawTimes(times: usize, rows: i32, key0: u32, key1: u32, replicate: u32): void {
   memory.fill(times, 0, (<usize>rows) << 3);
   for (let i = 0; i < rows; i += 4) {
-    philox(key0, key1, replicate, 0, <u32>(i >> 2), 0);
-    count(times, rows, w0);
-    if (i + 1 < rows) count(times, rows, w1);
-    if (i + 2 < rows) count(times, rows, w2);
-    if (i + 3 < rows) count(times, rows, w3);
+    count(times, rows, philox(key0, key1, replicate, 0, <u32>(i >> 2), 0));
+    if (i + 1 < rows) count(times, rows, word1);
+    if (i + 2 < rows) count(times, rows, word2);
+    if (i + 3 < rows) count(times, rows, word3);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Dropout with masks from a counter; a unit of work is one row. */
 import { bytesOf } from './lanes';
-import { philox, word1, word2, word3 } from './philox';
+import { philox, word1, word2, word3 } from '../philox';
 
 /** out `[n, d]` (+)= x `[n, d]` · mask · factor, as `Engine.dropout` describes; words of 24 bits below `below` drop. */
 export function dropout(

@@ -1,7 +1,7 @@
 /** Drawing tokens; a unit of work is one row. */
 import { log } from '../math';
 import { bytesOf } from './lanes';
-import { philox } from './philox';
+import { philox } from '../philox';
 import { expSum, rowMax } from './softmax';
 
 /** Maps floats to unsigned integers of the same order; -0 and 0 are one value. */

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { UserError } from '../errors.ts';
 import { DTYPE_CHOICES } from '../model/dtype.ts';
+import type { LoraConfig } from '../model/lora.ts';
 import { SCHEDULERS } from '../train/schedule.ts';
 
 /**
@@ -145,6 +146,17 @@ export function limitsOf(config: RunConfig): readonly Limit[] {
     );
   }
   return limits;
+}
+
+/** The adapter that a run trains. */
+export function loraSettings(config: RunConfig): LoraConfig {
+  return {
+    r: config.lora_r,
+    lora_alpha: config.lora_alpha,
+    target_modules: config.lora_target_modules,
+    use_rslora: config.use_rslora,
+    lora_dropout: config.lora_dropout,
+  };
 }
 
 /** How the command line calls a setting, for messages. */

@@ -1,7 +1,6 @@
 /** Scores by pre-aligned policies: how much likelier each makes a response than the reference does. */
 import { subfolder } from '../data/folder.ts';
 import { sequenceLogps } from '../model/logps.ts';
-import type { Adapter } from '../model/lora.ts';
 import { loadAdapter } from '../model/peft.ts';
 import type { Policy } from '../model/policy.ts';
 import { ADAPTER } from './artefacts.ts';
@@ -30,23 +29,26 @@ export async function implicitSettings({ config, run, sources }: Context): Promi
 export async function implicitScores({ config, run, sources }: Context): Promise<ScoreRows> {
   const policy = await sources.policy(need(config, 'policy').policy).load();
   const beta = betaPre(config);
-  const adapters: Adapter[] = [];
-  for (const { folder } of prealignedSets(config)) {
-    adapters.push(
-      await loadAdapter(policy.engine, policy.config, subfolder(run.folder, `${folder}/${ADAPTER}`)),
-    );
-  }
   return async (rows) => {
     const completions = rows.map((row) => completionOf(policy, row));
     const current = policy.adapter;
     const reference = await sequenceLogps(policy, completions, { adapter: false });
     const scores: Float64Array[] = [];
-    for (const adapter of adapters) {
-      policy.adapter = adapter;
-      const logps = await sequenceLogps(policy, completions);
-      scores.push(Float64Array.from(logps, (logp, index) => beta * (logp - reference[index])));
+    for (const { folder } of prealignedSets(config)) {
+      const adapter = await loadAdapter(
+        policy.engine,
+        policy.config,
+        subfolder(run.folder, `${folder}/${ADAPTER}`),
+      );
+      try {
+        policy.adapter = adapter;
+        const logps = await sequenceLogps(policy, completions);
+        scores.push(Float64Array.from(logps, (logp, index) => beta * (logp - reference[index])));
+      } finally {
+        policy.adapter = current;
+        adapter.free();
+      }
     }
-    policy.adapter = current;
     const [reward, ...safety] = scores;
     return rows.map((_, index) => ({ reward: reward[index], safety: safety.map((column) => column[index]) }));
   };

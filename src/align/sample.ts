@@ -4,7 +4,7 @@ import { type Generation, generate, responseText } from '../model/generate.ts';
 import type { Policy } from '../model/policy.ts';
 import { keyOf } from '../random.ts';
 import { fittingGenerationBatch } from '../train/memory_plan.ts';
-import type { RunConfig } from './config.ts';
+import { loraSettings, type RunConfig } from './config.ts';
 import type { Context } from './context.ts';
 import { encodePrompt } from './encode.ts';
 import type { SampleRow } from './rows.ts';
@@ -70,13 +70,8 @@ export async function samplePrompts(
 
 /** Responses that can be sampled at once, up to the setting; results do not depend on it. */
 function fittingBatch(policy: Policy, config: RunConfig, prompts: readonly Prompt[]): Promise<number> {
-  const lora = {
-    r: config.lora_r,
-    lora_alpha: config.lora_alpha,
-    target_modules: config.lora_target_modules,
-  };
   const lengths = prompts.map((prompt) => encodePrompt(policy, prompt).length);
-  return fittingGenerationBatch(policy, lora, {
+  return fittingGenerationBatch(policy, loraSettings(config), {
     promptTokens: lengths.reduce((longest, length) => Math.max(longest, length), 1),
     newTokens: config.max_new_tokens,
     responses: config.responses,

@@ -8,7 +8,7 @@ import { totalSteps } from '../train/config.ts';
 import { type PreferencePair, type ReferenceLogps, referenceLogps } from '../train/dpo.ts';
 import { DPO_DEFAULTS, type DpoConfig, type TrainMetrics, trainDpo } from '../train/trainer.ts';
 import { ADAPTER, ADAPTER_FILES, CHECKPOINT, METRICS, PAIRS, REFERENCE_LOGPS } from './artefacts.ts';
-import { need, type RunConfig } from './config.ts';
+import { loraSettings, need, type RunConfig } from './config.ts';
 import type { Context } from './context.ts';
 import { encodePrompt, encodeResponse } from './encode.ts';
 import { groupByPrompt, type PairRow, parsePairRows } from './rows.ts';
@@ -71,13 +71,7 @@ export async function trainAdapter(context: Context, target: TrainTarget): Promi
     },
   });
   const dpo: Partial<DpoConfig> = { beta, seed: config.seed, ...trainingSettings(config, rows) };
-  const lora = {
-    r: config.lora_r,
-    lora_alpha: config.lora_alpha,
-    target_modules: config.lora_target_modules,
-    use_rslora: config.use_rslora,
-    lora_dropout: config.lora_dropout,
-  };
+  const lora = loraSettings(config);
   await runStage(context, {
     name: stage('train'),
     settings: { ...base, ...dpo, ...lora },

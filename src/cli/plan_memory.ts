@@ -1,6 +1,6 @@
 import process from 'node:process';
 import { Command, InvalidArgumentError } from 'commander';
-import { parseConfig } from '../align/config.ts';
+import { loraSettings, parseConfig } from '../align/config.ts';
 import { UserError } from '../errors.ts';
 import { DiskSources } from '../host/sources.ts';
 import { type DtypeChoice, formatOf } from '../model/dtype.ts';
@@ -40,11 +40,7 @@ export function planMemoryCommand(): Command {
       try {
         const plan = await planMemory({
           ...(await sources.outline(config.policy)),
-          lora: {
-            r: config.lora_r,
-            lora_alpha: config.lora_alpha,
-            target_modules: config.lora_target_modules,
-          },
+          lora: loraSettings(config),
           formats: plannedFormats(config.dtype),
           promptTokens,
           newTokens: config.max_new_tokens,

@@ -320,3 +320,20 @@ export interface Engine {
 
 /** Views start at multiples of this many elements: WebGPU binds storage at multiples of 256 bytes. */
 export const VIEW_ALIGNMENT = 64;
+
+/** The operations on memory, which each engine implements apart from those that compute. */
+export type TensorOperation =
+  | 'limits'
+  | 'memory'
+  | 'tensor'
+  | 'upload'
+  | 'uploadWeights'
+  | 'write'
+  | 'copy'
+  | 'zero'
+  | 'view'
+  | 'free'
+  | 'read'
+  | 'readU32'
+  | 'flush'
+  | 'destroy';

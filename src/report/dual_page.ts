@@ -4,13 +4,11 @@ import type { DualSolution } from '../dual/solution.ts';
 import type { CurvePoint } from './data.ts';
 import { blankDocument } from './document.ts';
 import { plural, setting } from './format.ts';
-import { Html, html } from './html.ts';
-import { POLICY } from './report.ts';
+import { pageOf } from './page.ts';
 import { certaintySection, diagnosticSection, planSection } from './sections/dual_certainty.ts';
 import { readingSection } from './sections/dual_guide.ts';
 import { scoreSection, tradeOffSection } from './sections/dual_tradeoff.ts';
 import { cautionSection, outcomeSection } from './sections/dual_verdict.ts';
-import { STYLE } from './style.ts';
 
 /** The trade-off of one safety score; with several, the others keep the thresholds of `solution`. */
 export interface ConstraintCurve {
@@ -59,28 +57,20 @@ export function scoreName({ reference }: DualPageData, index: number): string {
 export function renderDualPage(data: DualPageData, document: Document = blankDocument()): string {
   const { beta, prompts, responses } = data;
   const sample = `${plural(prompts, 'prompt')} × ${plural(responses, 'response')}`;
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${new Html(POLICY)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="dualign">
-<link rel="icon" href="data:,">
-<title>The price of safety: ${data.title}</title>
-<style>${new Html(STYLE)}</style>
-</head>
-<body>
-<header>
-<p class="kind">dualign: the price of safety, before any training</p>
-<h1 dir="auto">${data.title}</h1>
-<p class="lede">From the scores of ${sample} of the reference policy, at β = ${setting(beta)}.</p>
-</header>
-<main>
-${outcomeSection(data)}${cautionSection(data)}${tradeOffSection(data, document)}${planSection(data, document)}${certaintySection(data)}${scoreSection(data, document)}${diagnosticSection(data)}${readingSection(data)}</main>
-</body>
-</html>
-`;
-  return page.markup;
+  return pageOf({
+    title: `The price of safety: ${data.title}`,
+    kind: 'dualign: the price of safety, before any training',
+    heading: data.title,
+    lede: `From the scores of ${sample} of the reference policy, at β = ${setting(beta)}.`,
+    sections: [
+      outcomeSection(data),
+      cautionSection(data),
+      tradeOffSection(data, document),
+      planSection(data, document),
+      certaintySection(data),
+      scoreSection(data, document),
+      diagnosticSection(data),
+      readingSection(data),
+    ],
+  });
 }

@@ -1,26 +1,10 @@
-import { DPO_LOSSES, type Engine } from '../engine.ts';
+import { DPO_LOSSES, type Engine, type TensorOperation } from '../engine.ts';
 import { operandsOf } from '../operands.ts';
 import { formatOf } from './formats.ts';
 import { matmulPlan } from './matmul.ts';
 import { type CpuTensor, checks } from './memory.ts';
 import type { Runner } from './runner.ts';
 import type { KernelName } from './wasm.ts';
-
-type TensorOperation =
-  | 'limits'
-  | 'memory'
-  | 'tensor'
-  | 'upload'
-  | 'uploadWeights'
-  | 'write'
-  | 'copy'
-  | 'zero'
-  | 'view'
-  | 'free'
-  | 'read'
-  | 'readU32'
-  | 'flush'
-  | 'destroy';
 
 /** Elements to a unit of element-wise work; assembly/policy/elementwise.ts holds the same number. */
 const BLOCK = 4096;

@@ -1,26 +1,10 @@
 import { elements, expectData, expectSameSize, expectWeightBytes, viewLength } from '../checks.ts';
-import type { Engine } from '../engine.ts';
+import type { Engine, TensorOperation } from '../engine.ts';
 import { storedBytes } from '../formats.ts';
 import { CpuTensor, checks, WASM_LIMITS } from './memory.ts';
 import type { Runner } from './runner.ts';
 
-type TensorOperations = Pick<
-  Engine,
-  | 'limits'
-  | 'memory'
-  | 'tensor'
-  | 'upload'
-  | 'uploadWeights'
-  | 'write'
-  | 'copy'
-  | 'zero'
-  | 'view'
-  | 'free'
-  | 'read'
-  | 'readU32'
-  | 'flush'
-  | 'destroy'
->;
+type TensorOperations = Pick<Engine, TensorOperation>;
 
 /** Longest that operations keep the host from its timers, signals and messages, where the caller reads at all. */
 const TURN_MS = 30;

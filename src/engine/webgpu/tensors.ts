@@ -1,26 +1,10 @@
 import { elements, expectData, expectSameSize, expectWeightBytes, viewLength } from '../checks.ts';
-import type { Engine } from '../engine.ts';
+import type { Engine, TensorOperation } from '../engine.ts';
 import { expectF32, expectWritable, own } from './checks.ts';
 import { GpuTensor } from './memory.ts';
 import type { Recorder } from './recorder.ts';
 
-type TensorOperations = Pick<
-  Engine,
-  | 'limits'
-  | 'memory'
-  | 'tensor'
-  | 'upload'
-  | 'uploadWeights'
-  | 'write'
-  | 'copy'
-  | 'zero'
-  | 'view'
-  | 'free'
-  | 'read'
-  | 'readU32'
-  | 'flush'
-  | 'destroy'
->;
+type TensorOperations = Pick<Engine, TensorOperation>;
 
 /** The memory side of the engine. */
 export function tensorOperations(recorder: Recorder): TensorOperations {
