@@ -73,6 +73,7 @@ export async function randomPolicy(
     tokenizer: new Tokenizer(ONE_WORD, {}),
     chatTemplate: undefined,
     eosIds: [],
+    endId: undefined,
     maxLength: LENGTH,
     adapter: undefined,
   };

@@ -19,13 +19,13 @@ export function encodePrompt(policy: Reader, prompt: Prompt): number[] {
  * end-of-sequence token where there is one and `end` is set; a conversation by what its chat template writes.
  */
 export function encodeResponse(
-  policy: Reader & Pick<Policy, 'eosIds'>,
+  policy: Reader & Pick<Policy, 'endId'>,
   prompt: Prompt,
   promptIds: readonly number[],
   response: string,
   end: boolean,
 ): number[] {
-  const { tokenizer, eosIds } = policy;
+  const { tokenizer, endId } = policy;
   if (typeof prompt !== 'string') {
     const template = templateOf(policy);
     const before = template.render(prompt, true);
@@ -41,7 +41,7 @@ export function encodeResponse(
   const whole = tokenizer.encode(prompt + response);
   const shared = promptIds.every((id, index) => whole[index] === id);
   const ids = shared ? whole.slice(promptIds.length) : tokenizer.encode(response, false);
-  return end && eosIds.length > 0 ? [...ids, eosIds[0]] : ids;
+  return end && endId !== undefined ? [...ids, endId] : ids;
 }
 
 function templateOf({ name, chatTemplate }: Reader): ChatTemplate {

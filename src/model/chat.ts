@@ -3,6 +3,7 @@ import type { Folder } from '../data/folder.ts';
 import { readJsonObject } from '../data/json.ts';
 import type { Message } from '../data/messages.ts';
 import { messageOf, UserError } from '../errors.ts';
+import { contentOf } from './tokenizer.ts';
 
 const TEMPLATE = 'chat_template.jinja';
 
@@ -115,8 +116,8 @@ function specialTokens(config: Readonly<Record<string, unknown>>): Record<string
   const tokens: Record<string, string> = {};
   for (const [key, value] of Object.entries(config)) {
     if (!key.endsWith('_token')) continue;
-    const content = typeof value === 'string' ? value : (value as { content?: unknown } | null)?.content;
-    if (typeof content === 'string') tokens[key] = content;
+    const content = contentOf(value);
+    if (content !== undefined) tokens[key] = content;
   }
   return tokens;
 }

@@ -22,6 +22,8 @@ export interface Policy extends Llama {
   readonly chatTemplate: ChatTemplate | undefined;
   /** Tokens that end a response; may be empty. */
   readonly eosIds: readonly number[];
+  /** The token that a text to learn from is ended by, as in TRL: the tokenizer's eos_token, else the first of `eosIds`. */
+  readonly endId: number | undefined;
   /** Longest sequence the policy takes, prompt and response together. */
   readonly maxLength: number;
   adapter: Adapter | undefined;
@@ -67,6 +69,7 @@ export async function loadPolicy(
     tokenizer,
     chatTemplate: await loadChatTemplate(folder, options.chatTemplate),
     eosIds,
+    endId: tokenizer.eosId ?? eosIds[0],
     maxLength,
     adapter: undefined,
   };

@@ -7,18 +7,34 @@ import { messageOf, UserError } from '../errors.ts';
 export class Tokenizer {
   /** One more than the largest id. */
   readonly vocabularySize: number;
+  /** The id of the eos_token that tokenizer_config.json names. */
+  readonly eosId: number | undefined;
   #inner: HuggingFaceTokenizer;
+  #unknownId: number | undefined;
 
   constructor(tokenizerJson: object, tokenizerConfig: object) {
     this.#inner = new HuggingFaceTokenizer(tokenizerJson, tokenizerConfig);
+    const vocabulary = this.#inner.get_vocab(true);
     let largest = -1;
-    for (const id of this.#inner.get_vocab(true).values()) largest = Math.max(largest, id);
+    for (const id of vocabulary.values()) largest = Math.max(largest, id);
     this.vocabularySize = largest + 1;
+    const idOf = (token: unknown) => vocabulary.get(contentOf(token) ?? '');
+    this.eosId = idOf((tokenizerConfig as { eos_token?: unknown }).eos_token);
+    this.#unknownId = idOf((tokenizerJson as { model?: { unk_token?: unknown } }).model?.unk_token);
   }
 
   /** Token ids of `text`; `addSpecialTokens` puts the tokens of the post-processor around them, such as `<s>`. */
   encode(text: string, addSpecialTokens = true): number[] {
-    return this.#inner.encode(text, { add_special_tokens: addSpecialTokens }).ids;
+    const { ids } = this.#inner.encode(text, { add_special_tokens: addSpecialTokens });
+    return ids.map((id: number | undefined) => id ?? this.#unknown(text));
+  }
+
+  /** Models of whole words leave a word that they do not know without an id (@huggingface/tokenizers 0.2.0). */
+  #unknown(text: string): number {
+    if (this.#unknownId !== undefined) return this.#unknownId;
+    throw new UserError(
+      `tokenizer.json: expected text of known tokens, or an unk_token for others, got ${JSON.stringify(text.slice(0, 60))}`,
+    );
   }
 
   decode(ids: readonly number[], skipSpecialTokens = true): string {
@@ -43,6 +59,13 @@ export class Tokenizer {
     const whole = this.decode([...promptIds, ...ids]);
     return whole.startsWith(prompt) ? whole.slice(prompt.length) : this.decode(ids);
   }
+}
+
+/** The text of a special token, which is a string or an object with its content. */
+export function contentOf(token: unknown): string | undefined {
+  const content =
+    typeof token === 'string' ? token : (token as { content?: unknown } | null | undefined)?.content;
+  return typeof content === 'string' ? content : undefined;
 }
 
 /** Loads tokenizer.json and, where present, tokenizer_config.json. */

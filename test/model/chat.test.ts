@@ -121,6 +121,16 @@ describe('tokens of conversations', () => {
     expect(encodeResponse(policy, 'the cat', [1, 3, 4], ' sat', false)).toEqual([6]);
   });
 
+  it("end text with the tokenizer's eos_token where generation ends at several", async () => {
+    const folder = await tinyFolder();
+    await folder.write('generation_config.json', '{"eos_token_id": [1, 2]}');
+    const ends = async () =>
+      encodeResponse(await loadPolicy(new ReferenceEngine(), folder), 'the', [3], ' sat', true);
+    expect(await ends()).toEqual([6, 1]);
+    await folder.write('tokenizer_config.json', '{"eos_token": {"content": "</s>"}}');
+    expect(await ends()).toEqual([6, 2]);
+  });
+
   it('need a template, and one that goes on from its prompts', async () => {
     const none = await policyWith();
     expect(() => encodePrompt(none, [user('the cat')])).toThrow(

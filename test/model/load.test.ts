@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../src/errors.ts';
 import { loadPolicy } from '../../src/model/policy.ts';
-import { loadTokenizer } from '../../src/model/tokenizer.ts';
+import { loadTokenizer, Tokenizer } from '../../src/model/tokenizer.ts';
 import { MemoryFolder } from '../support/memory_folder.ts';
 import { ReferenceEngine } from '../support/reference_engine.ts';
-import { type Tensors, tinyFolder, tinyWeights } from './tiny.ts';
+import { type Tensors, tinyFolder, tinyTokenizer, tinyWeights } from './tiny.ts';
 
 const mistral = { model_type: 'mistral', architectures: ['MistralForCausalLM'] };
 const qwen2 = { model_type: 'qwen2', architectures: ['Qwen2ForCausalLM'] };
@@ -140,6 +140,13 @@ function brainHalves(tensors: Tensors): Uint8Array {
 }
 
 describe('Tokenizer', () => {
+  it('takes the unknown token for what it does not know, and needs one', () => {
+    const ids = (json: object) => new Tokenizer(json, {}).encode('the zebra');
+    expect(ids(tinyTokenizer)).toEqual([3, 0]);
+    const without = { ...tinyTokenizer, model: { ...tinyTokenizer.model, unk_token: null } };
+    expect(() => ids(without)).toThrow(/expected text of known tokens.* got "the zebra"/);
+  });
+
   it('encodes, decodes and knows its vocabulary', async () => {
     const tokenizer = await loadTokenizer(await tinyFolder());
     expect(tokenizer.vocabularySize).toBe(16);
