@@ -1,5 +1,5 @@
 export { sumBlocks } from './dual/blocks';
-export { describeRows, supportBlocks } from './dual/describe';
+export { describeRows } from './dual/describe';
 export { evaluateBlocks } from './dual/evaluate';
 export { finishLoad, loadRows } from './dual/load';
 export {
@@ -19,9 +19,10 @@ export {
   statusOf,
   valueOf,
 } from './dual/newton';
-export { keptPart, prune, sampleRows, selectRows } from './dual/prune';
+export { createPruning, finishPruning, keptPart, sampleRows, selectRows } from './dual/prune';
 export { drawTimes, weightedSum, weightedSums } from './dual/resample';
 export { countOf, createScores, logCountOf, meanOf, middleOf, rewardRangeOf, startOf, statisticsOf, sumsOf, topOf } from './dual/scores';
+export { describeShare, evaluateShare, loadShare, pruneShare, supportShare } from './dual/shares';
 export { createScratch } from './dual/softmax';
 export { cos, exp, log, logAll, sin, tanh } from './math';
 export { allocate, mark, release } from './memory';

@@ -18,7 +18,7 @@ export { HttpFolder } from './data/http_folder.ts';
 export { Run } from './data/run.ts';
 export { parseSafetensors, writeSafetensors } from './data/safetensors.ts';
 export { readScores } from './data/scores.ts';
-export * from './dual/index.ts';
+export * from './dual.ts';
 export { createCpuEngine } from './engine/cpu/engine.ts';
 export type { Engine, Tensor } from './engine/engine.ts';
 export { createWebGpuEngine } from './engine/webgpu/engine.ts';

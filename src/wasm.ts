@@ -1,7 +1,19 @@
-import { WASM_BASE64 } from './generated/wasm.ts';
+import { WASM_BASE64, WASM_MEMORY_FLAGS_AT } from './generated/wasm.ts';
+import type { Kernel, Pool } from './pool.ts';
+
+/** The kernels of assembly/dual/shares.ts, which threads may share. */
+export const SHARE_NAMES = [
+  'describeShare',
+  'evaluateShare',
+  'loadShare',
+  'pruneShare',
+  'supportShare',
+] as const;
+
+export type ShareName = (typeof SHARE_NAMES)[number];
 
 /** What assembly/index.ts exports. Pointers are byte offsets into `memory`; 0 from a `create…` means out of memory. */
-export interface WasmExports {
+export interface WasmExports extends Readonly<Record<ShareName, Kernel>> {
   readonly memory: WebAssembly.Memory;
   // math.ts
   exp(x: number): number;
@@ -39,22 +51,16 @@ export interface WasmExports {
     safety: number,
     weight: number,
     plane: number,
-    singleReward: boolean,
-    singleSafety: boolean,
-    singleWeight: boolean,
+    singleReward: number,
+    singleSafety: number,
+    singleWeight: number,
   ): number;
   finishLoad(scores: number): void;
   // dual/prune.ts
   sampleRows(scores: number, step: number): number;
   keptPart(scores: number, scratch: number, centre: number, radius: number, beta: number): number;
-  prune(
-    scores: number,
-    scratch: number,
-    centre: number,
-    radius: number,
-    beta: number,
-    capacity: number,
-  ): number;
+  createPruning(scores: number, capacity: number): number;
+  finishPruning(pruning: number): number;
   selectRows(
     scores: number,
     scratch: number,
@@ -85,13 +91,6 @@ export interface WasmExports {
     firstRow: number,
     endRow: number,
     out: number,
-  ): void;
-  supportBlocks(
-    scores: number,
-    direction: number,
-    firstBlock: number,
-    endBlock: number,
-    partial: number,
   ): void;
   sumBlocks(partial: number, blocks: number, width: number): void;
   // dual/resample.ts
@@ -125,7 +124,9 @@ export interface Kernels {
   tanh(x: number): number;
   readonly module: WebAssembly.Module;
   readonly exports: WasmExports;
-  /** The same module with a memory of its own. */
+  /** Threads that share the work on large tables, where there are any; no result depends on them. */
+  readonly pool?: Pick<Pool<ShareName>, 'size' | 'run'>;
+  /** The same module with a memory of its own, and without threads. */
   fresh(): Kernels;
 }
 
@@ -136,14 +137,33 @@ function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+const MOST_PAGES = 65_536;
+
+/** A memory that the module takes; a shared one for a module that says so. */
+export function createMemory(shared = false): WebAssembly.Memory {
+  return new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES, shared });
+}
+
 /** Kernels on a new memory; synchronous. */
-export function instantiate(module: WebAssembly.Module): Kernels {
-  const exports = new WebAssembly.Instance(module, {}).exports as unknown as WasmExports;
+export function instantiate(module: WebAssembly.Module, memory = createMemory()): Kernels {
+  const exports = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as WasmExports;
   const { exp, log, sin, cos, tanh } = exports;
   return { exp, log, sin, cos, tanh, module, exports, fresh: () => instantiate(module) };
 }
 
+/** The bytes of the module that takes a shared memory: what threads compile. */
+export function sharedWasm(): Uint8Array<ArrayBuffer> {
+  const bytes = decodeBase64(WASM_BASE64);
+  bytes[WASM_MEMORY_FLAGS_AT] = 3;
+  return bytes;
+}
+
 let shared: Promise<Kernels> | undefined;
+
+/** Sets what `loadWasm` gives from now on. */
+export function useKernels(kernels: Kernels): void {
+  shared = Promise.resolve(kernels);
+}
 
 /**
  * The kernels, compiled once. A host that forbids compiling at run time (workerd) passes the module compiled from

@@ -69,7 +69,7 @@ export function loadRows(
     add(sums, BOTTOM, low);
     add(sums, REWARD, sum / <f64>count);
     add(sums, LOG_COUNT, get(scores.logCount, row));
-    raise(scores.statistics, RANGE, high - low);
+    raise(sums, RANGE, high - low);
     let size: usize = 0;
     for (let j = 0; j < m; j++) {
       const to = scores.safety + (<usize>j) * scores.plane + first;
@@ -84,7 +84,7 @@ export function loadRows(
       add(sums, base + MIDDLE, middle);
       add(sums, base + REACHABLE, high);
       add(sums, base + SAFETY, sum / <f64>count);
-      raise(scores.statistics, base + SAFETY_RANGE, high - low);
+      raise(sums, base + SAFETY_RANGE, high - low);
     }
     add(sums, MOST_KL, get(scores.logCount, row) - (logWeight == 0 ? 0.0 : takeLogs(logWeight, count)));
     safety += size;
@@ -176,14 +176,23 @@ function shift(pointer: usize, count: i32, by: f64, pad: f64): void {
   if (count & 1) store<f64>(end - 8, pad);
 }
 
-/** The means over rows, once all rows are loaded. */
+/** The means over rows, and the largest ranges, once all rows are loaded. */
 export function finishLoad(scores: Scores): void {
   const width = STATISTICS + SAFETY_STATISTICS * scores.constraints;
-  sumBlocks(scores.partial, (scores.prompts + BLOCK - 1) / BLOCK, width);
-  for (let i = 0; i < width; i++) {
-    const largest = i == RANGE || (i >= STATISTICS && (i - STATISTICS) % SAFETY_STATISTICS == SAFETY_RANGE);
-    if (!largest) set(scores.statistics, i, get(scores.partial, i) / <f64>scores.prompts);
+  const blocks = (scores.prompts + BLOCK - 1) / BLOCK;
+  for (let block = 0; block < blocks; block++) {
+    const sums = scores.partial + ((<usize>(block * width)) << 3);
+    for (let i = 0; i < width; i++) if (isLargest(i)) raise(scores.statistics, i, get(sums, i));
   }
+  sumBlocks(scores.partial, blocks, width);
+  for (let i = 0; i < width; i++) {
+    if (!isLargest(i)) set(scores.statistics, i, get(scores.partial, i) / <f64>scores.prompts);
+  }
+}
+
+/** Whether a statistic is the largest over rows, not a mean. */
+function isLargest(statistic: i32): bool {
+  return statistic == RANGE || (statistic >= STATISTICS && (statistic - STATISTICS) % SAFETY_STATISTICS == SAFETY_RANGE);
 }
 
 // @ts-ignore: decorator

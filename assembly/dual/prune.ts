@@ -1,4 +1,5 @@
 /** Smaller tables that give the dual exactly where it matters, and nearly everywhere else. */
+import { allocate } from '../memory';
 import { get, set } from './box';
 import { createElements, createRows, Scores } from './scores';
 import { combine, CUTOFF, Scratch, select } from './softmax';
@@ -27,39 +28,73 @@ export function sampleRows(scores: Scores, step: i32): usize {
   return changetype<usize>(sample);
 }
 
+/** Elements that a thread sets aside for its rows at a time. */
+const TAKEN: i32 = 1024;
+
+/** A table without some responses in the making; threads may prune different rows of it at once. */
+@unmanaged
+export class Pruning {
+  table: Scores;
+  /** Elements that there is room for. */
+  capacity: i32;
+  /** Elements set aside; more than `capacity` once there was too little room. */
+  taken: i32;
+}
+
+/** Room for a pruned table of up to `capacity` elements, its rows yet empty; 0 if memory is exhausted. */
+export function createPruning(scores: Scores, capacity: i32): usize {
+  const pruning = changetype<Pruning>(allocate(offsetof<Pruning>()));
+  if (changetype<usize>(pruning) == 0) return 0;
+  const table = createRows(scores.prompts, scores.constraints, 2);
+  if (changetype<usize>(table) == 0 || !createElements(table, capacity, scores.logWeight != 0)) return 0;
+  memory.fill(table.count, 0, (<usize>scores.prompts) << 2);
+  table.logCount = scores.logCount;
+  table.top = scores.top;
+  table.range = scores.range;
+  table.middle = scores.middle;
+  table.mean = scores.mean;
+  pruning.table = table;
+  pruning.capacity = capacity;
+  pruning.taken = 0;
+  return changetype<usize>(pruning);
+}
+
 /**
- * The table without the responses that are more than CUTOFF·β below their row's best at every λ within `radius` of
- * `centre`, which no softmax there would keep. 0 if more than `capacity` elements remain, or memory is exhausted.
+ * Prunes rows from `firstRow` to `endRow` (not included) of the responses that are more than CUTOFF·β below their row's
+ * best at every λ within `radius` of `centre`, which no softmax there would keep.
  *
  * With a the best response at the centre, response k scores at most s_k + Σ_j radius_j·|g_kj − g_aj| against s_a
  * anywhere in that box. Without weights the table serves at any smaller β too: the cutoff only comes nearer.
  */
-export function prune(
+export function pruneRows(
   scores: Scores,
   scratch: Scratch,
+  pruning: Pruning,
   centre: usize,
   radius: usize,
   beta: f64,
-  capacity: i32,
-): usize {
-  const pruned = createRows(scores.prompts, scores.constraints, 2);
-  if (changetype<usize>(pruned) == 0 || !createElements(pruned, capacity, scores.logWeight != 0)) return 0;
-  pruned.logCount = scores.logCount;
-  pruned.top = scores.top;
-  pruned.range = scores.range;
-  pruned.middle = scores.middle;
-  pruned.mean = scores.mean;
+  firstRow: i32,
+  endRow: i32,
+): void {
+  const pruned = pruning.table;
   let out = 0;
-  for (let row = 0; row < scores.prompts; row++) {
+  let end = 0;
+  for (let row = firstRow; row < endRow; row++) {
     const word = (<usize>row) << 2;
     const first = (<usize>load<u32>(scores.start + word)) << 3;
     const padded = (load<i32>(scores.count + word) + 1) & ~1;
     const count = near(scores, scratch, centre, radius, beta, first, padded);
     const size = (count + 1) & ~1;
-    if (out + size > capacity) return 0;
+    if (out + size > end) {
+      const more = max(TAKEN, size);
+      const next = atomic.add<i32>(changetype<usize>(pruning) + offsetof<Pruning>('taken'), more);
+      // Where nobody else took any in between, the row may begin in what is left.
+      if (next != end) out = next;
+      end = next + more;
+      if (out + size > pruning.capacity) return;
+    }
     store<u32>(pruned.start + word, out);
     store<i32>(pruned.count + word, count);
-    if (size > pruned.longest) pruned.longest = size;
     gather(scores.reward + first, scratch.index, count, pruned.reward + ((<usize>out) << 3), -Infinity);
     for (let j = 0; j < scores.constraints; j++) {
       const from = scores.safety + (<usize>j) * scores.plane + first;
@@ -70,7 +105,19 @@ export function prune(
     }
     out += size;
   }
-  return changetype<usize>(pruned);
+}
+
+/** The table, once all rows are pruned; 0 if there was too little room for them. */
+export function finishPruning(pruning: Pruning): usize {
+  const table = pruning.table;
+  // A row without responses is one that there was no room for.
+  for (let row = 0; row < table.prompts; row++) {
+    const word = (<usize>row) << 2;
+    const size = (load<i32>(table.count + word) + 1) & ~1;
+    if (size == 0) return 0;
+    if (size > table.longest) table.longest = size;
+  }
+  return changetype<usize>(table);
 }
 
 /** Writes the positions of the responses that stay to `scratch.index`; their number. */

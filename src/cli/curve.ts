@@ -5,10 +5,19 @@ import { safetyCurve } from '../dual/path.ts';
 import { constraintsOf, type Limit, type ScoreTable } from '../dual/problem.ts';
 import { solveDual } from '../dual/solve.ts';
 import { UserError } from '../errors.ts';
+import { useThreads } from '../host/dual_threads.ts';
 import { CHART_DESCRIPTION, writeChart } from './chart_page.ts';
 import { grid, path } from './curve_paths.ts';
 import { addScoreOptions, loadScores, SCORES_HELP, type ScoreFiles } from './score_files.ts';
-import { addLimitOptions, BETA_DESCRIPTION, number, print, problemOf, wholeNumber } from './score_options.ts';
+import {
+  addLimitOptions,
+  BETA_DESCRIPTION,
+  number,
+  print,
+  problemOf,
+  THREADS_OPTION,
+  wholeNumber,
+} from './score_options.ts';
 import { shown, table } from './solution_text.ts';
 
 const HELP = `
@@ -49,6 +58,7 @@ interface Options extends ScoreFiles {
   readonly maxKl?: number;
   readonly minReward?: number;
   readonly chart?: string;
+  readonly threads?: number;
   readonly json?: boolean;
 }
 
@@ -77,10 +87,12 @@ export function curveCommand(): Command {
     .option('--max-kl <kl>', 'the largest threshold whose policy has at most this KL', number)
     .option('--min-reward <r>', 'the largest threshold whose policy keeps at least this mean reward', number)
     .option('--chart <html>', CHART_DESCRIPTION)
+    .option(...THREADS_OPTION)
     .option('--json', 'print JSON on stdout')
     .addHelpText('after', HELP)
     .action(async (options: Options) => {
       const question = questionOf(options);
+      await useThreads(options.threads);
       const scores = await loadScores(options, 'curve');
       if (options.chart !== undefined) await chart(scores, options, limits);
       if (question === 'lambda') await prices(scores, options);

@@ -6,10 +6,19 @@ import type { Limit } from '../dual/problem.ts';
 import { safeThresholds } from '../dual/safe.ts';
 import { solveDual } from '../dual/solve.ts';
 import { UserError } from '../errors.ts';
+import { useThreads } from '../host/dual_threads.ts';
 import { CHART_DESCRIPTION, writeChart } from './chart_page.ts';
 import { type CommonOptions, INFEASIBLE } from './common.ts';
 import { addScoreOptions, hasScores, loadScores, SCORES_HELP, type ScoreFiles } from './score_files.ts';
-import { addLimitOptions, BETA_DESCRIPTION, number, print, problemOf, wholeNumber } from './score_options.ts';
+import {
+  addLimitOptions,
+  BETA_DESCRIPTION,
+  number,
+  print,
+  problemOf,
+  THREADS_OPTION,
+  wholeNumber,
+} from './score_options.ts';
 import { bootstrapText, solutionText, tighteningText } from './solution_text.ts';
 
 const HELP = `
@@ -40,6 +49,7 @@ interface Options extends Partial<CommonOptions>, ScoreFiles {
   readonly bootstrap?: number;
   readonly seed?: number;
   readonly chart?: string;
+  readonly threads?: number;
 }
 
 /**
@@ -66,6 +76,7 @@ export function dualCommand(
     .option('--chart <html>', CHART_DESCRIPTION)
     .option('--out <folder>', 'in place of --scores: solve on the scores of this run, into its dual.json')
     .option('--redo', 'with --out: replace a dual solved with other settings')
+    .option(...THREADS_OPTION)
     .option('--json', 'print the solution as JSON on stdout')
     .option('--quiet', 'no progress')
     .addHelpText('after', HELP)
@@ -104,6 +115,7 @@ function runLimits(limits: readonly Limit[]): RunOptions {
 async function solveScores(limits: readonly Limit[], options: Options): Promise<void> {
   const { beta, bootstrap, confidence, seed, json } = options;
   if (beta === undefined) throw new UserError('--beta is missing; see dualign dual --help');
+  await useThreads(options.threads);
   const scores = await loadScores(options, 'dual');
   let problem = await problemOf(scores, beta, limits);
   let tightening: readonly number[] | undefined;

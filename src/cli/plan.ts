@@ -1,9 +1,18 @@
 import { Command } from 'commander';
 import { type Plan, type PlanRow, planDual } from '../dual/plan.ts';
 import { solveDual } from '../dual/solve.ts';
+import { useThreads } from '../host/dual_threads.ts';
 import { CHART_DESCRIPTION, writeChart } from './chart_page.ts';
 import { addScoreOptions, loadScores, SCORES_HELP, type ScoreFiles } from './score_files.ts';
-import { addLimitOptions, BETA_DESCRIPTION, number, print, problemOf, wholeNumber } from './score_options.ts';
+import {
+  addLimitOptions,
+  BETA_DESCRIPTION,
+  number,
+  print,
+  problemOf,
+  THREADS_OPTION,
+  wholeNumber,
+} from './score_options.ts';
 import { shown, table } from './solution_text.ts';
 
 const HELP = `
@@ -23,6 +32,7 @@ interface Options extends ScoreFiles {
   readonly subsets: number;
   readonly seed: number;
   readonly chart?: string;
+  readonly threads?: number;
   readonly json?: boolean;
 }
 
@@ -39,9 +49,11 @@ export function planCommand(): Command {
     .option('--subsets <n>', 'random subsets of each size', wholeNumber, 16)
     .option('--seed <n>', 'seed of the subsets', wholeNumber, 0)
     .option('--chart <html>', CHART_DESCRIPTION)
+    .option(...THREADS_OPTION)
     .option('--json', 'print JSON on stdout')
     .addHelpText('after', HELP)
-    .action(async ({ beta, target, subsets, seed, chart, json, ...files }: Options) => {
+    .action(async ({ beta, target, subsets, seed, chart, threads, json, ...files }: Options) => {
+      await useThreads(threads);
       const problem = await problemOf(await loadScores(files, 'plan'), beta, limits);
       const plan = await planDual(problem, { target, subsets, seed });
       if (chart !== undefined) {

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { constraintsOf, type DualProblem, type Limit, type ScoreTable } from '../dual/problem.ts';
 import { thresholdsOf } from '../dual/solve.ts';
 import { UserError } from '../errors.ts';
+import { positiveInteger } from './options.ts';
 
 export const BETA_DESCRIPTION = 'weight of the KL divergence from the reference policy';
 
@@ -38,6 +39,12 @@ export function addLimitOptions(command: Command): Limit[] {
     );
   return limits;
 }
+
+export const THREADS_OPTION = [
+  '--threads <n>',
+  'threads for large tables (all cores, at most 8); no answer depends on it',
+  positiveInteger,
+] as const;
 
 /** The problem of a table and the limits given for it, one for each of its safety scores. */
 export async function problemOf(

@@ -1,4 +1,4 @@
-/** The entry `dualign/dual`: from scores to λ*, the trade-off and a verdict. WebAssembly and TypeScript, nothing else. */
+/** The dual: from scores to λ*, the trade-off and a verdict. It knows no host; threads come with the entry `src/dual.ts`. */
 export { UserError } from '../errors.ts';
 export { type Kernels, loadWasm } from '../wasm.ts';
 export {

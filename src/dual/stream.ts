@@ -348,7 +348,7 @@ class Stream implements DescribedRows {
         const { wasm, blocks } = table;
         const partial = table.granted(wasm.allocate(8 * blocks));
         table.floats(this.#lambda, this.#constraints).set(direction);
-        wasm.supportBlocks(table.scores, this.#lambda, 0, blocks, partial);
+        wasm.supportShare(table.scores, this.#lambda, partial, 0, 0, blocks);
         wasm.sumBlocks(partial, blocks, 1);
         sums.push(table.floats(partial, 1).slice());
       });

@@ -1,14 +1,18 @@
 import { UserError } from '../errors.ts';
 import type { Kernels, WasmExports } from '../wasm.ts';
 import { badScore, constraintsOf, responsesOf, type ScoreTable, withoutAbsent } from './problem.ts';
+import { isShared, share } from './share.ts';
 import { median } from './sums.ts';
 
 /** Rows whose sums are added up one after another, as in assembly/dual/scores.ts. */
 export const BLOCK = 256;
 /** Addresses of 32 bits, less what else the memory holds. */
 const MOST_BYTES = 0xf0000000;
-/** Responses loaded at a time. */
+/** Responses loaded at a time, by one thread or by several. */
 const STAGED = 32768;
+const STAGED_SHARED = 1 << 20;
+/** The row out of bounds where there is none. */
+const GOOD = 0xffffffff;
 /** A row whose range is this many times the mean distorts the mean. */
 const OUTLIER = 4;
 
@@ -151,38 +155,36 @@ export class LoadedTable {
       most = Math.max(most, K);
     }
     const mark = wasm.mark();
-    const plane = 8 * Math.max(most, STAGED);
+    const shared = isShared(kernels, this.elements);
+    const room = shared ? STAGED_SHARED : STAGED;
+    const plane = 8 * Math.max(most, Math.min(room, this.elements));
     const staging = this.granted(wasm.allocate(plane * (2 + m)));
+    const weightsAt = staging + plane * (1 + m);
+    const from = this.granted(wasm.allocate(4 * this.blocks));
+    const bad = this.granted(wasm.allocate(4));
+    const single = [isSingle(reward), isSingle(safety), isSingle(weights)] as const;
     // Growth may have replaced the memory's buffer.
+    this.words(bad, 1)[0] = GOOD;
     const counts = this.words(wasm.countOf(this.scores), prompts);
-    const single = (values: unknown) => values instanceof Float32Array;
-    let from = 0;
+    let first = 0;
     for (let row = 0; row < prompts; ) {
-      let end = row;
-      let to = from;
-      do to += counts[end++];
-      while (end < prompts && to - from + counts[end] <= STAGED);
-      this.#copy(reward, from, to, staging);
+      const { end, responses } = pieceOf(counts, row, room);
+      const last = first + responses;
+      this.#copy(reward, first, last, staging);
       for (let j = 0; j < m; j++) {
-        const first = j * reward.length;
-        this.#copy(safety, first + from, first + to, staging + plane * (1 + j));
+        const start = j * reward.length;
+        this.#copy(safety, start + first, start + last, staging + plane * (1 + j));
       }
-      const weightsAt = staging + plane * (1 + m);
-      if (weights) this.#copy(weights, from, to, weightsAt);
-      const bad = wasm.loadRows(
-        this.scores,
-        row,
-        end,
-        staging,
-        staging + plane,
-        weightsAt,
-        plane,
-        single(reward),
-        single(safety),
-        single(weights),
-      );
-      if (bad >= 0) return false;
-      from = to;
+      if (weights) this.#copy(weights, first, last, weightsAt);
+      const staged = [staging, staging + plane, weightsAt, plane, ...single] as const;
+      if (end - row > BLOCK) {
+        const blocks = offsetsOf(counts, row, end);
+        this.words(from, blocks.length).set(blocks);
+        const args = [this.scores, row / BLOCK, from, ...staged, bad];
+        share(kernels, 'loadShare', blocks.length, responses, args);
+        if (this.words(bad, 1)[0] !== GOOD) return false;
+      } else if (wasm.loadRows(this.scores, row, end, ...staged) >= 0) return false;
+      first = last;
       row = end;
     }
     wasm.release(mark);
@@ -207,4 +209,32 @@ export class LoadedTable {
   rowMeans(j: number): Float64Array {
     return this.floats(this.wasm.meanOf(this.scores) + 8 * j * this.prompts, this.prompts).slice();
   }
+}
+
+const isSingle = (values: unknown) => Number(values instanceof Float32Array);
+
+/** Rows from `row` on with up to `room` responses in all, or one that has more: whole blocks, or a part of one block. */
+function pieceOf(counts: Uint32Array, row: number, room: number): { end: number; responses: number } {
+  const edge = row - (row % BLOCK) + BLOCK;
+  const last = row % BLOCK === 0 ? counts.length : Math.min(edge, counts.length);
+  const piece = { end: row, responses: 0 };
+  let responses = 0;
+  for (let end = row; end < last && (end === row || responses + counts[end] <= room); ) {
+    responses += counts[end++];
+    if (end > edge && end % BLOCK !== 0 && end !== counts.length) continue;
+    piece.end = end;
+    piece.responses = responses;
+  }
+  return piece;
+}
+
+/** For each block of the rows from `row` to `end` the number of responses before it. */
+function offsetsOf(counts: Uint32Array, row: number, end: number): number[] {
+  const offsets: number[] = [];
+  let before = 0;
+  for (let n = row; n < end; n++) {
+    if (n % BLOCK === 0) offsets.push(before);
+    before += counts[n];
+  }
+  return offsets;
 }

@@ -1,6 +1,8 @@
+import type { Scratch } from '../pool.ts';
 import type { Kernels, WasmExports } from '../wasm.ts';
 import { type Evaluation, evaluationWidth, Newton, type SearchStatus } from './newton.ts';
 import type { ScoreTable } from './problem.ts';
+import { createLanes, share } from './share.ts';
 import { median, pairwiseSum } from './sums.ts';
 import { BLOCK, LoadedTable, type Statistics } from './table.ts';
 
@@ -41,9 +43,16 @@ export interface Search {
   readonly outcome?: Outcome;
 }
 
-/** A table without the responses that no policy with λ in the box around `centre` uses. */
-interface PrunedTable {
+/** A table in the kernels' memory: all of a workspace's, or a part of it. */
+interface Part {
   readonly scores: number;
+  readonly prompts: number;
+  /** About how many responses it holds. */
+  readonly elements: number;
+}
+
+/** A table without the responses that no policy with λ in the box around `centre` uses. */
+interface PrunedTable extends Part {
   readonly beta: number;
   readonly centre: readonly number[];
   readonly radius: readonly number[];
@@ -65,7 +74,10 @@ export class Workspace implements DescribedRows {
   readonly prompts: number;
   readonly constraints: number;
   readonly statistics: Statistics;
+  #kernels: Kernels;
   #wasm: WasmExports;
+  /** A Scratch for each thread; the first one is that of this thread. */
+  #lanes: Scratch;
   #scratch: number;
   #newton: Newton;
   #partial: number;
@@ -73,6 +85,7 @@ export class Workspace implements DescribedRows {
   /** Memory between these holds the last sample and pruned table, unless others allocated after it. */
   #start: number;
   #end: number;
+  #whole: Part;
   #pruned: PrunedTable | undefined;
 
   /** Copies a table in; throws a UserError when a score is not a finite number. */
@@ -83,8 +96,10 @@ export class Workspace implements DescribedRows {
     this.prompts = prompts;
     this.constraints = constraints;
     this.statistics = table.statistics;
+    this.#kernels = kernels;
     this.#wasm = wasm;
-    this.#scratch = table.granted(wasm.createScratch(table.scores, BLOCK));
+    this.#lanes = createLanes(kernels, table.elements, () => wasm.createScratch(table.scores, BLOCK));
+    this.#scratch = table.words(table.granted(this.#lanes.start), 1)[0];
     this.#newton = new Newton(wasm, constraints);
     table.granted(this.#newton.pointer);
     this.#partial = table.granted(wasm.allocate(8 * evaluationWidth(constraints) * table.blocks));
@@ -92,6 +107,7 @@ export class Workspace implements DescribedRows {
     this.rows = table.granted(wasm.allocate(8 * columnsOf(constraints) * prompts));
     this.#start = wasm.mark();
     this.#end = this.#start;
+    this.#whole = { scores: table.scores, prompts, elements: table.elements };
   }
 
   #floats(pointer: number, length: number): Float64Array {
@@ -99,28 +115,29 @@ export class Workspace implements DescribedRows {
   }
 
   /** Value, gradient and Hessian at the λ at hand, over a table or over resampled rows of it; rows described to `out`. */
-  #evaluate(scores: number, blocks: number, beta: number, out: number, times: number): void {
-    const wasm = this.#wasm;
-    const lambda = wasm.lambdaOf(this.#newton.pointer);
-    wasm.evaluateBlocks(scores, this.#scratch, lambda, beta, 0, blocks, this.#partial, out, times);
-    wasm.sumBlocks(this.#partial, blocks, evaluationWidth(this.constraints));
+  #evaluate({ scores, prompts, elements }: Part, beta: number, out: number, times: number): void {
+    const lambda = this.#wasm.lambdaOf(this.#newton.pointer);
+    const blocks = Math.ceil(prompts / BLOCK);
+    const args = [scores, lambda, beta, this.#partial, out, times];
+    share(this.#kernels, 'evaluateShare', blocks, elements, args, this.#lanes);
+    this.#wasm.sumBlocks(this.#partial, blocks, evaluationWidth(this.constraints));
   }
 
-  /** Runs the search over `prompts` rows of a table, and describes them to `out` where that costs no pass of its own. */
-  #solve(scores: number, prompts: number, out: number, times = 0): Search & { described: boolean } {
+  /** Runs the search over a table, and describes its rows to `out` where that costs no pass of its own. */
+  #solve(part: Part, out: number, times = 0): Search & { described: boolean } {
     const newton = this.#newton;
     let describes = false;
     for (const last of newton.wanted()) {
       describes = last && out !== 0;
-      this.#evaluate(scores, Math.ceil(prompts / BLOCK), newton.beta, describes ? out : 0, times);
-      newton.absorb(this.#partial, prompts);
+      this.#evaluate(part, newton.beta, describes ? out : 0, times);
+      newton.absorb(this.#partial, part.prompts);
     }
     return { ...newton.ended(), described: describes && newton.endsThere };
   }
 
   /** The search over all prompts, with what it has found at its λ. */
-  #search(scores: number): Search {
-    const { described, ...found } = this.#solve(scores, this.prompts, this.rows);
+  #search(part: Part): Search {
+    const { described, ...found } = this.#solve(part, this.rows);
     return described ? { ...found, outcome: this.#outcome() } : found;
   }
 
@@ -147,7 +164,7 @@ export class Workspace implements DescribedRows {
       }
     }
     this.#newton.aim(this.statistics, beta, thresholds, guess);
-    return this.#search(this.table.scores);
+    return this.#search(this.#whole);
   }
 
   /** The λ of each evaluation of a search over the whole table, the last one λ*. */
@@ -157,7 +174,7 @@ export class Workspace implements DescribedRows {
     newton.aim(this.statistics, beta, thresholds, start);
     for (const _ of newton.wanted()) {
       path.push(Array.from(newton.lambda));
-      this.#evaluate(this.table.scores, this.table.blocks, newton.beta, 0, 0);
+      this.#evaluate(this.#whole, newton.beta, 0, 0);
       newton.absorb(this.#partial, this.prompts);
     }
     const { lambda } = newton.ended();
@@ -184,7 +201,8 @@ export class Workspace implements DescribedRows {
     const step = Math.floor(this.prompts / wanted);
     if (step < 2) return undefined;
     const rows = Math.ceil(this.prompts / step);
-    const sample = this.table.granted(wasm.sampleRows(this.table.scores, step));
+    const scores = this.table.granted(wasm.sampleRows(this.table.scores, step));
+    const sample = { scores, prompts: rows, elements: Math.ceil(this.table.elements / step) };
     // With the middles of all rows, only what the sampled rows do within their ranges is a guess.
     this.#newton.aim(
       this.statistics,
@@ -192,11 +210,11 @@ export class Workspace implements DescribedRows {
       thresholds,
       thresholds.map(() => 0),
     );
-    const { status, lambda } = this.#solve(sample, rows, 0);
+    const { status, lambda } = this.#solve(sample, 0);
     if (status !== 'converged') return undefined;
     const hessian = this.#floats(wasm.hessianOf(this.#newton.pointer), m * m).slice();
-    this.#describe(sample, rows, beta, lambda);
-    const middles = this.#floats(wasm.middleOf(sample), rows * m);
+    this.#describe(sample, beta, lambda);
+    const middles = this.#floats(wasm.middleOf(scores), rows * m);
     const radius = lambda.map((_, j) => {
       const off = this.column(COLUMN.safety + j, rows).map((value, n) => value - middles[j * rows + n]);
       const mean = pairwiseSum(off) / rows;
@@ -204,8 +222,7 @@ export class Workspace implements DescribedRows {
       return (BOX * Math.sqrt(pairwiseSum(squares))) / rows / hessian[j * m + j];
     });
     if (!radius.every(Number.isFinite)) return undefined;
-    const scores = this.#prune(sample, beta, lambda, radius);
-    return { scores, beta, centre: lambda, radius };
+    return this.#prune(scores, beta, lambda, radius);
   }
 
   /**
@@ -216,29 +233,28 @@ export class Workspace implements DescribedRows {
     const wasm = this.#wasm;
     this.#forget();
     const step = Math.max(1, Math.floor(this.prompts / SAMPLE_LEAST));
-    const scores = this.#prune(
-      this.table.granted(wasm.sampleRows(this.table.scores, step)),
-      beta,
-      centre,
-      radius,
-    );
-    if (scores !== 0) this.#pruned = { scores, beta, centre, radius };
+    const sample = this.table.granted(wasm.sampleRows(this.table.scores, step));
+    const pruned = this.#prune(sample, beta, centre, radius);
+    if (pruned.scores !== 0) this.#pruned = pruned;
     this.#end = wasm.mark();
   }
 
-  /** The pruned table; 0 where `sample` says that too much would stay. */
-  #prune(sample: number, beta: number, centre: readonly number[], radius: readonly number[]): number {
+  /** The table pruned to a box; its `scores` are 0 where `sample` says that too much would stay. */
+  #prune(sample: number, beta: number, centre: readonly number[], radius: readonly number[]): PrunedTable {
     const wasm = this.#wasm;
+    const { scores, prompts, elements } = this.#whole;
     const at = this.#newton.setLambda(centre);
     this.#floats(this.#radius, this.constraints).set(radius);
     const part = wasm.keptPart(sample, this.#scratch, at, this.#radius, beta);
-    if (part >= WORTH_PRUNING) return 0;
+    const pruned = { prompts, elements: Math.ceil(elements * part), beta, centre, radius };
+    if (part >= WORTH_PRUNING) return { ...pruned, scores: 0 };
     // Rows differ: room for a fifth more than the sample kept, and for a pad a row.
-    const capacity = Math.min(
-      this.table.elements,
-      Math.ceil(this.table.elements * part * 1.2) + 2 * this.prompts,
-    );
-    return wasm.prune(this.table.scores, this.#scratch, at, this.#radius, beta, capacity);
+    const capacity = Math.min(elements, Math.ceil(elements * part * 1.2) + 2 * prompts);
+    const pruning = wasm.createPruning(scores, capacity);
+    if (pruning === 0) return { ...pruned, scores: 0 };
+    const args = [scores, pruning, at, this.#radius, beta];
+    share(this.#kernels, 'pruneShare', this.table.blocks, elements, args, this.#lanes);
+    return { ...pruned, scores: wasm.finishPruning(pruning) };
   }
 
   /** The search over a pruned table; undefined where it ends outside the box, where the table is not the whole truth. */
@@ -249,7 +265,7 @@ export class Workspace implements DescribedRows {
     start: readonly number[] = pruned.centre,
   ): Search | undefined {
     this.#newton.aim(this.statistics, beta, thresholds, start);
-    const found = this.#search(pruned.scores);
+    const found = this.#search(pruned);
     if (found.status !== 'converged' || !inBox(pruned, found.lambda)) return undefined;
     this.#pruned = pruned;
     return found;
@@ -269,19 +285,18 @@ export class Workspace implements DescribedRows {
     out: number,
   ): { lambda: number[]; value: number } | undefined {
     const wasm = this.#wasm;
-    const solve = (scores: number) => {
+    const solve = (part: Part) => {
       this.#newton.aim(this.statistics, beta, thresholds, start, middle);
-      const { status, lambda, described } = this.#solve(scores, this.prompts, out, times);
+      const { status, lambda, described } = this.#solve(part, out, times);
       if (status !== 'converged') return undefined;
       if (!described) {
-        const at = wasm.lambdaOf(this.#newton.pointer);
-        wasm.describeRows(scores, this.#scratch, at, beta, 0, this.prompts, out);
+        this.#describeTo(out, part, beta, wasm.lambdaOf(this.#newton.pointer));
       }
       return lambda;
     };
     const pruned = this.#prunedFor(beta);
-    let lambda = pruned && solve(pruned.scores);
-    if (!pruned || !lambda || !inBox(pruned, lambda)) lambda = solve(this.table.scores);
+    let lambda = pruned && solve(pruned);
+    if (!pruned || !lambda || !inBox(pruned, lambda)) lambda = solve(this.#whole);
     return lambda && { lambda, value: wasm.valueOf(this.#newton.pointer) };
   }
 
@@ -293,9 +308,9 @@ export class Workspace implements DescribedRows {
   }
 
   /** The smallest table that is exact at λ. */
-  #tableAt(beta: number, lambda: readonly number[]): number {
+  #tableAt(beta: number, lambda: readonly number[]): Part {
     const pruned = this.#prunedFor(beta);
-    return pruned && inBox(pruned, lambda) ? pruned.scores : this.table.scores;
+    return pruned && inBox(pruned, lambda) ? pruned : this.#whole;
   }
 
   /** D, ∇D and ∇²D at λ, and what the policy there does. */
@@ -303,20 +318,24 @@ export class Workspace implements DescribedRows {
     this.#newton.aim(this.statistics, beta, thresholds, lambda);
     // The search holds λ below a limit; an evaluation takes it as it is.
     this.#newton.setLambda(lambda);
-    this.#evaluate(this.#tableAt(beta, lambda), this.table.blocks, beta, this.rows, 0);
+    this.#evaluate(this.#tableAt(beta, lambda), beta, this.rows, 0);
     this.#newton.absorb(this.#partial, this.prompts);
     return this.#outcome();
   }
 
   /** What the policy at λ does. */
   describe(beta: number, lambda: readonly number[]): Prediction {
-    return this.#describe(this.#tableAt(beta, lambda), this.prompts, beta, lambda);
+    return this.#describe(this.#tableAt(beta, lambda), beta, lambda);
   }
 
-  #describe(scores: number, rows: number, beta: number, lambda: readonly number[]): Prediction {
-    const at = this.#newton.setLambda(lambda);
-    this.#wasm.describeRows(scores, this.#scratch, at, beta, 0, rows, this.rows);
-    return this.#prediction(rows);
+  #describe(part: Part, beta: number, lambda: readonly number[]): Prediction {
+    this.#describeTo(this.rows, part, beta, this.#newton.setLambda(lambda));
+    return this.#prediction(part.prompts);
+  }
+
+  #describeTo(out: number, { scores, prompts, elements }: Part, beta: number, lambda: number): void {
+    const blocks = Math.ceil(prompts / BLOCK);
+    share(this.#kernels, 'describeShare', blocks, elements, [scores, lambda, beta, out], this.#lanes);
   }
 
   #prediction(N: number): Prediction {
@@ -368,8 +387,9 @@ export class Workspace implements DescribedRows {
   /** mean_n max_k Σ_j u_j (g_j − thresholds_j). */
   support(direction: readonly number[], thresholds: readonly number[]): number {
     const wasm = this.#wasm;
-    const { blocks } = this.table;
-    wasm.supportBlocks(this.table.scores, this.#newton.setLambda(direction), 0, blocks, this.#partial);
+    const { blocks, elements } = this.table;
+    const args = [this.table.scores, this.#newton.setLambda(direction), this.#partial];
+    share(this.#kernels, 'supportShare', blocks, elements, args);
     wasm.sumBlocks(this.#partial, blocks, 1);
     let value = this.#floats(this.#partial, 1)[0] / this.prompts;
     for (let j = 0; j < this.constraints; j++) {
@@ -383,14 +403,17 @@ function inBox({ centre, radius }: PrunedTable, lambda: readonly number[]): bool
   return lambda.every((value, j) => Math.abs(value - centre[j]) <= radius[j]);
 }
 
-/** Tables from this size on get a memory of their own, which goes with them: a Wasm memory never shrinks. */
+/**
+ * Tables from this size on get a memory of their own, which goes with them: a Wasm memory never shrinks. Not so with
+ * threads, which share one memory.
+ */
 const OWN_MEMORY = 1 << 23;
 
 /** Runs `use` on the table in Wasm memory and frees that memory. */
 export function withWorkspace<T>(kernels: Kernels, table: ScoreTable, use: (workspace: Workspace) => T): T {
   const scores = table.reward.length + table.safety.length + (table.weights?.length ?? 0);
   const large = 8 * scores >= OWN_MEMORY;
-  const own = large ? kernels.fresh() : kernels;
+  const own = large && !kernels.pool ? kernels.fresh() : kernels;
   const at = own.exports.mark();
   try {
     return use(new Workspace(own, table));

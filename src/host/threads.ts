@@ -1,4 +1,4 @@
-import type { StartThreads, Threads } from '../engine/cpu/pool.ts';
+import type { StartThreads, Threads } from '../pool.ts';
 
 /** Threads beyond these bring little: memory is what they wait for. */
 const MOST_THREADS = 8;

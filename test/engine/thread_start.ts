@@ -1,5 +1,5 @@
-import { type StartThreads, WORDS } from '../../src/engine/cpu/pool.ts';
 import { threadStarter } from '../../src/host/threads.ts';
+import { type StartThreads, WORDS } from '../../src/pool.ts';
 
 const PATIENCE_MS = 10_000;
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createCpuEngine } from '../../src/engine/cpu/engine.ts';
-import type { StartThreads } from '../../src/engine/cpu/pool.ts';
 import type { Engine, Tensor } from '../../src/engine/engine.ts';
+import type { StartThreads } from '../../src/pool.ts';
 import { Inputs } from './inputs.ts';
 import { watchedStarter } from './thread_start.ts';
 
@@ -55,7 +55,7 @@ test('a thread that fails is told of', async () => {
   await started();
   await expect(async () => {
     for (let job = 0; job < 10_000; job++) engine.free(product(engine));
-  }).rejects.toThrow('matmul: a thread of the CPU engine failed');
+  }).rejects.toThrow('matmul: a thread failed');
   engine.destroy();
 });
 

@@ -1,6 +1,6 @@
+import { Pool, type Scratch, type StartThreads } from '../../pool.ts';
 import { Arena } from './memory.ts';
-import { Pool, type Scratch, type StartThreads } from './pool.ts';
-import { instantiatePolicy, type KernelName, type PolicyExports, policyWasm } from './wasm.ts';
+import { instantiatePolicy, KERNEL_NAMES, type KernelName, type PolicyExports, policyWasm } from './wasm.ts';
 
 const FIRST_PAGES = 1;
 const MOST_PAGES = 65_536;
@@ -21,7 +21,7 @@ export class Runner {
   readonly exports: PolicyExports;
   readonly arena: Arena;
   readonly threads: number;
-  #pool: Pool | undefined;
+  #pool: Pool<KernelName> | undefined;
   #leastShared: number;
   #scratch: Scratch = { start: 0, size: 0 };
   #destroyed = false;
@@ -29,7 +29,7 @@ export class Runner {
   private constructor(
     exports: PolicyExports,
     memory: WebAssembly.Memory,
-    pool: Pool | undefined,
+    pool: Pool<KernelName> | undefined,
     leastShared: number,
   ) {
     this.exports = exports;
@@ -45,7 +45,7 @@ export class Runner {
     const module = await WebAssembly.compile(policyWasm(shared));
     const memory = new WebAssembly.Memory({ initial: FIRST_PAGES, maximum: MOST_PAGES, shared });
     const exports = instantiatePolicy(module, memory);
-    const pool = shared ? new Pool(module, memory, threads, startThreads) : undefined;
+    const pool = shared ? new Pool(module, memory, KERNEL_NAMES, threads, startThreads) : undefined;
     return new Runner(exports, memory, pool, leastShared);
   }
 

@@ -1,7 +1,5 @@
 import { MEMORY_FLAGS_AT, POLICY_WASM_BASE64 } from '../../generated/policy_wasm.ts';
-
-/** A kernel: what it computes as numbers (pointers are byte offsets), then scratch and its units [first, end). */
-export type Kernel = (...args: number[]) => void;
+import type { Kernel } from '../../pool.ts';
 
 /** The kernels of assembly/policy that run over units of work. */
 export const KERNEL_NAMES = [

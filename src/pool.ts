@@ -1,4 +1,5 @@
-import { KERNEL_NAMES, type KernelName, type PolicyExports } from './wasm.ts';
+/** A kernel of a Wasm module: what it computes as numbers, then where its thread's scratch is and its units [first, end). */
+export type Kernel = (...args: number[]) => void;
 
 /** Threads of the host, each of which runs a script that calls the function of that text with `message`. */
 export type StartThreads = (text: string, message: unknown, count: number) => Threads;
@@ -106,21 +107,24 @@ function serve({ module, memory, block, words, closed, argumentsAt, kernels, loo
 }
 
 /** Threads that take a share of each job beside the one that gives it, which waits for those that have joined. */
-export class Pool {
+export class Pool<Name extends string> {
   /** Threads that a job will have, the giver's included. */
   readonly size: number;
+  #kernels: readonly Name[];
   #threads: Threads;
   #control: Int32Array;
   #values: Float64Array;
 
-  /** `memory` is shared; `size` is at least 2. */
+  /** `memory` is shared, and the `env.memory` of a module that exports `kernels`; `size` is at least 2. */
   constructor(
     module: WebAssembly.Module,
     memory: WebAssembly.Memory,
+    kernels: readonly Name[],
     size: number,
     startThreads: StartThreads,
   ) {
     this.size = size;
+    this.#kernels = kernels;
     const block = new SharedArrayBuffer(ARGUMENTS_AT + 8 * MOST_ARGUMENTS);
     this.#control = new Int32Array(block);
     this.#values = new Float64Array(block, ARGUMENTS_AT);
@@ -132,7 +136,7 @@ export class Pool {
       words: WORDS,
       closed: CLOSED,
       argumentsAt: ARGUMENTS_AT,
-      kernels: KERNEL_NAMES,
+      kernels,
       looks: LOOKS,
     };
     this.#threads = startThreads(String(serve), message, this.size - 1);
@@ -140,8 +144,8 @@ export class Pool {
 
   /** Computes units 0 … `units` − 1 of a kernel. */
   run(
-    exports: PolicyExports,
-    kernel: KernelName,
+    exports: Readonly<Record<Name, Kernel>>,
+    kernel: Name,
     units: number,
     args: readonly number[],
     scratch: Scratch,
@@ -153,7 +157,7 @@ export class Pool {
     control[WORDS.count] = args.length;
     control[WORDS.scratch] = scratch.start;
     control[WORDS.scratch + 1] = scratch.size;
-    control[WORDS.kernel] = KERNEL_NAMES.indexOf(kernel);
+    control[WORDS.kernel] = this.#kernels.indexOf(kernel);
     control[WORDS.units] = units;
     control[WORDS.grain] = grain;
     control[WORDS.next] = 0;
@@ -166,8 +170,7 @@ export class Pool {
       compute(...args, scratch.start, first, Math.min(first + grain, units));
     }
     this.#close();
-    if (Atomics.load(control, WORDS.failed) > 0)
-      throw new Error(`${kernel}: a thread of the CPU engine failed`);
+    if (Atomics.load(control, WORDS.failed) > 0) throw new Error(`${kernel}: a thread failed`);
   }
 
   terminate(): void {
