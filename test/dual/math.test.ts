@@ -71,6 +71,8 @@ test('the two-lane log gives the bits of the scalar one', () => {
   exports.release(at);
 });
 
-test('the module asks nothing of its host', () => {
-  expect(WebAssembly.Module.imports(kernels.module)).toEqual([]);
+test('the module asks nothing of its host but a memory', () => {
+  expect(WebAssembly.Module.imports(kernels.module)).toEqual([
+    { module: 'env', name: 'memory', kind: 'memory' },
+  ]);
 });
