@@ -1,115 +1,195 @@
 /**
- * The dual against scipy's L-BFGS-B and against the paper's projected gradient descent, on scores with the statistics of
- * the paper's (test/support/score_generator.ts), in one run: passes, whole solves, a curve of 100 points.
+ * The dual against scipy's L-BFGS-B, against the paper's projected gradient descent in numpy, and one pass of it against C,
+ * on the same scores (test/support/score_generator.ts, with the statistics of the paper's) in one run, as one table.
  *
- *     node bench/dual.ts [N] [K] [m,…]
+ *     node bench/dual.ts --n 1000,100000 --m 1,2,4 --beta .01,.1,.5 --python venv/bin/python
  *
- * N is 1000, K is 128 and m is 1,2,4 if left out; 1e5 prompts of m = 4 take 3 GB. PYTHON names a python with numpy and scipy; without one, only our side is timed.
- * Times are the least of several repetitions, in milliseconds. Solves start from the scores in ordinary arrays: copying
- * them into WebAssembly counts, as do the diagnostics of `solveDual`; scipy's side starts from its own arrays.
+ * --k K                 responses a prompt; 128, or 16 from a million prompts on, if left out
+ * --against A,…         of lbfgsb, gradient, c and curve (100 points, m = 1); all if left out
+ * --seconds S           longest run of one of the others' minimisations, which is then cut off; 20 if left out
+ * --python PATH         a python with numpy and scipy (or PYTHON); --against c needs none. CC names a compiler
+ *
+ * Thresholds are 0.5. Times are the least of several runs, one thread each. Ours start from the scores in ordinary arrays and end
+ * with all diagnostics of `solveDual`; the others' start from their own arrays and end with λ. Projected gradient descent is
+ * the authors': step 1, from λ = 1, until five λ in a row lie within 1e-5. On scores like these the step is too long, and
+ * its cost is mostly its restart schedule: up to 200 passes before each shorter step is tried.
  */
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type DualProblem, evaluateWith, loadWasm, safetyCurveWith, solveWith } from '../src/dual/index.ts';
-import { generateScores } from '../test/support/score_generator.ts';
+import { parseArgs } from 'node:util';
+import { type DualProblem, loadWasm, safetyCurveWith, solveWith } from '../src/dual/index.ts';
+import { type GeneratedScores, generateScores } from '../test/support/score_generator.ts';
+import { compilePass, cPass, ourPass } from './dual_pass.ts';
 
-const [N, K] = [process.argv[2] ?? '1000', process.argv[3] ?? '128'].map(Number);
-const SIZES = (process.argv[4] ?? '1,2,4').split(',').map(Number);
-const CASES: [number, number][] = SIZES.flatMap((m) =>
-  [0.01, 0.1, 0.5].map((beta): [number, number] => [m, beta]),
-);
+const { values: options } = parseArgs({
+  options: {
+    n: { type: 'string', default: '1000' },
+    k: { type: 'string' },
+    m: { type: 'string', default: '1,2,4' },
+    beta: { type: 'string', default: '.01,.1,.5' },
+    against: { type: 'string', default: 'lbfgsb,gradient,c,curve' },
+    seconds: { type: 'string', default: '20' },
+    python: { type: 'string', default: process.env.PYTHON ?? 'python3' },
+  },
+});
+const numbers = (text: string) => text.split(',').map(Number);
+const [SIZES, MS, BETAS] = [options.n, options.m, options.beta].map(numbers);
+const against = options.against.split(',');
+const METHODS = ['lbfgsb', 'gradient'].filter((name) => against.includes(name));
+const THRESHOLD = 0.5;
+/** An instruction set of 128 bits without fused multiply-add, as WebAssembly has. */
+const NARROW = 'x86-64-v2';
+
+interface Minimised {
+  readonly lambda: number[];
+  readonly milliseconds: number;
+  readonly passes: number;
+  readonly runs: number;
+  readonly ended: boolean;
+  /** Cut off after --seconds. */
+  readonly limited: boolean;
+}
+type Minimisers = Partial<Record<string, Minimised>>;
+
 const kernels = await loadWasm();
 
-function bytesOf({ buffer, byteOffset, byteLength }: Float64Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
-/** Least time of a call over at least five calls and half a second. */
+/** Least time of a call: of as many as a second holds, but three, or of two where one takes long. */
 function least(work: () => void): number {
   work();
   let best = Number.POSITIVE_INFINITY;
-  const end = performance.now() + 500;
-  for (let i = 0; i < 5 || performance.now() < end; i++) {
+  const begun = performance.now();
+  for (let i = 0; i < 3 || performance.now() < begun + 1000; i++) {
     const start = performance.now();
     work();
     best = Math.min(best, performance.now() - start);
+    if (best > 2000) break;
   }
   return best;
 }
 
-/** Steps of λ := max(0, λ − ∇D) from 1 until five in a row move less than 1e-5, as in the paper, or `most` of them. */
-function projectedGradient(problem: DualProblem, most: number): { lambda: number[]; steps: number } {
-  let lambda = problem.thresholds.map(() => 1);
-  let still = 0;
-  let steps = 0;
-  for (; still < 5 && steps < most; steps++) {
-    const { gradient } = evaluateWith(kernels, problem, lambda);
-    const next = lambda.map((value, j) => Math.max(0, value - gradient[j]));
-    still = next.every((value, j) => Math.abs(value - lambda[j]) < 1e-5) ? still + 1 : 0;
-    lambda = next;
+function scoresOf(scores: GeneratedScores, m: number): GeneratedScores {
+  return { ...scores, safety: scores.safety.subarray(0, m * scores.reward.length) };
+}
+
+function write(file: string, { reward, safety }: GeneratedScores): void {
+  const open = openSync(file, 'w');
+  // One write holds 2 GiB at most.
+  for (const { buffer, byteOffset, byteLength } of [reward, safety]) {
+    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    for (let at = 0; at < byteLength; at += 1 << 28) writeSync(open, bytes.subarray(at, at + (1 << 28)));
   }
-  return { lambda, steps };
+  closeSync(open);
 }
 
-interface Timing {
-  readonly lambda: number[];
-  readonly milliseconds: number;
-  readonly evaluations: number;
+function minimise(file: string, N: number, K: number, cases: string[]): Minimisers[] {
+  if (METHODS.length === 0) return cases.map(() => ({}));
+  const script = fileURLToPath(new URL('dual_scipy.py', import.meta.url));
+  const one = { OMP_NUM_THREADS: '1', OPENBLAS_NUM_THREADS: '1' };
+  // Else glibc gives numpy's temporaries back to the kernel after each pass, and half the time is page faults.
+  const keep = { MALLOC_MMAP_THRESHOLD_: `${2 ** 34}`, MALLOC_TRIM_THRESHOLD_: `${2 ** 34}` };
+  const args = [script, file, `${N}`, `${K}`, METHODS.join(), options.seconds, ...cases];
+  const { status, stdout } = spawnSync(options.python, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...one, ...keep },
+  });
+  if (status !== 0) throw new Error(`${options.python} failed: it needs numpy and scipy (--python)`);
+  return JSON.parse(stdout);
 }
 
-function scipyTimings(folder: string): Timing[] | undefined {
-  const script = fileURLToPath(new URL('dual_lbfgsb.py', import.meta.url));
-  const cases = CASES.map(([m, beta]) => `${m}:${beta}`);
-  const { status, stdout } = spawnSync(
-    process.env.PYTHON ?? 'python3',
-    [script, folder, `${N}`, `${K}`, ...cases],
-    {
-      encoding: 'utf8',
-      env: { ...process.env, OMP_NUM_THREADS: '1', OPENBLAS_NUM_THREADS: '1' },
-    },
-  );
-  return status === 0 ? (JSON.parse(stdout) as Timing[]) : undefined;
+const time = (milliseconds: number) =>
+  milliseconds < 10 ? milliseconds.toFixed(2) : milliseconds.toFixed(milliseconds < 100 ? 1 : 0);
+
+function row(cells: readonly string[]): void {
+  console.log(`| ${cells.join(' | ')} |`);
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'dualign-bench-'));
-for (const m of SIZES) {
-  const { reward, safety } = generateScores(1, N, K, m);
-  const file = join(folder, `${m}.bin`);
-  writeFileSync(file, bytesOf(reward));
-  appendFileSync(file, bytesOf(safety));
-}
-const scipy = scipyTimings(folder);
-rmSync(folder, { recursive: true });
-if (!scipy) console.log('no python with scipy (set PYTHON): only our side is timed');
-
-console.log(`N = ${N}, K = ${K}, thresholds 0.5`);
-for (const [i, [m, beta]] of CASES.entries()) {
-  const problem = { ...generateScores(1, N, K, m), beta, thresholds: Array.from({ length: m }, () => 0.5) };
-  const ours = least(() => solveWith(kernels, problem));
-  const solution = solveWith(kernels, problem);
-  if (solution.status !== 'optimal') throw new Error(`expected an optimum, got ${solution.status}`);
-  const theirs = scipy?.[i];
-  const difference = theirs
-    ? Math.max(...theirs.lambda.map((value, j) => Math.abs(value - solution.lambda[j])))
-    : 0;
-  const ratio = theirs
-    ? `, L-BFGS-B ${theirs.milliseconds.toFixed(2)} ms (${theirs.evaluations} evaluations): ${(theirs.milliseconds / ours).toFixed(1)} ×, λ differs by ${difference.toExponential(1)}`
-    : '';
-  console.log(`m = ${m}, β = ${beta}: ${ours.toFixed(2)} ms${ratio}`);
+function minimiserCells(theirs: Minimised | undefined, ours: number): string[] {
+  if (!theirs) return ['', '', ''];
+  const cut = theirs.limited ? '> ' : '';
+  const runs = theirs.runs > 1 ? `${theirs.passes} in ${theirs.runs} runs` : `${theirs.passes}`;
+  const passes = theirs.ended ? runs : `${runs}, no end`;
+  return [cut + time(theirs.milliseconds), passes, `${cut}${(theirs.milliseconds / ours).toFixed(1)}`];
 }
 
-const one = { ...generateScores(1, N, K, 1), beta: 0.1, thresholds: [0.5] };
-const curve = least(() => safetyCurveWith(kernels, one, 0.1, { points: 100 }));
-const single = scipy?.[CASES.findIndex(([m, beta]) => m === 1 && beta === 0.1)];
-const against = single
-  ? `, 100 L-BFGS-B solves ${(100 * single.milliseconds).toFixed(0)} ms: ${((100 * single.milliseconds) / curve).toFixed(0)} ×`
-  : '';
-console.log(`curve of 100 points: ${curve.toFixed(1)} ms${against}`);
-const { lambda, steps } = projectedGradient(one, 200);
+/** Our pass and the C's in ns a response, with the ratios, and the largest difference of what they find. */
+function passCells(folder: string, file: string, problem: DualProblem, lambda: readonly number[]) {
+  const size = problem.reward.length;
+  const ours = ourPass(kernels, problem, lambda);
+  const cells = [((1e6 * ours.milliseconds) / size).toFixed(2)];
+  let off = 0;
+  for (const architecture of ['native', NARROW]) {
+    const program = compilePass(folder, lambda.length, architecture);
+    if (!program) {
+      cells.push('', '');
+      continue;
+    }
+    const theirs = cPass(program, file, problem, lambda);
+    for (const [i, value] of theirs.numbers.entries()) off = Math.max(off, Math.abs(value - ours.numbers[i]));
+    cells.push(
+      ((1e6 * theirs.milliseconds) / size).toFixed(2),
+      (ours.milliseconds / theirs.milliseconds).toFixed(2),
+    );
+  }
+  return { cells, off };
+}
+
 console.log(
-  `projected gradient, step 1 from 1: λ = ${lambda[0].toFixed(4)} after ${steps} steps` +
-    (steps === 200 ? ' (no end: the step is too long for the curvature)' : ''),
+  `${cpus()[0].model}, Node ${process.version}, thresholds ${THRESHOLD}; times in ms, passes in ns a response`,
 );
+const header = [
+  ...['N', 'K', 'm', 'β', 'ours'],
+  ...['L-BFGS-B', 'passes', 'its time over ours'],
+  ...['gradient descent', 'passes', 'its time over ours'],
+  ...['our pass', 'C', 'our time over its', `C for ${NARROW}`, 'our time over its'],
+];
+row(header);
+row(header.map(() => '---'));
+const folder = mkdtempSync(join(tmpdir(), 'dualign-bench-'));
+const notes: string[] = [];
+let [mostOff, mostPassOff] = [0, 0];
+try {
+  for (const N of SIZES) {
+    const K = options.k ? Number(options.k) : N < 1e6 ? 128 : 16;
+    const all = generateScores(1, N, K, Math.max(...MS));
+    const file = join(folder, 'scores.bin');
+    write(file, all);
+    for (const m of MS) {
+      for (const beta of BETAS) {
+        const problem = { ...scoresOf(all, m), beta, thresholds: new Array(m).fill(THRESHOLD) };
+        const [{ lbfgsb, gradient }] = minimise(file, N, K, [`${m}:${beta}`]);
+        const ours = least(() => solveWith(kernels, problem));
+        const solution = solveWith(kernels, problem);
+        if (solution.status !== 'optimal') throw new Error(`expected an optimum, got ${solution.status}`);
+        for (const [j, lambda] of lbfgsb?.lambda.entries() ?? [])
+          mostOff = Math.max(mostOff, Math.abs(lambda - solution.lambda[j]));
+        const pass = against.includes('c')
+          ? passCells(folder, file, problem, solution.lambda)
+          : { cells: ['', '', '', '', ''], off: 0 };
+        mostPassOff = Math.max(mostPassOff, pass.off);
+        row([
+          ...[`${N}`, `${K}`, `${m}`, `${beta}`, time(ours)],
+          ...minimiserCells(lbfgsb, ours),
+          ...minimiserCells(gradient, ours),
+          ...pass.cells,
+        ]);
+        if (m === 1 && against.includes('curve')) {
+          const curve = least(() => safetyCurveWith(kernels, problem, beta, { points: 100 }));
+          const ratio = lbfgsb
+            ? `, 100 L-BFGS-B solves ${time(100 * lbfgsb.milliseconds)} ms: ${((100 * lbfgsb.milliseconds) / curve).toFixed(0)} times ours`
+            : '';
+          notes.push(`curve of 100 points, N = ${N}, β = ${beta}: ${time(curve)} ms${ratio}`);
+        }
+      }
+    }
+  }
+} finally {
+  rmSync(folder, { recursive: true });
+}
+for (const note of notes) console.log(note);
+if (METHODS.includes('lbfgsb'))
+  console.log(`λ differs from L-BFGS-B's by ${mostOff.toExponential(1)} at most`);
+if (against.includes('c')) console.log(`passes differ from C's by ${mostPassOff.toExponential(1)} at most`);
