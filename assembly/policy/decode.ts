@@ -2,8 +2,9 @@
 
 /** How a matrix is stored; src/engine/cpu/formats.ts holds the same numbers. */
 export const F32: i32 = 0;
-const F16: i32 = 1;
-const BF16: i32 = 2;
+export const F16: i32 = 1;
+export const BF16: i32 = 2;
+export const NF4: i32 = 3;
 
 /** Bytes before and after its values that `decode` may overwrite. */
 export const DECODE_SLACK: usize = 64;
@@ -13,40 +14,48 @@ const NF4_BYTES: usize = 36;
 const NF4_SCALE: usize = 32;
 
 // The 16 values of NF4 as tables of their bytes, lowest first.
-const NF4: usize = memory.data<u8>([
+const NF4_TABLES: usize = memory.data<u8>([
   0x00, 0xb1, 0x30, 0xa0, 0x4d, 0x3f, 0x71, 0x00, 0xff, 0xe3, 0xdd, 0x3a, 0xb8, 0xab, 0xb3, 0x00,
   0x00, 0x39, 0x6b, 0x32, 0xa2, 0x35, 0x78, 0x00, 0xfa, 0xca, 0x04, 0x03, 0xa4, 0x07, 0x13, 0x00,
   0x80, 0x32, 0x06, 0xca, 0x91, 0x3d, 0xba, 0x00, 0xa2, 0x24, 0x7c, 0xad, 0xe1, 0x10, 0x39, 0x80,
   0xbf, 0xbf, 0xbf, 0xbe, 0xbe, 0xbe, 0xbd, 0x00, 0x3d, 0x3e, 0x3e, 0x3e, 0x3e, 0x3f, 0x3f, 0x3f,
 ]);
 
-function decodeHalves(to: usize, from: usize, count: i32): void {
-  const low = i32x4.splat(0x7fff);
-  const sign = i32x4.splat(0x8000);
-  const infinity = i32x4.splat(0x7f800000);
-  const halfInfinity = i32x4.splat(0x0f800000);
-  const bias = f32x4.splat(5.192296858534828e33); // 2^112, by which the exponent's bias falls short
-  for (const end = to + ((<usize>count) << 2); to < end; to += 16, from += 8) {
-    const bits = v128.load16x4_u(from);
-    const magnitude = i32x4.shl(v128.and(bits, low), 13);
-    const special = v128.and(i32x4.ge_s(magnitude, halfInfinity), infinity);
-    const value = v128.or(f32x4.mul(magnitude, bias), special);
-    v128.store(to, v128.or(value, i32x4.shl(v128.and(bits, sign), 16)));
-  }
+// Vectors in memory and not splats: V8 rebuilds an inline v128 constant at each use.
+const HALVES: usize = memory.data<u32>([
+  0x8fffe000, 0x8fffe000, 0x8fffe000, 0x8fffe000, // a half's bits at their place in an f32
+  0x77800000, 0x77800000, 0x77800000, 0x77800000, // 2^112, by which the exponent's bias falls short
+  0x47800000, 0x47800000, 0x47800000, 0x47800000, // 65536, what an infinity of 16 bits would come to
+  0x7f800000, 0x7f800000, 0x7f800000, 0x7f800000, // infinity
+]);
+
+/** Four values of f16. */
+// @ts-ignore: decorator
+@inline export function halves4(from: usize): v128 {
+  const bits = v128.and(i32x4.shl(v128.load16x4_s(from), 13), v128.load(HALVES));
+  const value = f32x4.mul(bits, v128.load(HALVES, 16));
+  const special = v128.and(f32x4.ge(f32x4.abs(value), v128.load(HALVES, 32)), v128.load(HALVES, 48));
+  return v128.or(value, special);
 }
 
-function decodeBrainHalves(to: usize, from: usize, count: i32): void {
-  for (const end = to + ((<usize>count) << 2); to < end; to += 16, from += 8) {
-    v128.store(to, i32x4.shl(v128.load16x4_u(from), 16));
-  }
+/** Four values of bf16. */
+// @ts-ignore: decorator
+@inline export function brainHalves4(from: usize): v128 {
+  return i32x4.shl(v128.load16x4_u(from), 16);
+}
+
+/** Bytes of `count` values of a format that stores them one by one. */
+// @ts-ignore: decorator
+@inline export function bytesOfValues(count: i32, format: i32): usize {
+  return (<usize>count) << (format == F32 ? 2 : 1);
 }
 
 /** Whole groups of 16 values, from the group of value `start` on, which lands at `to`. */
 function decodeNf4(to: usize, from: usize, start: i32, count: i32): void {
-  const t0 = v128.load(NF4);
-  const t1 = v128.load(NF4, 16);
-  const t2 = v128.load(NF4, 32);
-  const t3 = v128.load(NF4, 48);
+  const t0 = v128.load(NF4_TABLES);
+  const t1 = v128.load(NF4_TABLES, 16);
+  const t2 = v128.load(NF4_TABLES, 32);
+  const t3 = v128.load(NF4_TABLES, 48);
   const mask = i8x16.splat(15);
   to -= (<usize>(start & 15)) << 2;
   const end = (start + count + 15) >> 4;
@@ -75,7 +84,12 @@ function decodeNf4(to: usize, from: usize, start: i32, count: i32): void {
 
 /** to `[count]` = the values of weights at `from` from the `start`-th on. `format` is not F32. */
 export function decode(to: usize, from: usize, format: i32, start: i32, count: i32): void {
-  if (format == F16) decodeHalves(to, from + ((<usize>start) << 1), count);
-  else if (format == BF16) decodeBrainHalves(to, from + ((<usize>start) << 1), count);
-  else decodeNf4(to, from, start, count);
+  if (format == NF4) {
+    decodeNf4(to, from, start, count);
+    return;
+  }
+  from += bytesOfValues(start, format);
+  const end = to + bytesOfValues(count, F32);
+  if (format == F16) for (; to < end; to += 16, from += 8) v128.store(to, halves4(from));
+  else for (; to < end; to += 16, from += 8) v128.store(to, brainHalves4(from));
 }

@@ -4,6 +4,7 @@
  */
 import { F32 } from './decode';
 import { bytesOf } from './lanes';
+import { oneRow } from './one_row';
 import { copy4, packColumns, packFormat, packFormatScratch, packTransposed, transpose4 } from './pack';
 import { tile } from './tile';
 
@@ -60,6 +61,12 @@ export function matmul(
     for (let l = 0; l < k; l += TILE_TERMS) {
       const terms = min(TILE_TERMS, k - l);
       const add = l > 0 || accumulate != 0;
+      if (i1 - i0 == 1 && transposeB && !transposeA) {
+        const c = out + <usize>i0 * outStep + bytesOf(j0);
+        const row = a + <usize>i0 * aStep + bytesOf(l);
+        oneRow(c, row, b, format, j0 * k + l, k, terms, j1 - j0, scale, add, decoded);
+        continue;
+      }
       const right = b + (transposeB ? <usize>j0 * bStep + bytesOf(l) : <usize>l * bStep + bytesOf(j0));
       if (format != F32) {
         const start = transposeB ? j0 * k + l : l * n + j0;

@@ -5,7 +5,7 @@
 import { bytesOf, loadPart, mad, storePart } from './lanes';
 
 /** c = scale · row, or c + scale · row, for the first `columns` of eight. */
-function storeRow(c: usize, left: v128, right: v128, columns: i32, scale: v128, add: bool): void {
+export function storeRow(c: usize, left: v128, right: v128, columns: i32, scale: v128, add: bool): void {
   left = f32x4.mul(scale, left);
   right = f32x4.mul(scale, right);
   if (columns >= 4) {

@@ -9,6 +9,11 @@ const CANDIDATES = [env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browse
 
 /** Chromium's program, where there is one. */
 export const chromiumPath = CANDIDATES.find((path) => path !== undefined && existsSync(path));
+if (!chromiumPath) {
+  console.warn(
+    'Leaving out tests in Chromium: there is none. Install it, or point the variable CHROMIUM at it.',
+  );
+}
 
 const TYPES: Record<string, string> = {
   '.html': 'text/html',
