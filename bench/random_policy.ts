@@ -11,7 +11,7 @@ import { Random } from '../src/random.ts';
 import { loadWasm } from '../src/wasm.ts';
 
 /** config.json of SmolLM2-135M. */
-const SMOLLM2 = {
+export const SMOLLM2 = {
   model_type: 'llama',
   hidden_size: 576,
   intermediate_size: 1536,
@@ -36,6 +36,16 @@ const ONE_WORD = {
   model: { type: 'WordLevel', vocab: { word: 0 }, unk_token: 'word' },
 };
 
+const random = new Random([5, 6]);
+const values = Float32Array.from({ length: 65_521 }, () => 0.08 * (random.uniform() - 0.5));
+
+/** `length` random weights. */
+export function randomWeights(length: number): Float32Array<ArrayBuffer> {
+  const data = new Float32Array(length);
+  for (let at = 0; at < length; at += values.length) data.set(values.subarray(0, length - at), at);
+  return data;
+}
+
 /** A policy of that shape with random weights, to be given token ids: its tokenizer knows one word. */
 export async function randomPolicy(
   engine: Engine,
@@ -43,12 +53,8 @@ export async function randomPolicy(
   dtype: Dtype = 'float32',
 ): Promise<Policy> {
   const config: LlamaConfig = parseLlamaConfig({ ...SMOLLM2, num_hidden_layers: layers }, 'SmolLM2');
-  const random = new Random([5, 6]);
-  const values = Float32Array.from({ length: 65_521 }, () => 0.08 * (random.uniform() - 0.5));
   const draw = (linear: boolean, ...shape: number[]) => {
-    const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
-    for (let at = 0; at < data.length; at += values.length)
-      data.set(values.subarray(0, data.length - at), at);
+    const data = randomWeights(shape.reduce((product, size) => product * size, 1));
     const format = formatOf(dtype, linear, { dtype: 'F32', shape });
     if (format === 'f32') return engine.upload(data, shape);
     return engine.uploadWeights(quantize(data, format), shape, format);
