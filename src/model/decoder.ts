@@ -2,6 +2,7 @@ import type { SampleOptions, Tensor } from '../engine/engine.ts';
 import { VIEW_ALIGNMENT } from '../engine/engine.ts';
 import { forward, type KeyValueCache, tokenBatch } from './llama.ts';
 import type { Policy } from './policy.ts';
+import type { LlamaWeights } from './weights.ts';
 
 /** A prompt to continue. `stream` names its random numbers: rows with one stream and prompt get one response. */
 export interface GenerationRow {
@@ -30,6 +31,15 @@ export interface Decoded {
   readonly stride: number;
 }
 
+/**
+ * One of several models that draw each token together: its logits count with `factor`. The models differ in their blocks
+ * alone, so that mixing their last hidden states mixes their logits.
+ */
+export interface MixturePart {
+  readonly weights: LlamaWeights;
+  readonly factor: number;
+}
+
 /** No token: takes the place of the eos ids of a policy without any. */
 const NO_TOKEN = 0xffffffff;
 
@@ -45,13 +55,21 @@ export class Decoder {
   #options: DecoderOptions;
   #max: number;
   #stride: number;
-  #cache: { readonly keys: readonly Tensor[]; readonly values: readonly Tensor[] };
+  #parts: readonly DecodingPart[];
   #state: ReturnType<typeof decodingState>;
   #eos: Tensor;
+  /** `[1, parts]`, of a mixture. */
+  #factors: Tensor | undefined;
   /** Whether tokens are drawn from the policy's own distribution, so that one log-probability says it all. */
   #plain: boolean;
 
-  constructor(policy: Policy, rows: readonly GenerationRow[], options: DecoderOptions) {
+  /** Draws from the policy's own weights, unless from a mixture. */
+  constructor(
+    policy: Policy,
+    rows: readonly GenerationRow[],
+    options: DecoderOptions,
+    mixture: readonly MixturePart[] = [{ weights: policy.weights, factor: 1 }],
+  ) {
     const { workspace, config } = policy;
     const b = rows.length;
     this.rows = rows;
@@ -60,9 +78,18 @@ export class Decoder {
     this.#max = rows.reduce((longest, { ids }) => Math.max(longest, ids.length), 0) + options.maxNewTokens;
     this.#stride = Math.ceil(b / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
     const shape = [b, this.#max, config.keyValueHeads, config.headDim];
-    const caches = (name: string) =>
-      Array.from({ length: config.layers }, (_, block) => workspace.take(`${name}.${block}`, shape));
-    this.#cache = { keys: caches('keyCache'), values: caches('valueCache') };
+    this.#parts = mixture.map(({ weights }, part) => {
+      const caches = (name: string) =>
+        Array.from({ length: config.layers }, (_, block) =>
+          workspace.take(`${name}.${block}.${part}`, shape),
+        );
+      const cache = { keys: caches('keyCache'), values: caches('valueCache') };
+      return { policy: { ...policy, weights, adapter: undefined }, cache };
+    });
+    if (mixture.length > 1) {
+      const factors = Float32Array.from(mixture, ({ factor }) => factor);
+      this.#factors = workspace.put('mixtureFactors', factors, [1, mixture.length]);
+    }
     this.#state = decodingState(policy, rows, this.#max, options.maxNewTokens * this.#stride);
     const { eosIds, temperature, topK, topP, repetitionPenalty } = options;
     this.#eos = workspace.put('eos', Uint32Array.from(eosIds.length > 0 ? eosIds : [NO_TOKEN]));
@@ -71,7 +98,7 @@ export class Decoder {
 
   /** Records the next token of every row, at most `maxNewTokens` times. */
   step(): void {
-    this.#extend(this.steps === 0 ? this.#prefill() : this.#decode());
+    this.#extend(this.#mixed());
     this.steps++;
   }
 
@@ -96,18 +123,34 @@ export class Decoder {
     };
   }
 
+  /** The last hidden state of every row so far, `[b, hidden]`, over all parts. */
+  #mixed(): Tensor {
+    const lastOf = (part: DecodingPart) => (this.steps === 0 ? this.#prefill(part) : this.#decode(part));
+    if (!this.#factors) return lastOf(this.#parts[0]);
+    const { engine, workspace, config } = this.#policy;
+    const shape = [this.rows.length, config.hiddenSize];
+    const size = Math.ceil((shape[0] * shape[1]) / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
+    const states = workspace.take('mixtureStates', [this.#parts.length, size]);
+    this.#parts.forEach((part, index) => {
+      engine.copy(engine.view(states, index * size, shape), lastOf(part));
+    });
+    const mixed = workspace.take('mixed', [1, size]);
+    engine.matmul(mixed, this.#factors, states);
+    return engine.view(mixed, 0, shape);
+  }
+
   /** The last hidden state of every row's prompt, `[b, hidden]`. */
-  #prefill(): Tensor {
+  #prefill(part: DecodingPart): Tensor {
     const { engine, workspace, config } = this.#policy;
     const b = this.rows.length;
     const { unique, sources } = uniquePrompts(this.rows);
     const prompts = tokenBatch(this.#policy, unique);
     const cache: KeyValueCache = {
-      ...this.#cache,
+      ...part.cache,
       start: workspace.put('cacheStart', new Uint32Array(b)),
       sources: workspace.put('cacheSources', Uint32Array.from(sources)),
     };
-    const hidden = forward(this.#policy, prompts, { cache });
+    const hidden = forward(part.policy, prompts, { cache });
     const last = workspace.take('last', [b, config.hiddenSize]);
     const lastRows = this.rows.map(({ ids }, row) => sources[row] * prompts.length + ids.length - 1);
     engine.gatherRows(last, hidden, workspace.put('lastRows', Uint32Array.from(lastRows)));
@@ -115,11 +158,11 @@ export class Decoder {
   }
 
   /** The hidden state of every row's last token, `[b, hidden]`. */
-  #decode(): Tensor {
+  #decode(part: DecodingPart): Tensor {
     const { current, positions, lengths } = this.#state;
     const step = { ids: current, positions, rows: this.rows.length, length: 1 };
-    const cache: KeyValueCache = { ...this.#cache, start: positions, lengths };
-    return forward(this.#policy, step, { cache });
+    const cache: KeyValueCache = { ...part.cache, start: positions, lengths };
+    return forward(part.policy, step, { cache });
   }
 
   /** Appends to every row a token drawn after its last hidden state, `[b, hidden]`. */
@@ -146,6 +189,12 @@ export class Decoder {
     engine.advance(tokens, lengths, finished, current, positions, next, this.#eos);
     engine.flush();
   }
+}
+
+/** A model under way, with its own keys and values. */
+interface DecodingPart {
+  readonly policy: Policy;
+  readonly cache: { readonly keys: readonly Tensor[]; readonly values: readonly Tensor[] };
 }
 
 /** The prompts without repetition, and the one that each row starts from: a prompt's K responses share its prefill. */

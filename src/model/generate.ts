@@ -1,7 +1,7 @@
 import { UserError } from '../errors.ts';
 import type { Key } from '../random.ts';
-import { type Decoded, Decoder, type GenerationRow } from './decoder.ts';
-import { mergeAdapter } from './lora.ts';
+import { type Decoded, Decoder, type GenerationRow, type MixturePart } from './decoder.ts';
+import { type Adapter, mergeAdapter } from './lora.ts';
 import { checkSequence, type Policy } from './policy.ts';
 import { ResponseReader } from './response_text.ts';
 
@@ -24,9 +24,17 @@ export interface GenerateOptions {
   readonly batchSize?: number;
   /** False for the reference policy. True by default. */
   readonly adapter?: boolean;
+  /** In place of one policy: each token from softmax(Σ factor·logits) over the policy with each of these adapters. */
+  readonly mixture?: readonly MixtureTerm[];
   readonly signal?: AbortSignal;
   /** Rows that are done, after each batch. */
   readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface MixtureTerm {
+  /** Undefined: the reference policy. */
+  readonly adapter: Adapter | undefined;
+  readonly factor: number;
 }
 
 export interface Generation {
@@ -107,10 +115,14 @@ async function* tokensOf(
 ): AsyncGenerator<TokenEvent[], void, void> {
   checkOptions(options);
   for (const { ids } of rows) checkSequence(policy, ids, options.maxNewTokens);
-  const adapter = options.adapter === false ? undefined : policy.adapter;
+  const own = options.adapter === false ? undefined : policy.adapter;
+  const terms = options.mixture ?? [{ adapter: own, factor: 1 }];
   // One product a layer: the factors' own two would double the number of operations of a decoding step.
-  const merged = adapter && mergeAdapter(policy, adapter);
-  const model = merged ? { ...policy, weights: merged.weights } : policy;
+  const merged = terms.map(({ adapter }) => adapter && mergeAdapter(policy, adapter));
+  const mixture = terms.map(({ factor }, part) => ({
+    factor,
+    weights: merged[part]?.weights ?? policy.weights,
+  }));
   const batchSize = options.batchSize ?? DEFAULT_BATCH_SIZE;
   const order = rows
     .map((_, index) => index)
@@ -120,18 +132,19 @@ async function* tokensOf(
       options.signal?.throwIfAborted();
       const indices = order.slice(start, start + batchSize);
       const batch = indices.map((index) => rows[index]);
-      for await (const tokens of batchTokens(model, batch, options, stepsPerRead, withText)) {
+      for await (const tokens of batchTokens(policy, mixture, batch, options, stepsPerRead, withText)) {
         yield tokens.map((token) => ({ ...token, row: indices[token.row] }));
       }
       options.onProgress?.(start + indices.length, rows.length);
     }
   } finally {
-    merged?.free();
+    for (const copies of merged) copies?.free();
   }
 }
 
 async function* batchTokens(
   policy: Policy,
+  mixture: readonly MixturePart[],
   rows: readonly GenerationRow[],
   options: GenerateOptions,
   stepsPerRead: number,
@@ -152,15 +165,9 @@ async function* batchTokens(
     const id = policy.tokenizer.specialId(text);
     if (id !== undefined && !ends.has(id)) ends.set(id, text);
   }
-  const decoder = new Decoder(policy, rows, {
-    maxNewTokens,
-    temperature,
-    topK,
-    topP,
-    repetitionPenalty,
-    key,
-    eosIds: [...ends.keys()],
-  });
+  const eosIds = [...ends.keys()];
+  const settings = { maxNewTokens, temperature, topK, topP, repetitionPenalty, key, eosIds };
+  const decoder = new Decoder(policy, rows, settings, mixture);
   const reads = withText || stop.length > 0;
   const responses = rows.map(({ ids }) => ({
     count: 0,

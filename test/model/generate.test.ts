@@ -8,7 +8,7 @@ import { sequenceLogps } from '../../src/model/logps.ts';
 import type { Policy } from '../../src/model/policy.ts';
 import { addAdapter } from '../../src/model/policy.ts';
 import { Tokenizer } from '../../src/model/tokenizer.ts';
-import { keyOf } from '../../src/random.ts';
+import { keyOf, Random } from '../../src/random.ts';
 import { engines } from './engines.ts';
 import { goldenAdapter, hasFixtures, loadStories, storiesPath } from './golden.ts';
 
@@ -136,6 +136,56 @@ describe.skipIf(!hasFixtures).each(engines)('sampling and scoring on the $name e
       expect(samplingLogps[step]).toBeCloseTo(scores[token] - lse, 4);
       sequence.push(token);
     }
+  });
+
+  it('draws each token from the mixed logits of several adapters', async () => {
+    const golden = goldenAdapter(policy);
+    const drawn = addAdapter(policy, { r: 4, lora_alpha: 16, target_modules: ['q_proj', 'up_proj'] }, 7);
+    const random = new Random(key, 1);
+    const strong = new Map(
+      [...drawn.entries()].map(({ key, shape: [m, n] }) => {
+        return [key, Float32Array.from({ length: m * n }, () => random.uniform() - 0.5)];
+      }),
+    );
+    drawn.assign(strong);
+    const mixture = [
+      { adapter: undefined, factor: -0.5 },
+      { adapter: golden, factor: 1 },
+      { adapter: drawn, factor: 0.5 },
+    ];
+    const options = { maxNewTokens: 10, key, batchSize: 3 };
+    const generations = await generate(policy, rows, { ...options, mixture });
+    expect(await generate(policy, rows.slice(1, 2), { ...options, mixture })).toEqual([generations[1]]);
+
+    const { vocabSize, hiddenSize } = policy.config;
+    for (const [row, { ids, logps }] of generations.entries()) {
+      const sequence = [...rows[row].ids, ...ids];
+      const mixed = new Float64Array(sequence.length * vocabSize);
+      for (const { adapter, factor } of mixture) {
+        const hidden = forward(policy, tokenBatch(policy, [sequence]), { adapter });
+        const logits = engine.tensor([sequence.length, vocabSize]);
+        engine.matmul(logits, engine.view(hidden, 0, [sequence.length, hiddenSize]), policy.weights.head, {
+          transposeB: true,
+        });
+        (await engine.read(logits)).forEach((value, i) => {
+          mixed[i] += factor * value;
+        });
+      }
+      ids.forEach((id, step) => {
+        const first = (rows[row].ids.length + step - 1) * vocabSize;
+        const scores = mixed.subarray(first, first + vocabSize);
+        const most = Math.max(...scores);
+        const lse = most + Math.log(scores.reduce((sum, x) => sum + Math.exp(x - most), 0));
+        expect(logps[step]).toBeCloseTo(scores[id] - lse, 4);
+      });
+    }
+
+    policy.adapter = golden;
+    const alone = await generate(policy, rows, options);
+    policy.adapter = undefined;
+    expect(await generate(policy, rows, { ...options, mixture: [{ adapter: golden, factor: 1 }] })).toEqual(
+      alone,
+    );
   });
 
   it('ends a row at a stop string that straddles tokens, kept up to there', async () => {
