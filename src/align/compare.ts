@@ -1,17 +1,36 @@
 import { keyOf } from '../random.ts';
 import type { Evaluation } from '../report/data.ts';
+import { loadWasm } from '../wasm.ts';
 import { bootstrapMean, mean } from './bootstrap.ts';
 import { predict, type SolvedRunDual } from './dual.ts';
 import { type EvaluationRow, groupByPrompt } from './rows.ts';
 
 /** Per-prompt means of one quantity. */
 function perPrompt(rows: readonly EvaluationRow[], value: (row: EvaluationRow) => number): number[] {
-  return groupByPrompt(rows).map((group) => mean(group.map(value)));
+  return groupByPrompt(rows).map((group) => mean(group.map((row) => share(row, group) * value(row))));
+}
+
+/** How often a row stands for an answer, with 1 the mean over its prompt's. */
+function share({ weight }: EvaluationRow, group: readonly EvaluationRow[]): number {
+  return weight === undefined ? 1 : weight * group.length;
+}
+
+/** The mean of log π/π_ref over a prompt's answers; of a resampling, that of its weights from equal ones. */
+function divergence(group: readonly EvaluationRow[], log: (x: number) => number): number {
+  return mean(
+    group.map((row) => {
+      const { weight, logps } = row;
+      if (weight === 0) return 0;
+      const logRatio = weight === undefined ? logps![0] - logps![1] : log(share(row, group));
+      return share(row, group) * logRatio;
+    }),
+  );
 }
 
 /**
  * What was achieved on held-out prompts, beside the reference on the same prompts and the prediction for them.
- * Intervals resample prompts, in pairs for the gains. KL is the mean of log π/π_ref over the aligned policy's samples.
+ * Intervals resample prompts, in pairs for the gains. KL is the mean of log π/π_ref over the
+ * aligned policy's samples.
  */
 export async function compare(
   dual: SolvedRunDual,
@@ -20,6 +39,7 @@ export async function compare(
   seed: number,
 ): Promise<Evaluation> {
   const key = keyOf(seed, 'bootstrap');
+  const { log } = await loadWasm();
   const estimate = (rows: readonly EvaluationRow[], value: (row: EvaluationRow) => number) =>
     bootstrapMean(perPrompt(rows, value), key);
   const gainOf = (value: (row: EvaluationRow) => number) => {
@@ -41,7 +61,10 @@ export async function compare(
     aligned: {
       reward: estimate(aligned, reward),
       safety: alignedSafety,
-      kl: estimate(aligned, ({ logps }) => (logps ? logps[0] - logps[1] : Number.NaN)),
+      kl: bootstrapMean(
+        groupByPrompt(aligned).map((group) => divergence(group, log)),
+        key,
+      ),
     },
     gain: { reward: gainOf(reward), safety: gains },
     predicted: await predict(reference, dual),

@@ -64,6 +64,12 @@ export const configSchema = v.strictObject({
   stop: v.optional(v.array(v.pipe(v.string(), v.minLength(1))), []),
   generation_batch_size: v.optional(count, 128),
 
+  /**
+   * How the aligned policy answers. `adapter`: one is trained. Without training, `resample`: one of K responses of the
+   * reference, in proportion to exp((r + λᵀg)/β); `mix`, of PeCAN: the pre-aligned policies' logits, mixed at every token.
+   */
+  decoding: v.optional(v.picklist(['adapter', 'resample', 'mix']), 'adapter'),
+
   /** Pairs made of each prompt's responses; all by default. */
   pairs_per_prompt: v.optional(count),
   /** `drawn`: one Bradley–Terry draw a pair, as in the paper; `soft`: its probability is kept as the label. */
@@ -127,8 +133,18 @@ export function checkConfig(config: RunConfig): RunConfig & Required<Pick<RunCon
         `${config.labels} and --label-smoothing ${config.label_smoothing}; say --labels drawn, or use sigmoid`,
     );
   }
+  checkDecoding(config);
   limitsOf(config);
   return checked;
+}
+
+export function checkDecoding({ decoding, method }: RunConfig): void {
+  if (decoding === 'mix' && method !== 'pecan') {
+    throw new UserError(
+      '--decoding mix needs the pre-aligned policies of PeCAN, got a run with scorers; ' +
+        'give --helpful and --safe, or say --decoding resample',
+    );
+  }
 }
 
 /** The limits, checked to be one per constraint. */

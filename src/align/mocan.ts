@@ -27,8 +27,10 @@ export async function mocan(context: Context): Promise<AlignResult> {
   await score(context);
   const dual = await solveDual(context);
   if (dual.status === 'infeasible') return { dual };
-  await label(context);
-  await train(context);
+  if (context.config.decoding === 'adapter') {
+    await label(context);
+    await train(context);
+  }
   await evaluate(context);
   return { dual, report: await report(context) };
 }

@@ -23,8 +23,10 @@ export async function pecan(context: Context): Promise<AlignResult> {
   await score(context);
   const dual = await solveDual(context);
   if (dual.status === 'infeasible') return { dual };
-  await label(context);
-  await train(context);
+  if (context.config.decoding === 'adapter') {
+    await label(context);
+    await train(context);
+  }
   await evaluate(context);
   return { dual, report: await report(context) };
 }

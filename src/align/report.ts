@@ -1,6 +1,7 @@
 import { sha256 } from '../data/hash.ts';
 import { parseJsonl } from '../data/jsonl.ts';
 import { promptText } from '../data/messages.ts';
+import type { Run } from '../data/run.ts';
 import { VERSION } from '../generated/version.ts';
 import type { Evaluation, Metrics, ReportData, ScoredSamples, TextSample } from '../report/data.ts';
 import { renderReport } from '../report/report.ts';
@@ -14,6 +15,7 @@ import {
   PAIRS,
   REPORT,
 } from './artefacts.ts';
+import type { RunConfig } from './config.ts';
 import type { Context } from './context.ts';
 import { scorerName } from './context.ts';
 import { readDual, type SolvedRunDual } from './dual.ts';
@@ -40,8 +42,9 @@ export async function report(context: Context): Promise<ReportData> {
   });
   run.manifest.results = {
     lambda: await sha256(JSON.stringify(data.dual.lambda)),
-    pairs: await run.hash(PAIRS),
-    adapter: await run.hash(ADAPTER_FILES[1]),
+    ...(context.config.decoding === 'adapter'
+      ? { pairs: await run.hash(PAIRS), adapter: await run.hash(ADAPTER_FILES[1]) }
+      : {}),
   };
   await run.saveManifest();
   return data;
@@ -53,7 +56,9 @@ async function gather(context: Context): Promise<ReportData> {
   const dual = await readDual(context);
   const evaluation = JSON.parse(await readArtefact(context, EVALUATION, 'evaluate')) as Evaluation;
   const { reference, aligned } = await readEvaluationRows(context);
-  const metrics = (await run.folder.exists(METRICS)) ? await run.folder.readText(METRICS) : '';
+  const answers = answersOf(config);
+  const logged = answers === undefined && (await run.folder.exists(METRICS));
+  const metrics = logged ? await run.folder.readText(METRICS) : '';
   const training = parseJsonl(metrics, METRICS, (row) => row as Metrics);
   return {
     title: titleOf(context, dual),
@@ -73,6 +78,7 @@ async function gather(context: Context): Promise<ReportData> {
       lambdaIntervals: dual.lambdaIntervals.map(([low, high]) => [low, high ?? Number.POSITIVE_INFINITY]),
     },
     training,
+    ...(answers === undefined ? {} : { answers }),
     evaluation,
     scores: { reference: scoresOf(reference), aligned: scoresOf(aligned) },
     samples: textSamples(reference, aligned),
@@ -84,12 +90,36 @@ function titleOf({ config }: Context, dual: SolvedRunDual): string {
   return `${scorerName(config.policy ?? 'policy')}: ${scorers[0]} within ${scorers.slice(1).join(', ')}`;
 }
 
+/** How the aligned policy answers, where nothing was trained for it. */
+function answersOf({ decoding, responses }: RunConfig): string | undefined {
+  if (decoding === 'adapter') return undefined;
+  return decoding === 'resample'
+    ? `one of ${responses} responses of the reference, drawn in proportion to exp((r + λ*ᵀg)/β)`
+    : 'tokens drawn from the mixed logits of the pre-aligned policies';
+}
+
+function trainingSettings(config: RunConfig, steps: number): [string, unknown][] {
+  return [
+    ['labels', config.labels],
+    ['LoRA', `r ${config.lora_r}, alpha ${config.lora_alpha}, ${config.lora_target_modules.join(', ')}`],
+    [
+      'training',
+      `${config.num_train_epochs} epochs, ${steps} steps, ` +
+        `learning rate ${config.learning_rate} ${config.lr_scheduler_type}`,
+    ],
+  ];
+}
+
+async function adapterHash(run: Run): Promise<string> {
+  return run.manifest.stages.train?.outputs[ADAPTER_FILES[1]] ?? (await run.hash(ADAPTER_FILES[1]));
+}
+
 /** What identifies the run. */
 async function settingsOf({ run, config }: Context, steps: number): Promise<[string, string][]> {
   const { manifest } = run;
   const device = manifest.device;
-  const adapter = manifest.stages.train?.outputs[ADAPTER_FILES[1]] ?? (await run.hash(ADAPTER_FILES[1]));
-  const rows: [string, unknown][] = [
+  const answers = answersOf(config);
+  const rows: (readonly [string, unknown])[] = [
     ['policy', config.policy],
     ['prompts', config.eval_prompts ? `${config.prompts}, ${config.eval_prompts}` : config.prompts],
     ['reward', config.reward],
@@ -103,16 +133,10 @@ async function settingsOf({ run, config }: Context, steps: number): Promise<[str
       'sampling',
       `${config.responses} responses of at most ${config.max_new_tokens} tokens, temperature ${config.temperature}`,
     ],
-    ['labels', config.labels],
-    ['LoRA', `r ${config.lora_r}, alpha ${config.lora_alpha}, ${config.lora_target_modules.join(', ')}`],
-    [
-      'training',
-      `${config.num_train_epochs} epochs, ${steps} steps, ` +
-        `learning rate ${config.learning_rate} ${config.lr_scheduler_type}`,
-    ],
+    ...(answers === undefined ? trainingSettings(config, steps) : [['answers', answers] as const]),
     ['device', device ? `${device.vendor} ${device.device} ${device.description}`.trim() : 'unknown'],
     ['software', `dualign ${VERSION}, ${manifest.host}`],
-    ['adapter sha-256', adapter],
+    ...(answers === undefined ? [['adapter sha-256', await adapterHash(run)] as const] : []),
   ];
   return rows.map(([name, value]) => [name, String(value ?? '')]);
 }

@@ -45,6 +45,8 @@ export interface PairRow {
 export interface EvaluationRow extends ScoreRow {
   /** log π(y|x) under the aligned and the reference policy; for the aligned policy's responses. */
   readonly logps?: readonly [number, number];
+  /** Probability of this answer among the prompt's, where they are not equally likely: candidates of a resampling. */
+  readonly weight?: number;
 }
 
 export function parseSampleRows(text: string, name: string): SampleRow[] {

@@ -1,6 +1,6 @@
 import { BlockLog } from '../data/jsonl.ts';
 import type { Prompt } from '../data/messages.ts';
-import { type Generation, generate, responseText } from '../model/generate.ts';
+import { type Generation, generate, type MixtureTerm, responseText } from '../model/generate.ts';
 import type { Policy } from '../model/policy.ts';
 import { keyOf } from '../random.ts';
 import { fittingGenerationBatch } from '../train/memory_plan.ts';
@@ -36,6 +36,8 @@ export interface SampleTarget {
   readonly path: string;
   /** False for the reference policy. */
   readonly adapter: boolean;
+  /** In place of one policy. */
+  readonly mixture?: readonly MixtureTerm[];
 }
 
 /**
@@ -46,20 +48,20 @@ export async function samplePrompts(
   { run, config, progress }: Context,
   policy: Policy,
   prompts: readonly Prompt[],
-  { purpose, path, adapter }: SampleTarget,
+  target: SampleTarget,
 ): Promise<SampleRow[]> {
   const K = config.responses;
   const promptsPerBlock = Math.max(1, Math.floor(config.generation_batch_size / K));
-  const log = await BlockLog.open<SampleRow>(run.folder, path, promptsPerBlock * K);
+  const log = await BlockLog.open<SampleRow>(run.folder, target.path, promptsPerBlock * K);
   const total = prompts.length * K;
-  const batchSize = await fittingBatch(policy, config, prompts);
+  const batchSize = await fittingBatch(policy, config, prompts, target.mixture?.length ?? 1);
   if (batchSize < Math.min(config.generation_batch_size, total)) {
     progress.say(`memory: room to sample ${batchSize} at once, not ${config.generation_batch_size}`);
   }
   progress.advance(log.rows.length, total, 'responses');
   for (let first = log.rows.length / K; first < prompts.length; first += promptsPerBlock) {
     const block = prompts.slice(first, first + promptsPerBlock);
-    await log.append(await sampleBlock(policy, block, first, { config, batchSize, purpose, adapter }));
+    await log.append(await sampleBlock(policy, block, first, { config, batchSize, target }));
     progress.advance(log.rows.length, total, 'responses');
   }
   await log.finish();
@@ -68,27 +70,28 @@ export async function samplePrompts(
   return log.rows;
 }
 
-/** Responses that can be sampled at once, up to the setting; results do not depend on it. */
-function fittingBatch(policy: Policy, config: RunConfig, prompts: readonly Prompt[]): Promise<number> {
+/** Responses that can be sampled at once, up to the setting; results do not depend on it. Each part of a mixture has its cache. */
+async function fittingBatch(
+  policy: Policy,
+  config: RunConfig,
+  prompts: readonly Prompt[],
+  parts: number,
+): Promise<number> {
   const lengths = prompts.map((prompt) => encodePrompt(policy, prompt).length);
-  return fittingGenerationBatch(policy, loraSettings(config), {
+  const fitting = await fittingGenerationBatch(policy, loraSettings(config), {
     promptTokens: lengths.reduce((longest, length) => Math.max(longest, length), 1),
     newTokens: config.max_new_tokens,
     responses: config.responses,
-    asked: Math.min(config.generation_batch_size, prompts.length * config.responses),
+    asked: parts * Math.min(config.generation_batch_size, prompts.length * config.responses),
   });
+  return Math.max(1, Math.floor(fitting / parts));
 }
 
 async function sampleBlock(
   policy: Policy,
   prompts: readonly Prompt[],
   firstPrompt: number,
-  {
-    config,
-    batchSize,
-    purpose,
-    adapter,
-  }: { config: RunConfig; batchSize: number; purpose: string; adapter: boolean },
+  { config, batchSize, target }: { config: RunConfig; batchSize: number; target: SampleTarget },
 ): Promise<SampleRow[]> {
   const rows = prompts.flatMap((prompt, offset) => {
     const ids = encodePrompt(policy, prompt);
@@ -109,9 +112,10 @@ async function sampleBlock(
       topP: config.top_p,
       repetitionPenalty: config.repetition_penalty,
       stop: config.stop,
-      key: keyOf(config.seed, purpose),
+      key: keyOf(config.seed, target.purpose),
       batchSize,
-      adapter,
+      adapter: target.adapter,
+      mixture: target.mixture,
     },
   );
   return rows.map(({ prompt, prompt_index, response_index, ids }, index) => ({

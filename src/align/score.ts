@@ -6,7 +6,7 @@ import { SAMPLES, SCORES } from './artefacts.ts';
 import { limitsOf, need } from './config.ts';
 import { type Context, scorerName } from './context.ts';
 import { implicitScores, implicitSettings } from './implicit.ts';
-import { parseSampleRows, type ScoreRow } from './rows.ts';
+import { parseSampleRows, type SampleRow, type ScoreRow } from './rows.ts';
 import { readArtefact, runStage } from './stage.ts';
 
 /** A response to score; its tokens where they are known. */
@@ -24,6 +24,12 @@ export interface Scored {
 
 /** Reward and safety of each row, in order. */
 export type ScoreRows = (rows: readonly TextRow[]) => Promise<Scored[]>;
+
+/** Drawn responses with their scores. */
+export async function scoreSamples(rows: readonly SampleRow[], scoreRows: ScoreRows): Promise<ScoreRow[]> {
+  const scores = await scoreRows(rows);
+  return rows.map(({ prompt, response }, index) => ({ prompt, response, ...scores[index] }));
+}
 
 /** What scores a run's responses: its scorers, or for PeCAN its pre-aligned policies. */
 export async function loadScorers(context: Context): Promise<ScoreRows> {
@@ -95,10 +101,7 @@ export async function score(context: Context): Promise<void> {
       progress.advance(log.rows.length, samples.length, 'responses');
       while (log.rows.length < samples.length) {
         const block = samples.slice(log.rows.length, log.rows.length + BLOCK);
-        const scored = await scoreRows(block);
-        await log.append(
-          block.map(({ prompt, response }, index) => ({ prompt, response, ...scored[index] })),
-        );
+        await log.append(await scoreSamples(block, scoreRows));
         progress.advance(log.rows.length, samples.length, 'responses');
       }
       await log.finish();

@@ -12,6 +12,7 @@ export type OptionGroup =
   | 'scorers'
   | 'limits'
   | 'labels'
+  | 'decoding'
   | 'training';
 
 function number(text: string): number {
@@ -161,6 +162,13 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
       number,
     ],
     ['--threshold <b>', 'mean safety must be at least b; in place of a --margin', number],
+  ],
+  decoding: [
+    [
+      '--decoding <how>',
+      'how the aligned policy answers: adapter: one is trained; without training, resample: one of K responses by λ*; ' +
+        'mix: the pre-aligned policies of PeCAN, mixed at every token (adapter)',
+    ],
   ],
   labels: [
     ['--pairs-per-prompt <n>', 'preference pairs made of the responses to a prompt (all)', integer],

@@ -40,6 +40,7 @@ const ALL: readonly OptionGroup[] = [
   'sampling',
   'labels',
   'training',
+  'decoding',
 ];
 
 const STAGES: readonly StageCommand[] = [
@@ -87,7 +88,7 @@ const STAGES: readonly StageCommand[] = [
   stage(
     'evaluate',
     'Sample the policy and the aligned policy on held-out prompts and score them: evaluation.json',
-    ['policy', 'prompts', 'scorers', 'sampling'],
+    ['policy', 'prompts', 'scorers', 'sampling', 'decoding'],
     evaluate,
   ),
   {

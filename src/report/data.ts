@@ -96,6 +96,8 @@ export interface ReportData {
   readonly rewardName: string;
   readonly dual: DualSummary;
   readonly training: readonly Metrics[];
+  /** How the aligned policy answers, where no adapter was trained. */
+  readonly answers?: string;
   readonly evaluation: Evaluation;
   readonly scores: { readonly reference: ScoredSamples; readonly aligned: ScoredSamples };
   readonly samples: readonly TextSample[];

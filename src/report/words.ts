@@ -109,12 +109,14 @@ export function rewardSentences(data: ReportData): string[] {
 }
 
 /** How far the policy went from the reference, against how far the optimum lies. */
-export function divergenceSentence({ evaluation }: ReportData): string {
+export function divergenceSentence({ evaluation, answers }: ReportData): string {
   const { kl } = evaluation.aligned;
   const predicted = evaluation.predicted.kl;
   const fact = `${estimate(kl)} nats per response, predicted ${score(predicted)}.`;
   if (!(predicted > 1e-3)) return fact;
   const share = kl.mean / predicted;
+  // What follows is advice on training.
+  if (answers !== undefined) return fact;
   if (share < FAR_SHORT) {
     return `${fact} That is ${percent(Math.max(share, 0))} of the optimum’s: longer training, a higher learning rate or more pairs may close the gap.`;
   }

@@ -125,6 +125,31 @@ describe.skipIf(!hasShared)('dualign align on preferences (needs ../shared)', ()
     expect(stages).toContain('evaluate');
   });
 
+  it.each(['mix', 'resample'])(
+    'answers by --decoding %s without training, in Node as in Deno',
+    async (decoding) => {
+      const from = (host: Host) => file(`${decoding} ${host}`);
+      for (const host of ['node', 'deno'] as const) {
+        // What is trained comes from the run that there is.
+        cpSync(file('whole'), from(host), { recursive: true });
+        for (const name of ['adapter', 'pairs.jsonl', 'metrics.jsonl', 'report.html'])
+          rmSync(join(from(host), name), { recursive: true });
+        const args = [...argumentsFor(`${decoding} ${host}`), '--decoding', decoding, '--redo'];
+        const { code, stderr } = await dualign(host, args);
+        expect(code, stderr).toBe(0);
+      }
+      const read = (host: Host, name: string) => readFileSync(join(from(host), name), 'utf8');
+      const evaluation = JSON.parse(read('node', 'evaluation.json'));
+      expect(evaluation).toEqual(JSON.parse(read('deno', 'evaluation.json')));
+      expect(read('node', 'evaluation/aligned.jsonl')).toBe(read('deno', 'evaluation/aligned.jsonl'));
+      expect(read('node', 'evaluation/aligned.jsonl')).not.toBe(
+        readFileSync(join(file('whole'), 'evaluation/aligned.jsonl'), 'utf8'),
+      );
+      expect(read('node', 'report.html')).toContain('Nothing was trained: the aligned policy answers with');
+      expect(Math.abs(evaluation.aligned.kl.mean)).toBeGreaterThan(1e-3);
+    },
+  );
+
   it('labels as the authors’ code does when asked to', async () => {
     cpSync(file('whole'), file('unscaled'), { recursive: true });
     const { code, stderr } = await dualign('node', [

@@ -69,8 +69,11 @@ export function trainingSection(data: ReportData, document: Document): Html {
     if (lines.length === 0) return [];
     return [figure(panel.title, panel.sentence, trainingChart(document, panel.title, lines, panel))];
   });
+  const nothing = data.answers
+    ? `Nothing was trained: the aligned policy answers with ${data.answers}.`
+    : 'No training metrics were logged.';
   return html`<section aria-labelledby="training">
 <h2 id="training">Training</h2>
-${figures.length > 0 ? html`<div class="charts">\n${figures}</div>\n` : html`<p class="note">No training metrics were logged.</p>\n`}</section>
+${figures.length > 0 ? html`<div class="charts">\n${figures}</div>\n` : html`<p class="note">${nothing}</p>\n`}</section>
 `;
 }
