@@ -45,5 +45,8 @@ export { OnnxScorer } from './score/onnx.ts';
 export type { Scorer } from './score/scorer.ts';
 export type { TrainConfig } from './train/config.ts';
 export type { TrainHooks } from './train/loop.ts';
+export { type Generated, type OnPolicyMetrics, trainGrpo, trainRloo } from './train/on_policy.ts';
+export type { GrpoConfig, RlooConfig } from './train/on_policy_config.ts';
+export type { Drawn, RewardFunctions } from './train/rollouts.ts';
 export { adapterTrainable, weightsTrainable } from './train/trainable.ts';
 export { type DpoConfig, trainDpo, trainSft } from './train/trainer.ts';

@@ -27,6 +27,15 @@ export interface CompletionBatch extends TokenBatch {
   readonly mask: Tensor;
   /** u32 `[n]`: the token that each row predicts; c where it predicts none. */
   readonly predicted: Tensor;
+  /** The logits are divided by it: log-probabilities are those of sampling at this temperature. */
+  readonly temperature: number;
+}
+
+export interface CompletionBatchOptions {
+  /** The log-probability of a completion is the mean over its tokens in place of the sum. */
+  readonly average?: boolean;
+  /** 1 by default. */
+  readonly temperature?: number;
 }
 
 /** How much of the logits `[c, vocab]` is there at a time. */
@@ -45,11 +54,10 @@ export function logitsBytes(count: number, vocab: number, { columns, rows }: Hea
   return 4 * Math.min(count * vocab, columns * rows);
 }
 
-/** With `average`, the log-probability of a completion is the mean over its tokens in place of the sum. */
 export function completionBatch(
   model: Llama,
   completions: readonly Completion[],
-  average = false,
+  { average = false, temperature = 1 }: CompletionBatchOptions = {},
 ): CompletionBatch {
   const { workspace } = model;
   const batch = tokenBatch(
@@ -91,6 +99,7 @@ export function completionBatch(
     tokenAt: workspace.put('tokenAt', tokenAt),
     mask: workspace.put('mask', mask, [batch.rows, longest]),
     predicted: workspace.put('predicted', predicted),
+    temperature,
   };
 }
 
@@ -171,6 +180,7 @@ export function tokenLogpsBackward(
 ): Tensor {
   const { engine, workspace, config } = model;
   const { count, rows, length } = batch;
+  const scale = 1 / batch.temperature;
   // One row more than there are tokens stays zero: the gradient of rows that predict none.
   const dPredictors = workspace.take('dPredictors', [count + 1, config.hiddenSize]);
   engine.zero(dPredictors);
@@ -183,11 +193,11 @@ export function tokenLogpsBackward(
     const columns = { start: part.column, vocab: config.vocabSize };
     engine.tokenLogpsBackward(logits, dTokensHere, lseHere, targets, columns);
     const dRows = engine.view(dPredictors, part.row * config.hiddenSize, [part.rows, config.hiddenSize]);
-    engine.matmul(dRows, logits, headOf(model, part), { accumulate: part.column > 0 });
+    engine.matmul(dRows, logits, headOf(model, part), { scale, accumulate: part.column > 0 });
     if (gradients) {
       const selected = workspace.take('selected', [part.rows, config.hiddenSize]);
       const dhead = headOf(model, part, gradients);
-      engine.matmul(dhead, logits, selected, { transposeA: true, accumulate: true });
+      engine.matmul(dhead, logits, selected, { transposeA: true, scale, accumulate: true });
     }
   }
   const dhidden = workspace.take('dhidden', [rows * length, config.hiddenSize]);
@@ -239,6 +249,6 @@ function computeLogits(model: Llama, batch: CompletionBatch, hidden: Tensor, par
   const selected = workspace.take('selected', [part.rows, config.hiddenSize]);
   if (part.column === 0) engine.gatherRows(selected, hidden, rowsOf(model, part, batch.predictors));
   const logits = logitsOf(model, part);
-  engine.matmul(logits, selected, headOf(model, part), { transposeB: true });
+  engine.matmul(logits, selected, headOf(model, part), { transposeB: true, scale: 1 / batch.temperature });
   return logits;
 }

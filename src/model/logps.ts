@@ -1,11 +1,20 @@
+import type { Tensor } from '../engine/engine.ts';
 import { VIEW_ALIGNMENT } from '../engine/engine.ts';
-import { type Completion, completionBatch, completionLogps } from './head.ts';
+import {
+  type Completion,
+  type CompletionBatch,
+  completionBatch,
+  completionLogps,
+  tokenLogps,
+} from './head.ts';
 import { forward } from './llama.ts';
 import { checkSequence, type Policy } from './policy.ts';
 
 export interface LogpsOptions {
   /** False for the reference policy. True by default. */
   readonly adapter?: boolean;
+  /** Divides the logits; 1 by default. */
+  readonly temperature?: number;
   /** Most tokens of a batch, padding included. */
   readonly batchTokens?: number;
   readonly signal?: AbortSignal;
@@ -24,27 +33,74 @@ export async function sequenceLogps(
   completions: readonly Completion[],
   options: LogpsOptions = {},
 ): Promise<Float32Array> {
+  const logps = new Float32Array(completions.length);
   const { engine } = policy;
-  const adapter = options.adapter === false ? undefined : policy.adapter;
+  await inBatches(policy, completions, options, (indices) => indices.length, {
+    record: (batch, hidden, out) => completionLogps(policy, batch, hidden, engine.view(out, 0, [batch.rows])),
+    take: (indices, values) => {
+      indices.forEach((index, row) => {
+        logps[index] = values[row];
+      });
+    },
+  });
+  return logps;
+}
+
+/** Log-probability of each token of each completion, those of a completion together. */
+export async function completionTokenLogps(
+  policy: Policy,
+  completions: readonly Completion[],
+  options: LogpsOptions = {},
+): Promise<Float32Array[]> {
+  const logps = completions.map(() => new Float32Array());
+  const lengthOf = (index: number) => completions[index].completionIds.length;
+  const tokensOf = (indices: readonly number[]) => indices.reduce((sum, index) => sum + lengthOf(index), 0);
+  const { engine } = policy;
+  await inBatches(policy, completions, options, tokensOf, {
+    record: (batch, hidden, out) =>
+      engine.copy(engine.view(out, 0, [batch.count]), tokenLogps(policy, batch, hidden)),
+    take: (indices, values) => {
+      let start = 0;
+      for (const index of indices) {
+        logps[index] = values.slice(start, start + lengthOf(index));
+        start += lengthOf(index);
+      }
+    },
+  });
+  return logps;
+}
+
+/** What to compute of a batch into `out`, and what to do with the values. */
+interface BatchWork {
+  record(batch: CompletionBatch, hidden: Tensor, out: Tensor): void;
+  take(indices: readonly number[], values: Float32Array): void;
+}
+
+async function inBatches(
+  policy: Policy,
+  completions: readonly Completion[],
+  { adapter: useAdapter = true, batchTokens = DEFAULT_BATCH_TOKENS, ...options }: LogpsOptions,
+  sizeOf: (indices: readonly number[]) => number,
+  { record, take }: BatchWork,
+): Promise<void> {
+  const { engine } = policy;
+  const adapter = useAdapter ? policy.adapter : undefined;
   for (const { promptIds, completionIds } of completions)
     checkSequence(policy, promptIds, completionIds.length);
-  const logps = new Float32Array(completions.length);
-  const batches = lengthBuckets(completions, options.batchTokens ?? DEFAULT_BATCH_TOKENS);
-  const widest = batches.reduce((width, batch) => Math.max(width, batch.length), 0);
+  const batches = lengthBuckets(completions, batchTokens);
+  const widest = batches.reduce((width, batch) => Math.max(width, sizeOf(batch)), 0);
   const stride = Math.ceil(widest / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
-  if (stride === 0) return logps;
+  if (stride === 0) return;
 
   // One read for all batches: each would wait for the device.
   const results = engine.tensor([batches.length * stride]);
   let done = 0;
   for (const [i, indices] of batches.entries()) {
     options.signal?.throwIfAborted();
-    const batch = completionBatch(
-      policy,
-      indices.map((index) => completions[index]),
-    );
+    const rows = indices.map((index) => completions[index]);
+    const batch = completionBatch(policy, rows, { temperature: options.temperature });
     const hidden = forward(policy, batch, { adapter });
-    completionLogps(policy, batch, hidden, engine.view(results, i * stride, [indices.length]));
+    record(batch, hidden, engine.view(results, i * stride, [stride]));
     engine.flush();
     done += indices.length;
     options.onProgress?.(done, completions.length);
@@ -52,11 +108,8 @@ export async function sequenceLogps(
   const values = await engine.read(results);
   engine.free(results);
   batches.forEach((indices, i) => {
-    indices.forEach((index, row) => {
-      logps[index] = values[i * stride + row];
-    });
+    take(indices, values.subarray(i * stride, (i + 1) * stride));
   });
-  return logps;
 }
 
 /** Indices of the completions that have tokens, longest first, cut into batches of at most `batchTokens` tokens. */

@@ -97,7 +97,7 @@ export function dpoGradients(
   const losses = out(0, [p]);
   const logps = out(aligned(p), [2 * p]);
   const average = loss.loss_type === 'ipo';
-  const batch = completionBatch(policy, completions, average);
+  const batch = completionBatch(policy, completions, { average });
   const hidden = forward(policy, batch, pass ? { ...pass, keep: true } : { adapter: policy.adapter });
   completionLogps(policy, batch, hidden, workspace.take('distinctLogps', [u]));
   const placed = engine.view(logps, 0, [2 * p, 1]);
