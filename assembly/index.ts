@@ -19,7 +19,8 @@ export {
   statusOf,
   valueOf,
 } from './dual/newton';
-export { createPruning, finishPruning, keptPart, sampleRows, selectRows } from './dual/prune';
+export { createPruning, finishPruning, keptPart, sampleRows } from './dual/prune';
+export { createLane, evaluateRawShare, keepRaw, supportRawShare, takeShare } from './dual/raw';
 export { drawTimes, weightedSum, weightedSums } from './dual/resample';
 export { countOf, createScores, logCountOf, meanOf, middleOf, rewardRangeOf, startOf, statisticsOf, sumsOf, topOf } from './dual/scores';
 export { describeShare, evaluateShare, loadShare, pruneShare, supportShare } from './dual/shares';

@@ -6,7 +6,8 @@
  * N is 1000000 and K is 128 if left out. The source gives the same 8192 prompts (test/support/score_generator.ts) again
  * and again, so that making them costs nothing: what is timed is what a reader of a file hands over.
  */
-import { type Kernels, loadWasm, type ScoreTable, solveStreamWith } from '../src/dual/index.ts';
+import { type Kernels, type ScoreTable, solveStreamWith } from '../src/dual/index.ts';
+import { threadedKernels } from '../src/host/dual_threads.ts';
 import { generateScores } from '../test/support/score_generator.ts';
 
 const [N, K] = [process.argv[2] ?? '1000000', process.argv[3] ?? '128'].map(Number);
@@ -27,7 +28,8 @@ function* source(): Generator<ScoreTable> {
   }
 }
 
-const kernels = await loadWasm();
+const threads = Number(process.argv[4] ?? 1);
+const kernels = await threadedKernels(threads);
 for (const beta of [0.1, 0.1, 0.5, 0.01]) {
   const own: Kernels[] = [];
   const counted = {

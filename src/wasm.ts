@@ -1,13 +1,16 @@
 import { WASM_BASE64, WASM_MEMORY_FLAGS_AT } from './generated/wasm.ts';
 import type { Kernel, Pool } from './pool.ts';
 
-/** The kernels of assembly/dual/shares.ts, which threads may share. */
+/** The kernels of assembly/dual/shares.ts and raw.ts, which threads may share. */
 export const SHARE_NAMES = [
   'describeShare',
+  'evaluateRawShare',
   'evaluateShare',
   'loadShare',
   'pruneShare',
+  'supportRawShare',
   'supportShare',
+  'takeShare',
 ] as const;
 
 export type ShareName = (typeof SHARE_NAMES)[number];
@@ -61,15 +64,9 @@ export interface WasmExports extends Readonly<Record<ShareName, Kernel>> {
   keptPart(scores: number, scratch: number, centre: number, radius: number, beta: number): number;
   createPruning(scores: number, capacity: number): number;
   finishPruning(pruning: number): number;
-  selectRows(
-    scores: number,
-    scratch: number,
-    centre: number,
-    radius: number,
-    beta: number,
-    counts: number,
-    positions: number,
-  ): number;
+  // dual/raw.ts
+  createLane(constraints: number, elements: number, longest: number, weighted: boolean): number;
+  keepRaw(raw: number, constraints: number): number;
   // dual/softmax.ts, dual/evaluate.ts, dual/describe.ts, dual/blocks.ts
   createScratch(scores: number, block: number): number;
   evaluateBlocks(

@@ -121,7 +121,7 @@ export function finishPruning(pruning: Pruning): usize {
 }
 
 /** Writes the positions of the responses that stay to `scratch.index`; their number. */
-function near(
+export function near(
   scores: Scores,
   scratch: Scratch,
   centre: usize,
@@ -173,32 +173,6 @@ function raiseTwo(score: usize, g: usize, h: usize, anchor: usize, radius: usize
 function gather(from: usize, index: usize, count: i32, to: usize, pad: f64): void {
   for (let i = 0; i < count; i++) set(to, i, get(from, load<i32>(index + ((<usize>i) << 2))));
   if (count & 1) set(to, count, pad);
-}
-
-/**
- * What `prune` would keep, as positions: the number of each row to u32[prompts] at `counts`, the positions within their
- * rows one after another to `positions`, which has room for all. Returns their number.
- */
-export function selectRows(
-  scores: Scores,
-  scratch: Scratch,
-  centre: usize,
-  radius: usize,
-  beta: f64,
-  counts: usize,
-  positions: usize,
-): i32 {
-  let out = positions;
-  for (let row = 0; row < scores.prompts; row++) {
-    const word = (<usize>row) << 2;
-    const first = (<usize>load<u32>(scores.start + word)) << 3;
-    const padded = (load<i32>(scores.count + word) + 1) & ~1;
-    const count = near(scores, scratch, centre, radius, beta, first, padded);
-    store<i32>(counts + word, count);
-    memory.copy(out, scratch.index, (<usize>count) << 2);
-    out += (<usize>count) << 2;
-  }
-  return <i32>((out - positions) >> 2);
 }
 
 /** Part of the elements that `prune` would keep of a table. */

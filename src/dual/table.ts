@@ -43,6 +43,10 @@ export function unitOf({ rewardRange, logCount }: Statistics, beta: number): num
 /** Numbers of a pass's sums over rows: STATISTICS + SAFETY_STATISTICS·m of assembly/dual/scores.ts. */
 export const statisticsWidth = (constraints: number) => 6 + 4 * constraints;
 
+/** Whether one of these numbers is the largest of all rows, not a mean (assembly/dual/load.ts). */
+export const isLargest = (statistic: number) =>
+  statistic === 4 || (statistic >= statisticsWidth(0) && (statistic - statisticsWidth(0)) % 4 === 3);
+
 /** Statistics from the means over rows; `medianRange` gives the median range of the rows' rewards. */
 export function statisticsOf(
   values: Float64Array,

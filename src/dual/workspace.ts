@@ -239,20 +239,29 @@ export class Workspace implements DescribedRows {
     this.#end = wasm.mark();
   }
 
+  /** The part of the responses that policies in a box use. */
+  keptPart(beta: number, centre: readonly number[], radius: readonly number[]): number {
+    return this.#keptPart(this.table.scores, beta, centre, radius);
+  }
+
+  #keptPart(scores: number, beta: number, centre: readonly number[], radius: readonly number[]): number {
+    const at = this.#newton.setLambda(centre);
+    this.#floats(this.#radius, this.constraints).set(radius);
+    return this.#wasm.keptPart(scores, this.#scratch, at, this.#radius, beta);
+  }
+
   /** The table pruned to a box; its `scores` are 0 where `sample` says that too much would stay. */
   #prune(sample: number, beta: number, centre: readonly number[], radius: readonly number[]): PrunedTable {
     const wasm = this.#wasm;
     const { scores, prompts, elements } = this.#whole;
-    const at = this.#newton.setLambda(centre);
-    this.#floats(this.#radius, this.constraints).set(radius);
-    const part = wasm.keptPart(sample, this.#scratch, at, this.#radius, beta);
+    const part = this.#keptPart(sample, beta, centre, radius);
     const pruned = { prompts, elements: Math.ceil(elements * part), beta, centre, radius };
     if (part >= WORTH_PRUNING) return { ...pruned, scores: 0 };
     // Rows differ: room for a fifth more than the sample kept, and for a pad a row.
     const capacity = Math.min(elements, Math.ceil(elements * part * 1.2) + 2 * prompts);
     const pruning = wasm.createPruning(scores, capacity);
     if (pruning === 0) return { ...pruned, scores: 0 };
-    const args = [scores, pruning, at, this.#radius, beta];
+    const args = [scores, pruning, wasm.lambdaOf(this.#newton.pointer), this.#radius, beta];
     share(this.#kernels, 'pruneShare', this.table.blocks, elements, args, this.#lanes);
     return { ...pruned, scores: wasm.finishPruning(pruning) };
   }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { joined } from '../../src/dual/chunks.ts';
 import {
   type DualSolution,
   loadWasm,
@@ -8,7 +9,6 @@ import {
   solveWith,
   thresholdsOf,
 } from '../../src/dual/index.ts';
-import { joined } from '../../src/dual/slabs.ts';
 import { generateScores } from '../support/score_generator.ts';
 
 const kernels = await loadWasm();

@@ -1,4 +1,5 @@
-/** Prints the answers with as many threads as the argument says; run by Deno. */
+/** Prints the answers with as many threads, and chunks of as many prompts, as the arguments say; run by Deno. */
 import { threadedAnswers } from './threaded_answers.ts';
 
-for (const line of await threadedAnswers(Number(process.argv[2]))) console.log(line);
+const [threads, size] = process.argv.slice(2).map(Number);
+for (const line of await threadedAnswers(threads, size)) console.log(line);

@@ -9,14 +9,19 @@ import { ROOT } from '../support/shared.ts';
 import { threadedAnswers } from './threaded_answers.ts';
 
 describe('the dual gives the same bits', async () => {
-  const expected = await threadedAnswers(1);
+  const expected = await threadedAnswers(1, 5000);
 
-  test.each([2, 3])('with %i threads', async (threads) => {
-    expect(await threadedAnswers(threads)).toEqual(expected);
+  test.each([
+    [1, 100],
+    [2, 1024],
+    [3, 777],
+  ])('with %i threads and streams in chunks of %i prompts', async (threads, size) => {
+    expect(await threadedAnswers(threads, size)).toEqual(expected);
   });
 
   test.each(['1', '3'])('in Deno, with %s threads', async (threads) => {
-    const args = ['run', '-A', join(ROOT, 'test/dual/threaded_main.ts'), threads];
+    const size = threads === '1' ? '5000' : '2049';
+    const args = ['run', '-A', join(ROOT, 'test/dual/threaded_main.ts'), threads, size];
     const { stdout } = await promisify(execFile)(join(ROOT, 'node_modules/.bin/deno'), args, {
       timeout: 60_000,
     });

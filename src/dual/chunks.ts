@@ -1,49 +1,25 @@
-/** A source's prompts in pieces of one size, whatever the sizes of its chunks. */
+/** What a source gives, checked, and its first prompts as a table to hold. */
 import { UserError } from '../errors.ts';
 import { checkTable, constraintsOf, responsesOf, type ScoreSource, type ScoreTable } from './problem.ts';
-
-/** Prompts of a slab: a power of two of blocks, so that sums over slabs pair up as sums over blocks do. */
-export const SLAB = 1024;
 
 type Values = Float64Array | Float32Array;
 
 /**
- * The prompts in slabs of SLAB; the last one may be shorter. A slab may share memory with the source's chunk, which the
- * next step may overwrite. Throws a UserError on a chunk that is no table or unlike the first one, or without any.
+ * One pass over a source. Throws a UserError on a chunk that is no table or unlike the first
+ * one, and on a source without any.
  */
-export async function* slabsOf(source: ScoreSource): AsyncGenerator<ScoreTable> {
+export async function* chunksOf(source: ScoreSource): AsyncGenerator<ScoreTable> {
   let first: ScoreTable | undefined;
-  let held: ScoreTable[] = [];
-  let rows = 0;
   for await (const chunk of source()) {
     checkTable(chunk);
     first ??= chunk;
     checkAlike(first, chunk);
-    let row = 0;
-    let at = 0;
-    while (row < chunk.prompts) {
-      const count = Math.min(SLAB - rows, chunk.prompts - row);
-      let end = at;
-      for (let n = row; n < row + count; n++) end += responsesOf(chunk, n);
-      const whole = count === SLAB;
-      const part = partOf(chunk, row, count, at, end, !whole);
-      row += count;
-      at = end;
-      if (whole) {
-        yield part;
-        continue;
-      }
-      held.push(part);
-      rows += count;
-      if (rows < SLAB) continue;
-      yield joined(held);
-      held = [];
-      rows = 0;
-    }
+    yield chunk;
   }
   if (!first) throw new UserError('scores: expected at least one prompt, got an empty source');
-  if (rows > 0) yield joined(held);
 }
+
+const ARRAYS = ['reward', 'safety', 'weights'] as const;
 
 function checkAlike(first: ScoreTable, chunk: ScoreTable): void {
   if (constraintsOf(chunk) !== constraintsOf(first)) {
@@ -54,34 +30,54 @@ function checkAlike(first: ScoreTable, chunk: ScoreTable): void {
   if ((chunk.weights === undefined) !== (first.weights === undefined)) {
     throw new UserError('scores: expected weights in all chunks or in none, got them in some');
   }
+  for (const name of ARRAYS) {
+    if (first[name] instanceof Float32Array && chunk[name] instanceof Float64Array) {
+      throw new UserError(`scores: expected ${name} in single precision as in the first chunk, got doubles`);
+    }
+  }
 }
 
-/** Some prompts of a table, whose responses stand from `at` to `end`; as a copy, or where possible as a view. */
-function partOf(
-  table: ScoreTable,
-  row: number,
+/** The first `prompts` prompts of chunks, copied, and what is left of the chunk they end in; undefined where none is. */
+export async function headOf(
+  chunks: AsyncGenerator<ScoreTable>,
   prompts: number,
-  at: number,
-  end: number,
-  copy: boolean,
-): ScoreTable {
+): Promise<{ head: ScoreTable; rest?: ScoreTable }> {
+  const parts: ScoreTable[] = [];
+  for (let missing = prompts; ; ) {
+    const { done, value } = await chunks.next();
+    if (done) return { head: joined(parts) };
+    const count = Math.min(missing, value.prompts);
+    if (count > 0) parts.push(partOf(value, 0, count, true));
+    missing -= count;
+    if (count < value.prompts) {
+      return { head: joined(parts), rest: partOf(value, count, value.prompts, false) };
+    }
+  }
+}
+
+/** Prompts `row` to `end` of a table, as a copy or where possible as a view. */
+function partOf(table: ScoreTable, row: number, end: number, copy: boolean): ScoreTable {
   const { reward, safety, weights, responses } = table;
   const m = constraintsOf(table);
-  const take = (values: Values) => (copy ? values.slice(at, end) : values.subarray(at, end));
+  const even = typeof responses === 'number';
+  const sum = (counts: Uint32Array) => counts.reduce((total, count) => total + count, 0);
+  const from = even ? row * responses : sum(responses.subarray(0, row));
+  const to = even ? end * responses : from + sum(responses.subarray(row, end));
+  const take = (values: Values) => (copy ? values.slice(from, to) : values.subarray(from, to));
   return {
-    prompts,
-    responses: typeof responses === 'number' ? responses : responses.slice(row, row + prompts),
+    prompts: end - row,
+    responses: even ? responses : responses.slice(row, end),
     reward: take(reward),
-    safety: m === 1 ? take(safety) : planesOf(safety, m, reward.length, at, end),
+    safety: m === 1 ? take(safety) : planesOf(safety, m, reward.length, from, to),
     ...(weights ? { weights: take(weights) } : {}),
   };
 }
 
-function planesOf(values: Values, planes: number, plane: number, at: number, end: number): Values {
-  const size = end - at;
+function planesOf(values: Values, planes: number, plane: number, from: number, to: number): Values {
+  const size = to - from;
   const out =
     values instanceof Float32Array ? new Float32Array(planes * size) : new Float64Array(planes * size);
-  for (let j = 0; j < planes; j++) out.set(values.subarray(j * plane + at, j * plane + end), j * size);
+  for (let j = 0; j < planes; j++) out.set(values.subarray(j * plane + from, j * plane + to), j * size);
   return out;
 }
 
