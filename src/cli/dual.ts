@@ -1,15 +1,25 @@
 import process from 'node:process';
 import { Command } from 'commander';
 import type { RunOptions } from '../align/config.ts';
+import { ScatteredRows } from '../data/score_rows.ts';
 import { bootstrapDual } from '../dual/bootstrap.ts';
 import type { Limit } from '../dual/problem.ts';
 import { safeThresholds } from '../dual/safe.ts';
+import type { DualSolution } from '../dual/solution.ts';
 import { solveDual } from '../dual/solve.ts';
+import { solveStream } from '../dual/stream.ts';
 import { UserError } from '../errors.ts';
 import { useThreads } from '../host/dual_threads.ts';
 import { CHART_DESCRIPTION, writeChart } from './chart_page.ts';
 import { type CommonOptions, INFEASIBLE } from './common.ts';
-import { addScoreOptions, hasScores, loadScores, SCORES_HELP, type ScoreFiles } from './score_files.ts';
+import {
+  addScoreOptions,
+  hasScores,
+  loadScores,
+  SCORES_HELP,
+  type ScoreFiles,
+  streamScores,
+} from './score_files.ts';
 import {
   addLimitOptions,
   BETA_DESCRIPTION,
@@ -116,6 +126,10 @@ async function solveScores(limits: readonly Limit[], options: Options): Promise<
   const { beta, bootstrap, confidence, seed, json } = options;
   if (beta === undefined) throw new UserError('--beta is missing; see dualign dual --help');
   await useThreads(options.threads);
+  if (bootstrap === undefined && confidence === undefined && options.chart === undefined) {
+    const streamed = await solveLarge(options, beta, limits);
+    if (streamed) return report(streamed, streamed, [solutionText(streamed)], json);
+  }
   const scores = await loadScores(options, 'dual');
   let problem = await problemOf(scores, beta, limits);
   let tightening: readonly number[] | undefined;
@@ -150,6 +164,30 @@ async function solveScores(limits: readonly Limit[], options: Options): Promise<
       },
     );
   }
+  report(solution, result, parts, json);
+}
+
+/** Solves on scores too large to hold; undefined where they are not, or have to be held. */
+async function solveLarge(
+  files: ScoreFiles,
+  beta: number,
+  limits: readonly Limit[],
+): Promise<DualSolution | undefined> {
+  try {
+    const source = await streamScores(files);
+    return source && (await solveStream(source, { beta, limits }));
+  } catch (error) {
+    if (error instanceof ScatteredRows) return undefined;
+    throw error;
+  }
+}
+
+function report(
+  { status }: DualSolution,
+  result: unknown,
+  parts: readonly string[],
+  json: boolean | undefined,
+): void {
   print(result, parts.join('\n\n'), json);
-  if (!solved) process.exitCode = INFEASIBLE;
+  if (status !== 'optimal') process.exitCode = INFEASIBLE;
 }

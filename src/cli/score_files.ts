@@ -1,14 +1,19 @@
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
 import process from 'node:process';
 import type { Command } from 'commander';
+import { npyPlace } from '../data/array_places.ts';
+import { arraySource } from '../data/array_source.ts';
+import type { ByteRanges } from '../data/byte_ranges.ts';
 import { ByteStream } from '../data/byte_stream.ts';
 import { readNpy } from '../data/npy.ts';
+import { DTYPE_BYTES } from '../data/safetensors_header.ts';
 import { ARRAY_NAMES, type ArrayName, tableOfArrays } from '../data/score_arrays.ts';
+import { asyncBuffer, scoreSource } from '../data/score_source.ts';
 import { formatOf, readScores } from '../data/scores.ts';
 import type { StoredArray } from '../data/stored_values.ts';
-import type { ScoreTable } from '../dual/problem.ts';
+import type { ScoreSource, ScoreTable } from '../dual/problem.ts';
 import { messageOf, UserError } from '../errors.ts';
+import { fileRanges, urlRanges } from '../host/byte_ranges.ts';
 
 /** What the help of each command on scores says of its input. */
 export const SCORES_HELP = `
@@ -53,6 +58,50 @@ export function hasScores(files: ScoreFiles): boolean {
   return ARRAY_NAMES.some((name) => files[name] !== undefined) || files.scores !== undefined;
 }
 
+/** Bytes from which on a file of scores is read in passes, where the question allows it, and not held. */
+const LARGE = 1 << 26;
+
+/**
+ * The scores that the options name as a source to be read in passes; undefined where they are small enough to hold, come
+ * from stdin, or can be read only as a whole.
+ */
+export async function streamScores(files: ScoreFiles): Promise<ScoreSource | undefined> {
+  const { scores, reward, safety, weights, responses } = files;
+  if (scores !== undefined) {
+    const ranges = await rangesOf(scores);
+    return ranges && ranges.size > LARGE ? await scoreSource(ranges, scores) : undefined;
+  }
+  if (reward === undefined || safety === undefined) return undefined;
+  const open = async (path: string) => reading(path, async () => npyPlace(await fileRanges(path), path));
+  const places = await Promise.all([reward, ...safety, ...(weights ? [weights] : [])].map(open));
+  if (!places.every((place) => place !== undefined)) return undefined;
+  const bytes = places.reduce((sum, { dtype, shape }) => sum + sizeOf(shape) * DTYPE_BYTES[dtype], 0);
+  const planes = places.slice(1, 1 + safety.length);
+  if (bytes <= LARGE || planes.some(({ dtype }) => dtype !== planes[0].dtype)) return undefined;
+  checkAlike(planes, safety);
+  return arraySource(
+    {
+      reward: places[0],
+      safety: planes,
+      ...(weights ? { weights: places[places.length - 1] } : {}),
+      ...(responses ? { responses: await loadArray(responses) } : {}),
+    },
+    'scores',
+  );
+}
+
+const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
+
+async function rangesOf(path: string): Promise<ByteRanges | undefined> {
+  if (path === '-') return undefined;
+  if (!isUrl(path)) return reading(path, () => fileRanges(path));
+  const response = await fetch(path, { method: 'HEAD' }).catch(() => undefined);
+  const size = Number(response?.headers.get('content-length') ?? 0);
+  return response?.ok && size > 0 ? urlRanges(path, size) : undefined;
+}
+
+const isUrl = (path: string) => /^https?:\/\//i.test(path);
+
 /** Reads the scores that the options name; `command` stands in the error where they name none, or two. */
 export async function loadScores(files: ScoreFiles, command: string): Promise<ScoreTable> {
   const arrays = ARRAY_NAMES.filter((name) => files[name] !== undefined);
@@ -71,24 +120,16 @@ export async function loadScores(files: ScoreFiles, command: string): Promise<Sc
 
 async function loadTable(path: string): Promise<ScoreTable> {
   if (path === '-') return readScores(process.stdin, 'stdin');
-  if (/^https?:\/\//i.test(path)) return loadUrl(path);
+  if (isUrl(path)) return loadUrl(path);
   return reading(path, async () => {
-    const handle = await open(path);
-    try {
-      const start = new Uint8Array(8);
-      await handle.read(start, 0, start.length, 0);
-      if (formatOf(start) !== 'parquet') return await readScores(createReadStream(path), path);
-      const { readParquetScores } = await import('../data/parquet_scores.ts');
-      const { size } = await handle.stat();
-      const slice = async (from: number, to = size) => {
-        const bytes = new Uint8Array(to - from);
-        const { bytesRead } = await handle.read(bytes, 0, bytes.length, from);
-        return bytes.buffer.slice(0, bytesRead);
-      };
-      return await readParquetScores({ byteLength: size, slice }, path);
-    } finally {
-      await handle.close();
-    }
+    const file = await fileRanges(path);
+    const start = new Uint8Array(8);
+    const reader = file.open(0);
+    await reader.read(start);
+    await reader.close();
+    if (formatOf(start) !== 'parquet') return readScores(createReadStream(path), path);
+    const { readParquetScores } = await import('../data/parquet_scores.ts');
+    return readParquetScores(asyncBuffer(file), path);
   });
 }
 
@@ -175,7 +216,7 @@ async function loadArray(path: string): Promise<StoredArray> {
   });
 }
 
-function stacked(planes: readonly StoredArray[], paths: readonly string[]): StoredArray {
+function checkAlike(planes: readonly { shape: readonly number[] }[], paths: readonly string[]): void {
   const [{ shape }] = planes;
   for (const [j, plane] of planes.entries()) {
     if (plane.shape.join() === shape.join()) continue;
@@ -183,6 +224,11 @@ function stacked(planes: readonly StoredArray[], paths: readonly string[]): Stor
       `${paths[j]}: expected the shape [${shape.join(', ')}] of ${paths[0]}, got [${plane.shape.join(', ')}]`,
     );
   }
+}
+
+function stacked(planes: readonly StoredArray[], paths: readonly string[]): StoredArray {
+  checkAlike(planes, paths);
+  const [{ shape }] = planes;
   const size = planes[0].values.length;
   const narrow = planes.every(({ values }) => values instanceof Float32Array);
   const values = new (narrow ? Float32Array : Float64Array)(size * planes.length);

@@ -4,6 +4,7 @@
  * write it.
  */
 import { UserError } from '../errors.ts';
+import { type ByteRanges, bytesFrom } from './byte_ranges.ts';
 import { ByteStream } from './byte_stream.ts';
 import type { SafeTensorDtype } from './safetensors.ts';
 import { readStored, type StoredArray } from './stored_values.ts';
@@ -30,8 +31,18 @@ export function isNpy(start: Uint8Array): boolean {
   return MAGIC.every((byte, i) => start[i] === byte);
 }
 
-/** Reads one array, in C or Fortran order; `name` stands in errors. Throws a UserError unless it is of little-endian numbers. */
-export async function readNpy(stream: ByteStream, name: string): Promise<StoredArray> {
+/** What stands before the values of a .npy file. */
+export interface NpyHeader {
+  readonly dtype: SafeTensorDtype;
+  readonly shape: readonly number[];
+  /** Whether the last index runs fastest (C order), not the first one (Fortran order). */
+  readonly rowMajor: boolean;
+  /** Bytes of the header. */
+  readonly bytes: number;
+}
+
+/** Reads a header up to the values; `name` stands in errors. Throws a UserError unless they are little-endian numbers. */
+export async function readNpyHeader(stream: ByteStream, name: string): Promise<NpyHeader> {
   if (!isNpy(await stream.peek(MAGIC.length))) {
     throw new UserError(`${name}: expected a .npy file, which numpy.save writes; it begins otherwise`);
   }
@@ -57,8 +68,15 @@ export async function readNpy(stream: ByteStream, name: string): Promise<StoredA
     );
   }
   const shape = sizes.split(',').flatMap((size) => (size.trim() === '' ? [] : [Number(size)]));
+  const bytes = 8 + field.length + length;
+  return { dtype, shape, rowMajor: order === 'False' || shape.length < 2, bytes };
+}
+
+/** Reads one array, in C or Fortran order; `name` stands in errors. Throws a UserError unless it is of little-endian numbers. */
+export async function readNpy(stream: ByteStream, name: string): Promise<StoredArray> {
+  const { dtype, shape, rowMajor: inOrder } = await readNpyHeader(stream, name);
   const array = await readStored(stream, dtype, shape);
-  return order === 'True' && shape.length > 1 ? rowMajor(array) : array;
+  return inOrder ? array : rowMajor(array);
 }
 
 /** The same array with the last index running fastest, of one whose first does. */
@@ -111,9 +129,35 @@ export async function readNpz(
     }
     const content = stream.pieces(bytes);
     const where = `${name}: ${file}`;
-    const inner = new ByteStream(method === DEFLATED ? inflate(content, where) : content, where);
+    const inner = new ByteStream(method === DEFLATED ? inflated(content, where) : content, where);
     arrays.set(key, await readNpy(inner, where));
     for await (const _ of inner.rest());
+  }
+}
+
+/** A file of an archive: its name without .npy, and where its bytes lie. */
+export interface NpzMember {
+  readonly key: string;
+  readonly begin: number;
+  readonly end: number;
+  readonly deflated: boolean;
+}
+
+/** The files of an archive, from header to header. */
+export async function* npzMembers(file: ByteRanges, name: string): AsyncGenerator<NpzMember> {
+  for (let at = 0; ; ) {
+    const stream = new ByteStream(bytesFrom(file, at), name);
+    try {
+      const start = await stream.peek(4);
+      if (start.length < 4) throw new UserError(`${name}: the archive is cut short; make or load it again`);
+      if (view(start).getUint32(0, true) !== LOCAL_FILE) return;
+      const { file: member, method, bytes, header } = await readLocalHeader(stream, name);
+      const begin = at + header;
+      at = begin + bytes;
+      yield { key: member.replace(/\.npy$/, ''), begin, end: at, deflated: method === DEFLATED };
+    } finally {
+      await stream.close();
+    }
   }
 }
 
@@ -124,13 +168,16 @@ interface LocalHeader {
   readonly method: number;
   /** As stored. */
   readonly bytes: number;
+  /** Bytes of the header itself. */
+  readonly header: number;
 }
 
 async function readLocalHeader(stream: ByteStream, name: string): Promise<LocalHeader> {
   const fields = view(await stream.take(30));
   const flags = fields.getUint16(6, true);
   const method = fields.getUint16(8, true);
-  const file = new TextDecoder().decode(await stream.take(fields.getUint16(26, true)));
+  const title = await stream.take(fields.getUint16(26, true));
+  const file = new TextDecoder().decode(title);
   const extra = view(await stream.take(fields.getUint16(28, true)));
   const mend = 'write it with numpy.savez or savez_compressed to a file';
   if (flags & 1) throw new UserError(`${name}: ${file} is encrypted; ${mend}`);
@@ -144,10 +191,14 @@ async function readLocalHeader(stream: ByteStream, name: string): Promise<LocalH
     if (extra.getUint16(at, true) === ZIP64_EXTRA) bytes = Number(extra.getBigUint64(at + 12, true));
     else at += 4 + extra.getUint16(at + 2, true);
   }
-  return { file, method, bytes };
+  return { file, method, bytes, header: 30 + title.length + extra.byteLength };
 }
 
-async function* inflate(content: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+/** The bytes that `content`, deflated, stands for; `name` stands in errors. */
+export async function* inflated(
+  content: AsyncIterable<Uint8Array>,
+  name: string,
+): AsyncGenerator<Uint8Array> {
   const { readable, writable } = new DecompressionStream('deflate-raw');
   const writer = writable.getWriter();
   let cause: unknown;

@@ -9,7 +9,7 @@ import {
 } from 'hyparquet';
 import type { ScoreTable } from '../dual/problem.ts';
 import { messageOf, UserError } from '../errors.ts';
-import { RowTable } from './score_rows.ts';
+import { CHUNK_ROWS, RowTable, ScatteredRows } from './score_rows.ts';
 
 /** Bytes at the end of a file to read at first: the directory of most. */
 const DIRECTORY = 1 << 16;
@@ -22,15 +22,26 @@ const NEEDED = ['prompt', 'reward', 'safety'];
  * one score) and perhaps `weight`. Other columns are not even decompressed; one row group is held at a time.
  */
 export async function readParquetScores(file: AsyncBuffer, name: string): Promise<ScoreTable> {
+  let last: ScoreTable | undefined;
+  for await (const table of read(file, name, Number.POSITIVE_INFINITY)) last = table;
+  return last!;
+}
+
+/** The same in tables of some rows each, whole prompts; throws ScatteredRows where rows of a prompt are far apart. */
+export function readParquetChunks(file: AsyncBuffer, name: string): AsyncGenerator<ScoreTable> {
+  return read(file, name, CHUNK_ROWS);
+}
+
+async function* read(file: AsyncBuffer, name: string, most: number): AsyncGenerator<ScoreTable> {
   try {
-    return await read(file, name);
+    yield* tables(file, name, most);
   } catch (error) {
-    if (error instanceof UserError) throw error;
+    if (error instanceof UserError || error instanceof ScatteredRows) throw error;
     throw new UserError(`${name}: not a readable parquet file (${messageOf(error)}); make or load it again`);
   }
 }
 
-async function read(file: AsyncBuffer, name: string): Promise<ScoreTable> {
+async function* tables(file: AsyncBuffer, name: string, most: number): AsyncGenerator<ScoreTable> {
   const metadata = await parquetMetadataAsync(file, { initialFetchSize: DIRECTORY });
   const { children } = parquetSchema(metadata);
   const names = children.map(({ element }) => element.name);
@@ -42,7 +53,7 @@ async function read(file: AsyncBuffer, name: string): Promise<ScoreTable> {
     );
   }
   const isNarrow = (column: string) => leafOf(children[names.indexOf(column)]).element.type === 'FLOAT';
-  const table = new RowTable(name, { reward: isNarrow('reward'), safety: isNarrow('safety') });
+  const table = new RowTable(name, { reward: isNarrow('reward'), safety: isNarrow('safety') }, most);
   const columns = names.includes('weight') ? [...NEEDED, 'weight'] : NEEDED;
   const compressors = await compressorsFor(metadata);
   const scan = await parquetScan({ file, metadata, columns, compressors });
@@ -51,7 +62,7 @@ async function read(file: AsyncBuffer, name: string): Promise<ScoreTable> {
       columns.map((column) => scan.readColumn({ column, rowStart, rowEnd })),
     );
     for (let i = 0; i < rowEnd - rowStart; i++) {
-      table.add(
+      const full = table.add(
         {
           prompt: prompt[i],
           reward: plain(reward[i]),
@@ -60,9 +71,10 @@ async function read(file: AsyncBuffer, name: string): Promise<ScoreTable> {
         },
         rowStart + i + 1,
       );
+      if (full) yield full;
     }
   }
-  return table.finish();
+  yield table.finish();
 }
 
 /** Where the numbers of a column lie, below its lists. */

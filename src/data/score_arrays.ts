@@ -85,7 +85,7 @@ type Shape = readonly number[];
 const same = (a: Shape, b: Shape) => a.length === b.length && a.every((size, i) => size === b[i]);
 const written = (shape: Shape) => `[${shape.join(', ')}]`;
 
-function checkShapes(
+export function checkShapes(
   reward: Shape,
   safety: Shape,
   weights: Shape | undefined,
@@ -120,7 +120,7 @@ function checkShapes(
   }
 }
 
-function countsOf({ values }: StoredArray, reward: Shape, name: string): Uint32Array {
+export function countsOf({ values }: StoredArray, reward: Shape, name: string): Uint32Array {
   const most = reward[reward.length - 1];
   let total = 0;
   for (const [n, count] of values.entries()) {

@@ -1,13 +1,14 @@
 import type { ScoreTable } from '../dual/problem.ts';
 import { messageOf, UserError } from '../errors.ts';
+import { HashSet, json, keyOf } from './prompt_keys.ts';
 
 const ROW = '{"prompt": …, "reward": x, "safety": [g1, …]}';
 /** Numbers that a column grows by. */
 const BLOCK = 1 << 16;
 /** No row of scores comes near this many characters; a file without line ends would else end up in memory as a whole. */
 const LONGEST_ROW = 1 << 26;
-/** A longer prompt is remembered by its hash. */
-const LONGEST_KEY = 64;
+/** Rows from which on a table is given away where tables are not held. */
+export const CHUNK_ROWS = 1 << 16;
 
 /** Numbers appended one by one, in blocks, so that growing copies nothing. */
 class Column {
@@ -45,6 +46,9 @@ export interface Narrow {
   readonly safety: boolean;
 }
 
+/** Rows of a prompt came again after the table that held those before was given away. */
+export class ScatteredRows extends Error {}
+
 /** Gathers rows, a response each, into a table. Rows of one prompt are its responses, wherever they stand. */
 export class RowTable {
   #name: string;
@@ -54,14 +58,27 @@ export class RowTable {
   #reward = new Column();
   #safety: Column[] = [];
   #weight: Column | undefined;
+  #begun = false;
+  #most: number;
+  /** Prompts of the tables given away. */
+  #gone = new HashSet();
 
-  constructor(name: string, narrow: Narrow = { reward: false, safety: false }) {
+  /** Gives tables away from `most` rows on, whole prompts each. */
+  constructor(
+    name: string,
+    narrow: Narrow = { reward: false, safety: false },
+    most: number = Number.POSITIVE_INFINITY,
+  ) {
     this.#name = name;
     this.#narrow = narrow;
+    this.#most = most;
   }
 
-  /** Checks a row and takes it in; `number` counts from 1 and stands in errors. */
-  add({ prompt, reward, safety, weight }: ScoreRow, number: number): void {
+  /**
+   * Checks a row and takes it in; `number` counts from 1 and stands in errors. The table of the rows before, where they
+   * were enough and this one begins another prompt; ScatteredRows is thrown for a row of a prompt given away.
+   */
+  add({ prompt, reward, safety, weight }: ScoreRow, number: number): ScoreTable | undefined {
     const where = () => `${this.#name}: row ${number}`;
     if (typeof prompt !== 'string' && !Array.isArray(prompt)) {
       throw new UserError(`${where()}: expected "prompt" as a string or messages, got ${shown(prompt)}`);
@@ -73,8 +90,8 @@ export class RowTable {
     if (!Array.isArray(scores) || scores.length === 0 || !scores.every(Number.isFinite)) {
       throw new UserError(`${where()}: expected "safety" as a list of finite numbers, got ${shown(safety)}`);
     }
-    const first = this.#reward.length === 0;
-    if (first) {
+    if (!this.#begun) {
+      this.#begun = true;
       this.#safety = scores.map(() => new Column());
       if (present(weight)) this.#weight = new Column();
     }
@@ -83,13 +100,29 @@ export class RowTable {
         `${where()}: expected ${this.#safety.length} safety scores as in the rows before, got ${scores.length}`,
       );
     }
-    this.#addWeight(weight, where);
-    this.#promptOf.push(this.#indexOf(prompt));
+    this.#checkWeight(weight, where);
+    const key = keyOf(prompt);
+    let index = this.#prompts.get(key);
+    let full: ScoreTable | undefined;
+    if (index === undefined) {
+      if (this.#gone.has(key)) throw new ScatteredRows();
+      if (this.#reward.length >= this.#most) full = this.#giveAway();
+      index = this.#prompts.size;
+      this.#prompts.set(key, index);
+    }
+    this.#promptOf.push(index);
     this.#reward.push(reward);
-    for (const [j, score] of scores.entries()) this.#safety[j].push(score);
+    for (let j = 0; j < scores.length; j++) this.#safety[j].push(scores[j]);
+    this.#weight?.push(weight as number);
+    return full;
   }
 
-  #addWeight(weight: unknown, where: () => string): void {
+  #giveAway(): ScoreTable {
+    for (const key of this.#prompts.keys()) this.#gone.add(key);
+    return this.#drain();
+  }
+
+  #checkWeight(weight: unknown, where: () => string): void {
     if (present(weight) !== (this.#weight !== undefined)) {
       throw new UserError(
         `${where()}: expected ${this.#weight ? 'a "weight"' : 'no "weight"'} as in the rows before, got ${shown(weight)}`,
@@ -99,24 +132,16 @@ export class RowTable {
     if (typeof weight !== 'number' || !(weight >= 0 && Number.isFinite(weight))) {
       throw new UserError(`${where()}: expected a finite "weight" from 0 up, got ${shown(weight)}`);
     }
-    this.#weight.push(weight);
   }
 
-  #indexOf(prompt: string | readonly unknown[]): number {
-    const text = typeof prompt === 'string' ? prompt : json(prompt);
-    const key = text.length <= LONGEST_KEY ? text : hashed(text);
-    let index = this.#prompts.get(key);
-    if (index === undefined) {
-      index = this.#prompts.size;
-      this.#prompts.set(key, index);
-    }
-    return index;
-  }
-
-  /** The table of all rows; the last call. */
+  /** The table of the rows since the last one; the last call. */
   finish(): ScoreTable {
+    if (!this.#begun) throw new UserError(`${this.#name}: expected rows ${ROW}, found none`);
+    return this.#drain();
+  }
+
+  #drain(): ScoreTable {
     const total = this.#reward.length;
-    if (total === 0) throw new UserError(`${this.#name}: expected rows ${ROW}, found none`);
     const N = this.#prompts.size;
     this.#prompts.clear();
     const promptOf = new Uint32Array(total);
@@ -145,6 +170,10 @@ export class RowTable {
       });
       weights = values;
     }
+    this.#promptOf = new Column();
+    this.#reward = new Column();
+    this.#safety = this.#safety.map(() => new Column());
+    if (this.#weight) this.#weight = new Column();
     const even = responses.every((count) => count === responses[0]);
     return {
       reward,
@@ -167,28 +196,56 @@ function placesOf(promptOf: Uint32Array, responses: Uint32Array): Uint32Array {
 /** Reads JSON Lines, a row a line; other fields are passed over. */
 export async function readRowScores(source: AsyncIterable<Uint8Array>, name: string): Promise<ScoreTable> {
   const table = new RowTable(name);
+  for await (const lines of linesOf(source, name)) {
+    for (const [text, line] of lines) table.add(parseRow(text, name, line), line);
+  }
+  return table.finish();
+}
+
+/** The same in tables of some rows each, whole prompts; throws ScatteredRows where rows of a prompt are far apart. */
+export async function* readRowChunks(
+  source: AsyncIterable<Uint8Array>,
+  name: string,
+): AsyncGenerator<ScoreTable> {
+  const table = new RowTable(name, undefined, CHUNK_ROWS);
+  for await (const lines of linesOf(source, name)) {
+    for (const [text, line] of lines) {
+      const full = table.add(parseRow(text, name, line), line);
+      if (full) yield full;
+    }
+  }
+  yield table.finish();
+}
+
+/** The lines of each chunk that are not blank, with their numbers from 1. */
+async function* linesOf(
+  source: AsyncIterable<Uint8Array>,
+  name: string,
+): AsyncGenerator<Iterable<[text: string, line: number]>> {
   const decoder = new TextDecoder();
   let rest = '';
   let line = 0;
-  const add = (text: string) => {
-    line++;
-    if (text.trim() !== '') table.add(parseRow(text, `${name}: row ${line}`), line);
-  };
+  function* numbered(lines: readonly string[]): Generator<[string, number]> {
+    for (const text of lines) {
+      line++;
+      if (text.trim() !== '') yield [text, line];
+    }
+  }
   for await (const chunk of source) {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop()!;
-    for (const text of lines) add(text);
+    yield numbered(lines);
     if (rest.length > LONGEST_ROW) {
       throw new UserError(
         `${name}: row ${line + 1} is longer than ${LONGEST_ROW} characters; expected a row ${ROW} a line`,
       );
     }
   }
-  add(rest + decoder.decode());
-  return table.finish();
+  yield numbered([rest + decoder.decode()]);
 }
 
-function parseRow(text: string, where: string): ScoreRow {
+function parseRow(text: string, name: string, line: number): ScoreRow {
+  const where = `${name}: row ${line}`;
   let row: unknown;
   try {
     row = JSON.parse(text);
@@ -209,30 +266,7 @@ function parseRow(text: string, where: string): ScoreRow {
 
 const present = (value: unknown) => value !== undefined && value !== null;
 
-/** As JSON, also of the 64-bit integers that a parquet file may hold. */
-function json(value: unknown): string {
-  return JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? Number(part) : part));
-}
-
 export function shown(value: unknown): string {
   const text = value === undefined ? 'nothing' : typeof value === 'number' ? String(value) : json(value);
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
-}
-
-/** Two 53-bit hashes of the text (cyrb53) and its length: even millions of prompts never share them by chance. */
-function hashed(text: string): string {
-  return `${text.length} ${cyrb53(text, 1)} ${cyrb53(text, 2)}`;
-}
-
-function cyrb53(text: string, seed: number): number {
-  let a = 0xdeadbeef ^ seed;
-  let b = 0x41c6ce57 ^ seed;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    a = Math.imul(a ^ code, 2654435761);
-    b = Math.imul(b ^ code, 1597334677);
-  }
-  a = Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909);
-  b = Math.imul(b ^ (b >>> 16), 2246822507) ^ Math.imul(a ^ (a >>> 13), 3266489909);
-  return 4294967296 * (b & 2097151) + (a >>> 0);
 }
