@@ -1,8 +1,13 @@
 import * as v from 'valibot';
+import type { DpoLoss } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
 import { DTYPE_CHOICES } from '../model/dtype.ts';
 import type { LoraConfig } from '../model/lora.ts';
+import { SCALE_REWARDS } from '../train/advantages.ts';
+import { GRPO_LOSSES, type GrpoLoss } from '../train/on_policy_config.ts';
 import { SCHEDULERS } from '../train/schedule.ts';
+
+const DPO_LOSS_TYPES = ['sigmoid', 'ipo', 'hinge'] as const satisfies readonly DpoLoss[];
 
 /**
  * The settings of a run, stored as config.json in its folder. Names of training settings are TRL's (DPOConfig,
@@ -70,6 +75,9 @@ export const configSchema = v.strictObject({
    */
   decoding: v.optional(v.picklist(['adapter', 'resample', 'mix']), 'adapter'),
 
+  /** How an adapter is trained: by DPO on pairs, or by policy gradients on r + λᵀg of what it draws itself. */
+  trainer: v.optional(v.picklist(['dpo', 'grpo', 'rloo']), 'dpo'),
+
   /** Pairs made of each prompt's responses; all by default. */
   pairs_per_prompt: v.optional(count),
   /** `drawn`: one Bradley–Terry draw a pair, as in the paper; `soft`: its probability is kept as the label. */
@@ -83,8 +91,8 @@ export const configSchema = v.strictObject({
   lora_target_modules: v.optional(v.pipe(v.array(v.string()), v.minLength(1)), ['all-linear']),
   lora_dropout: v.optional(v.pipe(v.number(), v.minValue(0), v.ltValue(1)), 0),
   use_rslora: v.optional(v.boolean(), false),
-  /** The loss of preference pairs; ipo and hinge take no soft labels. */
-  loss_type: v.optional(v.picklist(['sigmoid', 'ipo', 'hinge']), 'sigmoid'),
+  /** Of preference pairs (sigmoid by default; ipo and hinge take no soft labels), or of GRPO (dapo by default). */
+  loss_type: v.optional(v.picklist([...DPO_LOSS_TYPES, ...GRPO_LOSSES])),
   label_smoothing: v.optional(v.pipe(v.number(), v.minValue(0), v.ltValue(0.5)), 0),
   learning_rate: v.optional(positive, 1.5e-3),
   lr_scheduler_type: v.optional(v.picklist(SCHEDULERS), 'cosine'),
@@ -92,7 +100,9 @@ export const configSchema = v.strictObject({
   warmup_steps: v.optional(nonNegativeInteger, 0),
   warmup_ratio: v.optional(fraction, 0.1),
   num_train_epochs: v.optional(count, 3),
-  /** In pairs; by default as many as hold about 64 different responses. */
+  /** In place of num_train_epochs. */
+  max_steps: v.optional(count),
+  /** In pairs, by default as many as hold about 64 different responses; for policy gradients in completions. */
   per_device_train_batch_size: v.optional(count),
   gradient_accumulation_steps: v.optional(count, 1),
   gradient_checkpointing: v.optional(v.boolean(), false),
@@ -100,6 +110,20 @@ export const configSchema = v.strictObject({
   weight_decay: v.optional(nonNegative, 0),
   max_grad_norm: v.optional(positive, 1),
   save_steps: v.optional(count, 25),
+
+  /** λ of rewards r + λᵀg, one per constraint, where no dual is solved for it. */
+  lambda: v.optional(v.array(nonNegative)),
+  /** Completions that policy gradients draw for a prompt, passes over them, and micro-batches drawn at once. */
+  num_generations: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2)), 8),
+  num_iterations: v.optional(count, 1),
+  steps_per_generation: v.optional(count),
+  /** Ratios are clipped to 1 − epsilon … 1 + epsilon_high, which is epsilon if left out. */
+  epsilon: v.optional(v.pipe(v.number(), v.gtValue(0), v.ltValue(1)), 0.2),
+  epsilon_high: v.optional(positive),
+  mask_truncated_completions: v.optional(v.boolean(), false),
+  scale_rewards: v.optional(v.picklist(SCALE_REWARDS), 'none'),
+  normalize_advantages: v.optional(v.boolean(), false),
+  reward_clip_range: v.optional(v.tuple([v.number(), v.number()])),
 });
 
 export type RunConfig = v.InferOutput<typeof configSchema>;
@@ -127,7 +151,12 @@ export function need<K extends Needed>(
 /** Everything a whole run needs, checked before any of it starts. */
 export function checkConfig(config: RunConfig): RunConfig & Required<Pick<RunConfig, Needed>> {
   const checked = need(config, 'policy', 'prompts', 'reward', 'beta');
-  if (config.loss_type !== 'sigmoid' && (config.labels === 'soft' || config.label_smoothing > 0)) {
+  if (config.trainer === 'grpo') grpoLoss(config);
+  if (
+    config.trainer === 'dpo' &&
+    dpoLoss(config) !== 'sigmoid' &&
+    (config.labels === 'soft' || config.label_smoothing > 0)
+  ) {
     throw new UserError(
       `--loss-type ${config.loss_type} takes neither soft labels nor --label-smoothing, got --labels ` +
         `${config.labels} and --label-smoothing ${config.label_smoothing}; say --labels drawn, or use sigmoid`,
@@ -145,6 +174,21 @@ export function checkDecoding({ decoding, method }: RunConfig): void {
         'give --helpful and --safe, or say --decoding resample',
     );
   }
+}
+
+/** The loss of preference pairs. */
+export function dpoLoss({ loss_type = 'sigmoid' }: RunConfig): DpoLoss {
+  return ofTrainer('dpo', DPO_LOSS_TYPES, loss_type);
+}
+
+export function grpoLoss({ loss_type = 'dapo' }: RunConfig): GrpoLoss {
+  return ofTrainer('grpo', GRPO_LOSSES, loss_type);
+}
+
+function ofTrainer<T extends string>(trainer: string, losses: readonly T[], loss: string): T {
+  const found = losses.find((name) => name === loss);
+  if (found !== undefined) return found;
+  throw new UserError(`--loss-type: expected one of ${losses.join(', ')} for ${trainer}, got ${loss}`);
 }
 
 /** The limits, checked to be one per constraint. */

@@ -24,7 +24,7 @@ export async function pecan(context: Context): Promise<AlignResult> {
   const dual = await solveDual(context);
   if (dual.status === 'infeasible') return { dual };
   if (context.config.decoding === 'adapter') {
-    await label(context);
+    if (context.config.trainer === 'dpo') await label(context);
     await train(context);
   }
   await evaluate(context);

@@ -43,7 +43,10 @@ export async function report(context: Context): Promise<ReportData> {
   run.manifest.results = {
     lambda: await sha256(JSON.stringify(data.dual.lambda)),
     ...(context.config.decoding === 'adapter'
-      ? { pairs: await run.hash(PAIRS), adapter: await run.hash(ADAPTER_FILES[1]) }
+      ? {
+          ...(context.config.trainer === 'dpo' ? { pairs: await run.hash(PAIRS) } : {}),
+          adapter: await run.hash(ADAPTER_FILES[1]),
+        }
       : {}),
   };
   await run.saveManifest();
@@ -100,11 +103,13 @@ function answersOf({ decoding, responses }: RunConfig): string | undefined {
 
 function trainingSettings(config: RunConfig, steps: number): [string, unknown][] {
   return [
-    ['labels', config.labels],
+    config.trainer === 'dpo'
+      ? ['labels', config.labels]
+      : ['trainer', `${config.trainer}, ${config.num_generations} completions a prompt`],
     ['LoRA', `r ${config.lora_r}, alpha ${config.lora_alpha}, ${config.lora_target_modules.join(', ')}`],
     [
       'training',
-      `${config.num_train_epochs} epochs, ${steps} steps, ` +
+      `${config.max_steps === undefined ? `${config.num_train_epochs} epochs, ` : ''}${steps} steps, ` +
         `learning rate ${config.learning_rate} ${config.lr_scheduler_type}`,
     ],
   ];

@@ -10,17 +10,20 @@ export interface PromptSplit {
 }
 
 /** The run's prompts: those the dual and training see, and those held out for evaluation. */
-export async function loadPrompts({ config, sources }: Context): Promise<PromptSplit> {
+export async function loadPrompts(context: Context): Promise<PromptSplit> {
+  const { config } = context;
   const { prompts: path } = need(config, 'prompts');
-  const read = async (file: string) => {
-    const prompts = await sources.prompts(file);
-    return config.chat_template === 'always' ? prompts.map(asConversation) : prompts;
-  };
-  const prompts = await read(path);
+  const prompts = await readPrompts(context, path);
   if (config.eval_prompts !== undefined) {
-    return { train: prompts, evaluation: await read(config.eval_prompts) };
+    return { train: prompts, evaluation: await readPrompts(context, config.eval_prompts) };
   }
   return splitPrompts(prompts, config.eval_fraction, config.seed, path);
+}
+
+/** The prompts of a file, in the form that the policy gets them. */
+export async function readPrompts({ config, sources }: Context, path: string): Promise<readonly Prompt[]> {
+  const prompts = await sources.prompts(path);
+  return config.chat_template === 'always' ? prompts.map(asConversation) : prompts;
 }
 
 /** Text as what a user says. */

@@ -1,20 +1,18 @@
-import { subfolder } from '../data/folder.ts';
-import { parseJsonl, toJsonl } from '../data/jsonl.ts';
 import { parseSafetensors, writeSafetensors } from '../data/safetensors.ts';
-import { saveAdapter } from '../model/peft.ts';
-import { addAdapter, type Policy } from '../model/policy.ts';
-import { checkpointStep } from '../train/checkpoint.ts';
+import type { Policy } from '../model/policy.ts';
 import { totalSteps } from '../train/config.ts';
 import { type PreferencePair, type ReferenceLogps, referenceLogps } from '../train/dpo.ts';
 import { DPO_DEFAULTS, type DpoConfig, type TrainMetrics, trainDpo } from '../train/trainer.ts';
-import { ADAPTER, ADAPTER_FILES, CHECKPOINT, METRICS, PAIRS, REFERENCE_LOGPS } from './artefacts.ts';
-import { loraSettings, need, type RunConfig } from './config.ts';
+import { runAdapterStage } from './adapter_stage.ts';
+import { PAIRS, REFERENCE_LOGPS } from './artefacts.ts';
+import { dpoLoss, need, type RunConfig } from './config.ts';
 import type { Context } from './context.ts';
+import { readDual } from './dual.ts';
 import { encodePrompt, encodeResponse } from './encode.ts';
+import { trainOnPolicy } from './on_policy.ts';
 import { groupByPrompt, type PairRow, parsePairRows } from './rows.ts';
+import { loadPrompts } from './split.ts';
 import { readArtefact, runStage } from './stage.ts';
-
-const METRICS_PARTIAL = `${METRICS}.partial`;
 
 /** What an adapter learns from, and where in the run folder its files go. */
 export interface TrainTarget {
@@ -26,9 +24,18 @@ export interface TrainTarget {
   readonly part?: { readonly name: string; readonly folder: string };
 }
 
-/** MoCAN step 5: DPO on the pairs against the reference policy. Writes adapter/ (PEFT) and metrics.jsonl. */
+/**
+ * MoCAN step 5: DPO on the pairs against the reference policy, or, by the setting `trainer`, policy gradients on r + λ*ᵀg.
+ * Writes adapter/ (PEFT) and metrics.jsonl.
+ */
 export async function train(context: Context): Promise<void> {
-  const { beta } = need(context.config, 'policy', 'beta');
+  const { beta, trainer } = need(context.config, 'policy', 'beta');
+  if (trainer !== 'dpo') {
+    const { lambda } = await readDual(context);
+    const { train: prompts } = await loadPrompts(context);
+    await trainOnPolicy(context, { name: 'train', trainer, prompts, lambda, beta });
+    return;
+  }
   const rows = parsePairRows(await readArtefact(context, PAIRS, 'label'), PAIRS);
   const hash = await context.run.hash(PAIRS);
   await trainAdapter(context, { rows, hash, beta });
@@ -71,58 +78,39 @@ export async function trainAdapter(context: Context, target: TrainTarget): Promi
     },
   });
   const dpo: Partial<DpoConfig> = { beta, seed: config.seed, ...trainingSettings(config, rows) };
-  const lora = loraSettings(config);
-  await runStage(context, {
+  await runAdapterStage<TrainMetrics>(context, {
     name: stage('train'),
-    settings: { ...base, ...dpo, ...lora },
-    outputs: [...ADAPTER_FILES, METRICS].map(file),
-    partials: [CHECKPOINT, METRICS_PARTIAL].map(file),
-    note: `${rows.length} pairs, LoRA r ${lora.r}`,
-    work: async () => {
+    file,
+    settings: { ...base, ...dpo },
+    note: `${rows.length} pairs`,
+    prepare: async () => {
       const { policy, pairs } = await encoded();
-      const adapter = addAdapter(policy, lora, config.seed);
-      const resume = (await run.folder.exists(file(CHECKPOINT)))
-        ? await run.folder.read(file(CHECKPOINT))
-        : undefined;
-      const metrics = await resumeMetrics(
-        context,
-        file(METRICS_PARTIAL),
-        resume ? checkpointStep(resume) : 0,
-      );
-      progress.advance(metrics.length, totalSteps({ ...DPO_DEFAULTS, ...dpo }, pairs.length), 'steps');
-      await trainDpo(policy, pairs, dpo, {
-        resume,
-        reference: unpackLogps(await run.folder.read(file(REFERENCE_LOGPS))),
-        onMetrics: async (row, total) => {
-          metrics.push(row);
-          await run.folder.append(file(METRICS_PARTIAL), toJsonl([row]));
-          progress.advance(row.step, total, 'steps', `loss ${row.loss.toFixed(4)}`);
-        },
-        onCheckpoint: (checkpoint) => run.folder.write(file(CHECKPOINT), checkpoint),
-      });
-      policy.workspace.free();
-      await saveAdapter(adapter, subfolder(run.folder, file(ADAPTER)), path);
-      await run.folder.write(file(METRICS), toJsonl(metrics));
-      await run.folder.remove(file(METRICS_PARTIAL));
-      await run.folder.remove(file(CHECKPOINT));
+      const reference = unpackLogps(await run.folder.read(file(REFERENCE_LOGPS)));
+      return {
+        policy,
+        total: totalSteps({ ...DPO_DEFAULTS, ...dpo }, pairs.length),
+        train: (hooks) => trainDpo(policy, pairs, dpo, { ...hooks, reference }),
+        told: ({ loss }) => `loss ${loss.toFixed(4)}`,
+      };
     },
   });
 }
 
 /** Settings of DPO training that the run's configuration holds under the same names. */
 function trainingSettings(config: RunConfig, rows: readonly PairRow[]) {
-  const { learning_rate, lr_scheduler_type, warmup_ratio, num_train_epochs, save_steps } = config;
+  const { learning_rate, lr_scheduler_type, warmup_ratio, num_train_epochs, save_steps, max_steps } = config;
   const { gradient_accumulation_steps, weight_decay, max_grad_norm, warmup_steps } = config;
-  const { loss_type, label_smoothing, gradient_checkpointing, group_by_length } = config;
+  const { label_smoothing, gradient_checkpointing, group_by_length } = config;
   const per_device_train_batch_size = config.per_device_train_batch_size ?? pairsPerBatch(rows);
   return {
     learning_rate,
-    loss_type,
+    loss_type: dpoLoss(config),
     label_smoothing,
     lr_scheduler_type,
     warmup_steps,
     warmup_ratio,
     num_train_epochs,
+    ...(max_steps === undefined ? {} : { max_steps }),
     save_steps,
     per_device_train_batch_size,
     gradient_accumulation_steps,
@@ -160,16 +148,6 @@ function encodePair(policy: Policy, row: PairRow): PreferencePair {
 /** Tokens of a pair's longer sequence. */
 function lengthOf({ promptIds, chosenIds, rejectedIds }: PreferencePair): number {
   return promptIds.length + Math.max(chosenIds.length, rejectedIds.length);
-}
-
-/** Rows of the metrics up to the checkpoint's step: later ones will be made again. */
-async function resumeMetrics({ run }: Context, partial: string, step: number): Promise<TrainMetrics[]> {
-  const exists = step > 0 && (await run.folder.exists(partial));
-  const text = exists ? await run.folder.readText(partial) : '';
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
-  const rows = parseJsonl(whole, partial, (row) => row as TrainMetrics).slice(0, step);
-  await run.folder.write(partial, toJsonl(rows));
-  return rows;
 }
 
 function packLogps({ chosen, rejected }: ReferenceLogps): Uint8Array {

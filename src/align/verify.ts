@@ -6,6 +6,7 @@ import type { Context } from './context.ts';
 import { solveDual } from './dual.ts';
 import { evaluate } from './evaluate.ts';
 import { label } from './label.ts';
+import { trainAlone } from './on_policy.ts';
 import { prealign } from './prealign.ts';
 import { score } from './score.ts';
 import { train } from './train.ts';
@@ -44,6 +45,8 @@ const STEPS: readonly { stages: readonly string[]; work: (context: Context) => P
   { stages: ['dual'], work: solveDual },
   { stages: ['label'], work: label },
   { stages: ['reference log-probs', 'train'], work: train },
+  { stages: ['grpo'], work: (context) => trainAlone(context, 'grpo') },
+  { stages: ['rloo'], work: (context) => trainAlone(context, 'rloo') },
   { stages: ['evaluate reference', 'evaluate aligned', 'evaluate'], work: evaluate },
 ];
 

@@ -8,12 +8,19 @@ export type OptionGroup =
   | 'policy'
   | 'prompts'
   | 'sampling'
+  | 'drawing'
   | 'generation'
   | 'scorers'
   | 'limits'
   | 'labels'
   | 'decoding'
-  | 'training';
+  | 'training'
+  | 'losses'
+  | 'trainer'
+  | 'alone'
+  | 'on-policy'
+  | 'grpo'
+  | 'rloo';
 
 function number(text: string): number {
   const value = Number(text);
@@ -36,6 +43,12 @@ export function positiveInteger(text: string): number {
 function boolean(text: string): boolean {
   if (text !== 'true' && text !== 'false') throw new InvalidArgumentError('expected true or false.');
   return text === 'true';
+}
+
+function range(text: string): number[] {
+  const ends = text.split(',').map(number);
+  if (ends.length !== 2) throw new InvalidArgumentError('expected two numbers, lowest,highest.');
+  return ends;
 }
 
 function list(text: string): string[] {
@@ -80,6 +93,8 @@ function store(options: RunOptions, name: string, value: unknown): void {
     options.limits = [...(options.limits ?? []), { kind: name, value: value as number }];
   } else if (name === 'stop') {
     options.stop = [...(options.stop ?? []), value as string];
+  } else if (name === 'lambda') {
+    options.lambda = [...(options.lambda ?? []), value as number];
   } else {
     const key = name === 'target_modules' ? 'lora_target_modules' : name;
     Object.assign(options, { [key]: value });
@@ -126,6 +141,7 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
     ['--seed <n>', 'seed of everything drawn at random (0)', integer],
   ],
   sampling: [['--responses <K>', 'responses drawn per prompt (16)', integer], ...DRAWING],
+  drawing: DRAWING,
   generation: [
     ['--responses <n>', 'responses to the prompt (1)', positiveInteger],
     ['--seed <n>', 'seed of everything drawn at random (0)', integer],
@@ -192,11 +208,6 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
     ['--lora-dropout <p>', 'part of a layer’s inputs that its adapter does not see in training (0)', number],
     ['--use-rslora <bool>', 'scale the adapter by alpha / √r in place of alpha / r (false)', boolean],
     [
-      '--loss-type <name>',
-      'loss of the pairs: sigmoid, or ipo or hinge, which take no soft labels (sigmoid)',
-    ],
-    ['--label-smoothing <p>', 'probability that a label is wrong (0)', number],
-    [
       '--learning-rate <lr>',
       'highest learning rate of AdamW (1.5e-3, for small models; a billion parameters want 1e-4 to 5e-4)',
       number,
@@ -204,10 +215,11 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
     ['--lr-scheduler-type <name>', `${SCHEDULERS.join(', ')} (cosine)`],
     ['--warmup-steps <n>', 'steps over which the learning rate rises, in place of --warmup-ratio', integer],
     ['--warmup-ratio <f>', 'part of the steps over which the learning rate rises (0.1)', number],
-    ['--num-train-epochs <n>', 'passes over the pairs (3)', integer],
+    ['--num-train-epochs <n>', 'passes over the pairs, or the prompts (3)', integer],
+    ['--max-steps <n>', 'steps of the optimizer, in place of --num-train-epochs', positiveInteger],
     [
       '--per-device-train-batch-size <n>',
-      'pairs trained on at once (as many as hold about 64 responses)',
+      'pairs, or completions, trained on at once (as many as hold about 64 responses)',
       integer,
     ],
     ['--gradient-accumulation-steps <n>', 'batches per optimizer step (1)', integer],
@@ -220,5 +232,54 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
     ['--weight-decay <w>', 'decoupled weight decay of AdamW (0)', number],
     ['--max-grad-norm <n>', 'gradients are clipped to this norm (1)', number],
     ['--save-steps <n>', 'a checkpoint every n steps (25)', integer],
+  ],
+  losses: [
+    [
+      '--loss-type <name>',
+      'of pairs: sigmoid, or ipo or hinge, which take no soft labels (sigmoid); of grpo: dapo, grpo, bnpo or dr_grpo (dapo)',
+    ],
+    ['--label-smoothing <p>', 'probability that the label of a pair is wrong (0)', number],
+  ],
+  trainer: [
+    [
+      '--trainer <name>',
+      'dpo on pairs; or grpo or rloo: policy gradients on r + λᵀg of what the policy draws as it learns (dpo)',
+    ],
+  ],
+  alone: [
+    [
+      '--lambda <l>',
+      'weight of a safety in the reward r + λᵀg, as dualign dual prints it; one per --cost or --safety, in order',
+      number,
+    ],
+    ['--beta <b>', 'weight of the KL divergence from the policy (0.05)', number],
+    ['--prompts <file>', 'prompts, JSON Lines with a field "prompt", or .txt with one a line'],
+    ['--seed <n>', 'seed of everything drawn at random (0)', integer],
+  ],
+  'on-policy': [
+    ['--num-generations <n>', 'grpo, rloo: completions drawn for a prompt, to be compared (8)', integer],
+    ['--num-iterations <n>', 'grpo, rloo: passes over what was drawn before more is (1)', integer],
+    [
+      '--steps-per-generation <n>',
+      'grpo, rloo: batches drawn at once (that of --gradient-accumulation-steps)',
+      positiveInteger,
+    ],
+    ['--epsilon <e>', 'grpo, rloo: ratios of probabilities are clipped to 1 ± e (0.2)', number],
+    ['--epsilon-high <e>', 'grpo, rloo: and to 1 + e above (that of --epsilon)', number],
+    [
+      '--mask-truncated-completions <bool>',
+      'grpo, rloo: learn nothing from completions cut at --max-new-tokens (false)',
+      boolean,
+    ],
+  ],
+  grpo: [
+    [
+      '--scale-rewards <how>',
+      'grpo: divide rewards by the deviation of a prompt’s (group), of all (batch), or not (none)',
+    ],
+  ],
+  rloo: [
+    ['--normalize-advantages <bool>', 'rloo: to mean 0 and deviation 1 (false)', boolean],
+    ['--reward-clip-range <low,high>', 'rloo: clip rewards to it, before the KL divergence', range],
   ],
 };

@@ -7,6 +7,7 @@ import { type RunDual, solveDual } from '../align/dual.ts';
 import { evaluate } from '../align/evaluate.ts';
 import { label } from '../align/label.ts';
 import { mocan } from '../align/mocan.ts';
+import { type OnPolicySummary, type OnPolicyTrainer, trainAlone } from '../align/on_policy.ts';
 import { pecan } from '../align/pecan.ts';
 import { prealign } from '../align/prealign.ts';
 import { report } from '../align/report.ts';
@@ -40,6 +41,11 @@ const ALL: readonly OptionGroup[] = [
   'sampling',
   'labels',
   'training',
+  'losses',
+  'trainer',
+  'on-policy',
+  'grpo',
+  'rloo',
   'decoding',
 ];
 
@@ -69,7 +75,7 @@ const STAGES: readonly StageCommand[] = [
   stage(
     'prealign',
     'PeCAN: train a policy on each set of preferences: prealigned/',
-    ['policy', 'preferences', 'limits', 'training'],
+    ['policy', 'preferences', 'limits', 'training', 'losses'],
     prealign,
   ),
   stage(
@@ -81,8 +87,20 @@ const STAGES: readonly StageCommand[] = [
   stage('label', 'Make preference pairs by r + λ*ᵀg: pairs.jsonl', ['labels', 'prompts'], label),
   stage(
     'train',
-    'Train the adapter on the pairs by DPO: adapter/, metrics.jsonl',
-    ['policy', 'limits', 'training'],
+    'Train the adapter by DPO on the pairs, or by policy gradients: adapter/, metrics.jsonl',
+    [
+      'policy',
+      'prompts',
+      'scorers',
+      'sampling',
+      'limits',
+      'training',
+      'losses',
+      'trainer',
+      'on-policy',
+      'grpo',
+      'rloo',
+    ],
     train,
   ),
   stage(
@@ -103,7 +121,41 @@ const STAGES: readonly StageCommand[] = [
       };
     },
   },
+  onPolicy('grpo', 'Train on r + λᵀg of what the policy draws, by GRPO: adapter/, metrics.jsonl', [
+    'losses',
+    'grpo',
+  ]),
+  onPolicy('rloo', 'Train on r + λᵀg of what the policy draws, by RLOO: adapter/, metrics.jsonl', ['rloo']),
 ];
+
+/** Policy gradients on their own, with λ as given. */
+function onPolicy(
+  trainer: OnPolicyTrainer,
+  description: string,
+  groups: readonly OptionGroup[],
+): StageCommand {
+  return {
+    name: trainer,
+    description,
+    groups: ['policy', 'scorers', 'alone', 'drawing', 'training', 'on-policy', ...groups],
+    async run(context) {
+      const summary = await trainAlone(context, trainer);
+      const { name } = context.run.folder;
+      return {
+        json: { ...summary, ...context.run.manifest.stages[trainer] },
+        text: summaryText(summary, name),
+      };
+    },
+  };
+}
+
+function summaryText({ steps, first, last }: OnPolicySummary, folder: string): string {
+  const change = (name: keyof typeof first) => `${name} ${first[name].toFixed(3)} → ${last[name].toFixed(3)}`;
+  return (
+    `${steps} steps, means of the first and the last tenth: ${change('reward')}, ${change('kl')} a token\n` +
+    `adapter: ${folder}/adapter`
+  );
+}
 
 function stage(
   name: string,

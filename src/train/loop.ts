@@ -65,13 +65,12 @@ export interface Training<M> {
   batch(step: number): StepBatch<M> | Promise<StepBatch<M>>;
   /** The held-out examples; absent where there are none. */
   readonly evaluation?: StepBatch<M>;
+  /** Steps whose metrics are read together: a read waits for the device, and none would let work pile up. */
+  readonly stepsPerRead: number;
   /** Steps between evaluations and between checkpoints. */
   readonly evalSteps: number;
   readonly saveSteps: number;
 }
-
-/** Steps whose metrics are read together: a read waits for the device, and none would let work pile up. */
-const STEPS_PER_READ = 8;
 
 /** Makes the steps of a training; see `StepBatch` for what differs between its kinds. */
 export async function runTraining<M extends object>(
@@ -83,7 +82,7 @@ export async function runTraining<M extends object>(
   const warmup = warmupSteps(config, total);
   const settings = JSON.stringify({ ...config, ...trainable.settings, ...training.settings });
   const optimizer = new Optimizer(engine, trainable, config);
-  const recorder = new StepRecorder(engine, STEPS_PER_READ, training.microBatches, training.width);
+  const recorder = new StepRecorder(engine, training.stepsPerRead, training.microBatches, training.width);
   const recorded: { step: number; learningRate: number; batch: StepBatch<M> }[] = [];
   const report = async () => {
     for (const [i, { gradSquares, parts }] of (await recorder.read()).entries()) {

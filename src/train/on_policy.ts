@@ -185,6 +185,8 @@ async function trainOnPolicy(
       width: method.width,
       settings: { trainer, prompts: prompts.length, rewards: rewards.names, weights: rewards.weights },
       batch,
+      // Drawing waits for the device anyway.
+      stepsPerRead: 1,
       evalSteps: 1,
       saveSteps: Math.ceil(config.save_steps / cycle.steps) * cycle.steps,
     },

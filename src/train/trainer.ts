@@ -41,6 +41,9 @@ export interface DpoHooks extends TrainHooks<DpoMetrics> {
   readonly evaluationReference?: ReferenceLogps;
 }
 
+/** More would let work pile up on the device. */
+const STEPS_PER_READ = 8;
+
 interface Epochs<T, M> {
   readonly policy: Policy;
   readonly trainable: Trainable;
@@ -76,6 +79,7 @@ export async function trainEpochs<T, M extends object>(
       batch: (step) => epochs.batch(stepIndices(order, step, perEpoch, size), (step + 1) / perEpoch),
       evaluation: held.length > 0 ? epochs.evaluation() : undefined,
       evalSteps: config.eval_steps > 0 ? config.eval_steps : perEpoch,
+      stepsPerRead: STEPS_PER_READ,
       saveSteps: config.save_steps,
     },
     hooks,

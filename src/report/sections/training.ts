@@ -14,7 +14,8 @@ interface Panel {
   readonly smooth?: boolean;
 }
 
-const PANELS: readonly Panel[] = [
+/** Of DPO on preference pairs. */
+const PAIRS: readonly Panel[] = [
   {
     title: 'Loss',
     sentence: 'Starts at log 2, where policy and reference are one.',
@@ -41,6 +42,9 @@ const PANELS: readonly Panel[] = [
       { key: 'rewards/rejected', name: 'rejected', color: COLOR.reference },
     ],
   },
+];
+
+const STEPS: readonly Panel[] = [
   {
     title: 'Gradient norm',
     sentence: 'Before clipping.',
@@ -54,6 +58,41 @@ const PANELS: readonly Panel[] = [
   },
 ];
 
+/** Of policy gradients, whose loss tells nothing: advantages have mean 0. */
+function rewardPanels(constraints: number): Panel[] {
+  return [
+    {
+      title: 'Objective',
+      sentence: 'Mean r + λᵀg of the completions that a step learned from.',
+      lines: [{ key: 'reward', color: COLOR.aligned }],
+    },
+    {
+      title: 'Reward',
+      sentence: 'Mean reward of these completions.',
+      lines: [{ key: 'rewards/reward/mean', color: COLOR.aligned }],
+    },
+    ...Array.from(
+      { length: constraints },
+      (_, j): Panel => ({
+        title: constraints > 1 ? `Safety ${j + 1}` : 'Safety',
+        sentence: 'Mean safety of these completions.',
+        lines: [{ key: `rewards/safety_${j + 1}/mean`, color: COLOR.aligned }],
+      }),
+    ),
+    {
+      title: 'KL',
+      sentence: 'Distance from the reference, in nats per token.',
+      lines: [{ key: 'kl', color: COLOR.aligned }],
+      guide: [0, ''],
+    },
+    {
+      title: 'Length',
+      sentence: 'Mean tokens of a completion.',
+      lines: [{ key: 'completions/mean_length', color: COLOR.ink }],
+    },
+  ];
+}
+
 /** A line needs two points. */
 function drawn(metrics: readonly Metrics[], { lines }: Panel): TrainingLine[] {
   return lines.flatMap(({ key, name, color }) => {
@@ -64,7 +103,9 @@ function drawn(metrics: readonly Metrics[], { lines }: Panel): TrainingLine[] {
 
 /** Curves of the metrics that were logged; a sentence when none were. */
 export function trainingSection(data: ReportData, document: Document): Html {
-  const figures = PANELS.flatMap((panel) => {
+  const byReward = data.training.some(({ reward }) => reward !== undefined);
+  const panels = [...(byReward ? rewardPanels(data.constraints.length) : PAIRS), ...STEPS];
+  const figures = panels.flatMap((panel) => {
     const lines = drawn(data.training, panel);
     if (lines.length === 0) return [];
     return [figure(panel.title, panel.sentence, trainingChart(document, panel.title, lines, panel))];

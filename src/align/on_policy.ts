@@ -1,0 +1,204 @@
+import { sha256 } from '../data/hash.ts';
+import { parseJsonl } from '../data/jsonl.ts';
+import type { Prompt } from '../data/messages.ts';
+import { UserError } from '../errors.ts';
+import type { Policy } from '../model/policy.ts';
+import { type OnPolicyHooks, type OnPolicyMetrics, trainGrpo, trainRloo } from '../train/on_policy.ts';
+import {
+  cycleOf,
+  GRPO_DEFAULTS,
+  type GrpoConfig,
+  type OnPolicyConfig,
+  RLOO_DEFAULTS,
+  type RlooConfig,
+} from '../train/on_policy_config.ts';
+import type { RewardFunctions } from '../train/rollouts.ts';
+import { runAdapterStage } from './adapter_stage.ts';
+import { METRICS } from './artefacts.ts';
+import { mean } from './bootstrap.ts';
+import { grpoLoss, need, type RunConfig } from './config.ts';
+import type { Context } from './context.ts';
+import { encodePrompt } from './encode.ts';
+import { loadScorers, type ScoreRows, scorerSettings } from './score.ts';
+import { readPrompts } from './split.ts';
+import { readArtefact } from './stage.ts';
+
+export type OnPolicyTrainer = 'grpo' | 'rloo';
+
+export interface OnPolicyTarget {
+  /** Of the stage. */
+  readonly name: string;
+  readonly trainer: OnPolicyTrainer;
+  readonly prompts: readonly Prompt[];
+  /** One per constraint. */
+  readonly lambda: readonly number[];
+  readonly beta: number;
+}
+
+/** Policy gradients on r + λᵀg, KL to the reference weighed by β, on completions that the policy draws as it learns. */
+export async function trainOnPolicy(context: Context, target: OnPolicyTarget): Promise<void> {
+  const { config, sources, progress } = context;
+  const { policy: path } = need(config, 'policy', 'reward');
+  const { name, trainer, prompts, lambda, beta } = target;
+  const method = methodOf(trainer, config, prompts.length, beta);
+  const source = sources.policy(path);
+  if (trainer === 'grpo' && config.scale_rewards !== 'none') {
+    progress.say(
+      '  With scaled rewards β is no longer the weight of the KL divergence that λ was solved for.',
+    );
+  }
+  await runAdapterStage<OnPolicyMetrics>(context, {
+    name,
+    file: (file) => file,
+    settings: {
+      policy: await source.hash(),
+      device: await sources.engine(),
+      prompts: await sha256(JSON.stringify(prompts)),
+      ...(await scorerSettings(context)),
+      trainer,
+      lambda,
+      ...method.settings,
+    },
+    note: `${trainer} on ${prompts.length} prompts, ${config.num_generations} completions each`,
+    prepare: async () => {
+      const policy = await source.load();
+      const rewards = rewardFunctions(await loadScorers(context), prompts, lambda);
+      const ids = prompts.map((prompt) => encodePrompt(policy, prompt));
+      return {
+        policy,
+        total: method.total,
+        train: (hooks) => method.train(policy, ids, rewards, hooks),
+        told: ({ reward, kl }) => `reward ${reward.toFixed(3)}, KL ${kl.toFixed(4)} a token`,
+      };
+    },
+  });
+}
+
+/** TRL's default for RLOO. */
+const DEFAULT_BETA = 0.05;
+
+/** How far training came: means over its first and its last tenth. */
+export interface OnPolicySummary {
+  readonly steps: number;
+  readonly first: { readonly reward: number; readonly kl: number };
+  readonly last: { readonly reward: number; readonly kl: number };
+}
+
+/** `dualign grpo` and `dualign rloo`: training on a file of prompts, with λ as given. */
+export async function trainAlone(context: Context, trainer: OnPolicyTrainer): Promise<OnPolicySummary> {
+  const { config } = context;
+  const { prompts: path } = need(config, 'policy', 'prompts', 'reward');
+  const { constraints, lambda = [], beta = DEFAULT_BETA } = config;
+  if (lambda.length !== constraints.length) {
+    throw new UserError(
+      `expected one --lambda for each --cost and --safety, in the same order: got ${lambda.length} for ${constraints.length}`,
+    );
+  }
+  const prompts = await readPrompts(context, path);
+  await trainOnPolicy(context, { name: trainer, trainer, prompts, lambda, beta });
+  const text = await readArtefact(context, METRICS, trainer);
+  const metrics = parseJsonl(text, METRICS, (row) => row as OnPolicyMetrics);
+  const tenth = Math.ceil(metrics.length / 10);
+  const meansOf = (rows: readonly OnPolicyMetrics[]) => ({
+    reward: mean(rows.map(({ reward }) => reward)),
+    kl: mean(rows.map(({ kl }) => kl)),
+  });
+  return {
+    steps: metrics.length,
+    first: meansOf(metrics.slice(0, tenth)),
+    last: meansOf(metrics.slice(-tenth)),
+  };
+}
+
+type Train = (
+  policy: Policy,
+  ids: readonly (readonly number[])[],
+  rewards: RewardFunctions,
+  hooks: OnPolicyHooks,
+) => Promise<void>;
+
+/** A trainer with its settings filled in, and the steps that it makes. */
+function methodOf(trainer: OnPolicyTrainer, config: RunConfig, prompts: number, beta: number) {
+  const shared = sharedSettings(config, prompts, beta);
+  if (trainer === 'grpo') {
+    const settings: Partial<GrpoConfig> = {
+      ...shared,
+      loss_type: grpoLoss(config),
+      scale_rewards: config.scale_rewards,
+    };
+    const train: Train = (policy, ids, rewards, hooks) => trainGrpo(policy, ids, rewards, settings, hooks);
+    return { settings, total: cycleOf({ ...GRPO_DEFAULTS, ...settings }, prompts).total, train };
+  }
+  const settings: Partial<RlooConfig> = {
+    ...shared,
+    normalize_advantages: config.normalize_advantages,
+    ...(config.reward_clip_range ? { reward_clip_range: config.reward_clip_range } : {}),
+  };
+  const train: Train = (policy, ids, rewards, hooks) => trainRloo(policy, ids, rewards, settings, hooks);
+  return { settings, total: cycleOf({ ...RLOO_DEFAULTS, ...settings }, prompts).total, train };
+}
+
+/** Completions in a batch, unless the user set its size. */
+const COMPLETIONS_PER_BATCH = 64;
+
+/** Settings that the run's configuration holds under the same names, but for TRL's max_completion_length. */
+function sharedSettings(config: RunConfig, prompts: number, beta: number): Partial<OnPolicyConfig> {
+  const { num_generations, num_iterations, steps_per_generation, mask_truncated_completions } = config;
+  const { temperature, top_k, top_p, repetition_penalty, stop, epsilon, epsilon_high, seed } = config;
+  const { learning_rate, lr_scheduler_type, warmup_steps, warmup_ratio, num_train_epochs, max_steps } =
+    config;
+  const { gradient_accumulation_steps, gradient_checkpointing, weight_decay, max_grad_norm } = config;
+  const slices = steps_per_generation ?? gradient_accumulation_steps;
+  const fitting = Math.floor(Math.min(COMPLETIONS_PER_BATCH / num_generations, prompts / slices));
+  return {
+    seed,
+    beta,
+    num_generations,
+    num_iterations,
+    ...(steps_per_generation === undefined ? {} : { steps_per_generation }),
+    max_completion_length: config.max_new_tokens,
+    temperature,
+    top_k,
+    top_p,
+    repetition_penalty,
+    stop,
+    epsilon,
+    ...(epsilon_high === undefined ? {} : { epsilon_high }),
+    mask_truncated_completions,
+    learning_rate,
+    lr_scheduler_type,
+    warmup_steps,
+    warmup_ratio,
+    num_train_epochs,
+    ...(max_steps === undefined ? {} : { max_steps }),
+    per_device_train_batch_size: config.per_device_train_batch_size ?? num_generations * Math.max(1, fitting),
+    gradient_accumulation_steps,
+    gradient_checkpointing,
+    weight_decay,
+    max_grad_norm,
+    save_steps: config.save_steps,
+  };
+}
+
+/** r + λᵀg by the run's scorers. */
+function rewardFunctions(
+  scoreRows: ScoreRows,
+  prompts: readonly Prompt[],
+  lambda: readonly number[],
+): RewardFunctions {
+  return {
+    names: ['reward', ...lambda.map((_, j) => `safety_${j + 1}`)],
+    weights: [1, ...lambda],
+    score: async (rows) => {
+      const scored = await scoreRows(
+        rows.map(({ prompt, text, promptIds, completionIds }) => ({
+          prompt: prompts[prompt],
+          response: text,
+          prompt_ids: promptIds,
+          response_ids: completionIds,
+        })),
+      );
+      return scored.map(({ reward, safety }) => [reward, ...safety]);
+    },
+  };
+}
