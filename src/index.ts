@@ -24,6 +24,7 @@ export type { Engine, Tensor } from './engine/engine.ts';
 export { createWebGpuEngine } from './engine/webgpu/engine.ts';
 export { type DeviceChoice, openEngine } from './host/device.ts';
 export { requestDevice } from './host/gpu.ts';
+export { PageFolder } from './host/page_storage.ts';
 export { classifierOnnx } from './model/classifier_onnx.ts';
 export type { DtypeChoice } from './model/dtype.ts';
 export {

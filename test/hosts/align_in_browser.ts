@@ -1,23 +1,50 @@
 /**
- * Page of support/align_page.ts, and the worker that the page starts: each makes a whole run on the CPU, in memory. Leaves
- * the sha-256 of their files in `globalThis.result`.
+ * Page of support/align_page.ts, and the worker that the page starts: a whole run on the CPU, in the page's storage. The
+ * address says which (`PageRun`). Leaves its `PageOutcome` in `globalThis.result`.
  */
-
-import { subfolder } from '../../src/data/folder.ts';
+import { subfolder, type WritableFolder } from '../../src/data/folder.ts';
 import { sha256 } from '../../src/data/hash.ts';
 import { HttpFolder } from '../../src/data/http_folder.ts';
 import { parsePreferences } from '../../src/data/preferences.ts';
 import { parsePrompts } from '../../src/data/prompts.ts';
 import { messageOf } from '../../src/errors.ts';
 import { openEngine } from '../../src/host/device.ts';
-import { type Context, mocan, OnnxScorer, parseConfig, Run, silent } from '../../src/index.ts';
+import { PageFolder } from '../../src/host/page_storage.ts';
+import { type Context, mocan, OnnxScorer, parseConfig, pecan, Run, silent } from '../../src/index.ts';
 import { loadAdapter } from '../../src/model/peft.ts';
 import { loadPolicy } from '../../src/model/policy.ts';
-import { MemoryFolder } from '../support/memory_folder.ts';
+import type { PageOutcome, PageRun } from './support/align_page.ts';
 
-async function main(threads: number): Promise<Record<string, string>> {
-  const folder = new MemoryFolder();
-  const config = parseConfig(await (await fetch('/settings.json')).json(), 'settings');
+/** The folder, and when it has written a file whose path ends with `path`: then it does nothing any more. */
+function stopAt(folder: PageFolder, path: string): { folder: WritableFolder; stopped: Promise<PageOutcome> } {
+  let stop: (outcome: PageOutcome) => void;
+  const stopped = new Promise<PageOutcome>((resolve) => {
+    stop = resolve;
+  });
+  const checked = async (file: string) => {
+    if (!file.endsWith(path)) return;
+    stop({ stoppedAt: path });
+    await new Promise(() => {});
+  };
+  return {
+    stopped,
+    folder: new Proxy<WritableFolder>(folder, {
+      get(_, name) {
+        if (name === 'write' || name === 'append') {
+          return async (file: string, content: string) => {
+            await folder[name](file, content);
+            await checked(file);
+          };
+        }
+        const value: unknown = Reflect.get(folder, name);
+        return typeof value === 'function' ? value.bind(folder) : value;
+      },
+    }),
+  };
+}
+
+async function align(folder: WritableFolder, { threads, settings }: PageRun): Promise<void> {
+  const config = parseConfig(await (await fetch(settings)).json(), 'settings');
   const run = await Run.open(folder, 'browser');
   run.configure(config, false);
   const engine = await openEngine('cpu', threads);
@@ -35,24 +62,42 @@ async function main(threads: number): Promise<Record<string, string>> {
     engine: async () => 'cpu',
     device: () => engine.info,
   };
-  await mocan({ run, config, sources, progress: silent });
+  const method = config.method === 'pecan' ? pecan : mocan;
+  await method({ run, config, sources, progress: silent });
   engine.destroy();
-  const hashes: Record<string, string> = {};
-  for (const [path, content] of folder.files) hashes[path] = await sha256(content);
-  return hashes;
+}
+
+async function main(run: PageRun): Promise<PageOutcome> {
+  const storage = new PageFolder(run.out);
+  const { folder, stopped } = run.stopAt
+    ? stopAt(storage, run.stopAt)
+    : { folder: storage, stopped: new Promise<never>(() => {}) };
+  const whole = align(folder, run).then(async () => {
+    const hashes: Record<string, string> = {};
+    for (const file of await storage.files()) hashes[file] = await sha256(await storage.read(file));
+    return { hashes };
+  });
+  return await Promise.race([whole, stopped]).catch((error: unknown) => ({ error: messageOf(error) }));
+}
+
+/** The run in a worker of its own, which ends where the run stops, as a page that is closed ends it. */
+async function inWorker(run: PageRun): Promise<PageOutcome> {
+  const worker = new Worker('page.js', { type: 'module' });
+  try {
+    return await new Promise<PageOutcome>((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = ({ message }) => reject(new Error(`in the worker: ${message}`));
+      worker.postMessage(run);
+    });
+  } finally {
+    worker.terminate();
+  }
 }
 
 if (typeof document === 'undefined') {
-  postMessage(await main(2));
-} else {
-  const worker = new Worker('page.js', { type: 'module' });
-  const inWorker = new Promise((resolve, reject) => {
-    worker.onmessage = ({ data }) => resolve(data);
-    worker.onerror = ({ message }) => reject(new Error(`in the worker: ${message}`));
-  });
-  const result = await Promise.all([main(1), inWorker]).then(
-    ([onPage, both]) => ({ onPage, inWorker: both }),
-    (error: unknown) => ({ error: messageOf(error) }),
-  );
+  addEventListener('message', async ({ data }: MessageEvent<PageRun>) => postMessage(await main(data)));
+} else if (location.search) {
+  const run = JSON.parse(decodeURIComponent(location.search.slice(1))) as PageRun;
+  const result = await (run.worker ? inWorker : main)(run).catch((error) => ({ error: messageOf(error) }));
   Object.assign(globalThis, { result });
 }
