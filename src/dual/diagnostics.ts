@@ -1,18 +1,14 @@
 import { eigenvalues } from './linear.ts';
 import type { DualProblem } from './problem.ts';
 import type { Curvature, EffectiveSampleSize } from './solution.ts';
-import { pairwiseSum, quantile } from './sums.ts';
+import { pairwiseDot, pairwiseSum, quantiles } from './sums.ts';
 import type { Statistics } from './table.ts';
 import { COLUMN, type DescribedRows } from './workspace.ts';
 
 export function effectiveSampleSize(ess: Float64Array): EffectiveSampleSize {
-  const sorted = ess.slice().sort();
-  return {
-    median: quantile(sorted, 0.5),
-    mean: pairwiseSum(ess) / ess.length,
-    p10: quantile(sorted, 0.1),
-    p90: quantile(sorted, 0.9),
-  };
+  const mean = pairwiseSum(ess) / ess.length;
+  const [p10, median, p90] = quantiles(ess.slice(), [0.1, 0.5, 0.9]);
+  return { median, mean, p10, p90 };
 }
 
 export function curvatureOf(
@@ -31,20 +27,21 @@ export function curvatureOf(
 /** Sample covariance of columns of equal length. */
 export function covarianceOf(columns: readonly Float64Array[]): number[][] {
   const rows = columns[0].length;
-  const centred = columns.map((column) => {
-    const mean = pairwiseSum(column) / rows;
-    return column.map((value) => value - mean);
-  });
-  const products = new Float64Array(rows);
+  const centred = columns.map(centredColumn);
   const covariance = columns.map(() => columns.map(() => 0));
   for (const [i, a] of centred.entries()) {
     for (let j = 0; j <= i; j++) {
-      const b = centred[j];
-      for (let n = 0; n < rows; n++) products[n] = a[n] * b[n];
-      covariance[i][j] = covariance[j][i] = pairwiseSum(products) / (rows - 1);
+      covariance[i][j] = covariance[j][i] = pairwiseDot(a, centred[j]) / (rows - 1);
     }
   }
   return covariance;
+}
+
+function centredColumn(column: Float64Array): Float64Array {
+  const mean = pairwiseSum(column) / column.length;
+  const out = new Float64Array(column.length);
+  for (let n = 0; n < out.length; n++) out[n] = column[n] - mean;
+  return out;
 }
 
 /** Each prompt's part of the gradient, but for a constant: E_p[g_j], less the reference mean for a margin. */

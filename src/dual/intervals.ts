@@ -3,8 +3,8 @@
  * over prompts, so each prompt moves it by −H⁻¹·(its gradient), and moves what the optimum achieves both by what it
  * achieves itself and by what that change of λ* does (van der Vaart, Asymptotic Statistics, 1998, theorem 5.21).
  */
-import { covarianceOf, gradientRows } from './diagnostics.ts';
-import { invert, type Matrix, multiply } from './linear.ts';
+import { covarianceOf } from './diagnostics.ts';
+import { invert, type Matrix } from './linear.ts';
 import type { DualProblem } from './problem.ts';
 import type { Interval, Intervals, Solved } from './solution.ts';
 import { pairwiseSum } from './sums.ts';
@@ -13,102 +13,121 @@ import { COLUMN, type DescribedRows } from './workspace.ts';
 /** 0.975-quantile of the standard normal distribution. */
 const Z_95 = 1.959963984540054;
 
-/**
- * Intervals of each λ: its covariance is H⁻¹·S·H⁻¹/N on the constraints with λ > 0, S the covariance of the rows'
- * gradients `rows`.
- */
-export function lambdaIntervals(
-  lambda: readonly number[],
-  hessian: Matrix,
-  rows: readonly Float64Array[],
-): Interval[] {
-  const prompts = rows[0].length;
-  const { active, inverse } = activeInverse(lambda, hessian);
-  if (prompts < 2 || !inverse) {
-    return lambda.map((value) => (value > 0 ? [0, Number.POSITIVE_INFINITY] : [0, 0]));
-  }
-  const variance =
-    active.length > 0 ? multiply(multiply(inverse, covarianceOf(active.map((j) => rows[j]))), inverse) : [];
-  return lambda.map((value, j) => {
-    const index = active.indexOf(j);
-    if (index < 0) return [0, 0];
-    const half = Z_95 * Math.sqrt(Math.max(0, variance[index][index]) / prompts);
-    return [Math.max(0, value - half), value + half];
-  });
-}
-
-/** The constraints with λ > 0, and the inverse of the Hessian on them where it has one. */
-function activeInverse(lambda: readonly number[], hessian: Matrix) {
-  const active = lambda.flatMap((value, j) => (value > 0 ? [j] : []));
-  const inverse = active.length > 0 ? invert(active.map((i) => active.map((j) => hessian[i][j]))) : [];
-  return { active, inverse };
-}
-
+type Problem = Pick<DualProblem, 'beta' | 'thresholds' | 'relative'>;
 type Found = Pick<Solved, 'lambda' | 'dual' | 'hessian' | 'expected' | 'kl'>;
 
-/** Intervals of what the solution achieves, whose rows were the last described. */
+/** One number a prompt, as coefficients of the columns of `Rows`. */
+type Combination = readonly number[];
+
+/** The described prompts' E[r], KL, E[g_j] and, where a threshold is a margin, reference means, by their covariance. */
+class Rows {
+  readonly prompts: number;
+  readonly reward: Combination;
+  readonly kl: Combination;
+  /** Each prompt's part of E[g_j], and of the gradient but for a constant. */
+  readonly safety: readonly Combination[];
+  readonly gradient: readonly Combination[];
+  #covariance: Matrix;
+
+  constructor(described: DescribedRows, { thresholds, relative }: Problem) {
+    const margins = thresholds.flatMap((_, j) => (relative?.[j] ? [j] : []));
+    const columns = [
+      described.column(COLUMN.reward),
+      described.column(COLUMN.kl),
+      ...thresholds.map((_, j) => described.column(COLUMN.safety + j)),
+      ...margins.map((j) => described.rowMeans(j)),
+    ];
+    const one = (at: number) => columns.map((_, i) => (i === at ? 1 : 0));
+    const firstMargin = 2 + thresholds.length;
+    this.prompts = columns[0].length;
+    this.reward = one(0);
+    this.kl = one(1);
+    this.safety = thresholds.map((_, j) => one(2 + j));
+    this.gradient = thresholds.map((_, j) =>
+      relative?.[j] ? sum(one(2 + j), [[-1, one(firstMargin + margins.indexOf(j))]]) : one(2 + j),
+    );
+    this.#covariance = covarianceOf(columns);
+  }
+
+  /** Half the interval of a mean over prompts. */
+  half(combination: Combination): number {
+    let variance = 0;
+    for (const [i, a] of combination.entries()) {
+      for (const [j, b] of combination.entries()) variance += a * b * this.#covariance[i][j];
+    }
+    return Z_95 * Math.sqrt(Math.max(0, variance) / this.prompts);
+  }
+}
+
+function sum(first: Combination, terms: readonly (readonly [number, Combination])[]): Combination {
+  return first.map((value, i) => terms.reduce((total, [factor, term]) => total + factor * term[i], value));
+}
+
+/** Intervals of λ and of what the solution achieves, whose rows were the last described. */
 export function intervalsOf(
   described: DescribedRows,
-  problem: Pick<DualProblem, 'beta' | 'thresholds' | 'relative'>,
+  problem: Problem,
   solution: Found,
-): Intervals {
+): { lambdaIntervals: Interval[]; intervals: Intervals } {
   const { lambda, dual, hessian, expected, kl } = solution;
   const { beta } = problem;
-  const m = lambda.length;
-  const { active, inverse } = activeInverse(lambda, hessian);
-  const gradients = gradientRows(described, problem);
-  const rewards = described.column(COLUMN.reward);
-  const divergences = described.column(COLUMN.kl);
-  const safety = lambda.map((_, j) => described.column(COLUMN.safety + j));
+  const rows = new Rows(described, problem);
+  const active = lambda.flatMap((value, j) => (value > 0 ? [j] : []));
+  const inverse = active.length > 0 ? invert(active.map((i) => active.map((j) => hessian[i][j]))) : [];
+  // How each prompt moves each λ that is not 0, times N.
+  const moves = inverse?.map((row) =>
+    sum(
+      rows.reward.map(() => 0),
+      active.map((j, b) => [-row[b], rows.gradient[j]]),
+    ),
+  );
   // dE[r]/dλ_j, dE[g_i]/dλ_j is the Hessian, and dKL/dλ_j follows from both.
   const rewardSlope = lambda.map((_, j) => {
-    const column = described.column(COLUMN.safety + m + j);
+    const column = described.column(COLUMN.safety + lambda.length + j);
     return pairwiseSum(column) / column.length / beta;
   });
   const klSlope = rewardSlope.map(
     (slope, j) => (slope + lambda.reduce((sum, price, i) => sum + price * hessian[i][j], 0)) / beta,
   );
-  const moves = inverse && pricesMoved(gradients, active, inverse);
-  const at = (value: number, column: Float64Array): Interval => around(value, column);
-  const moved = (value: number, column: Float64Array, slope: readonly number[]): Interval => {
+  const at = (value: number, own: Combination): Interval => {
+    if (rows.prompts < 2) return [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+    const half = rows.half(own);
+    return [value - half, value + half];
+  };
+  const moved = (value: number, own: Combination, slope: readonly number[]): Interval => {
     if (!moves) return [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
-    const influence = column.map((own, n) => active.reduce((sum, j, a) => sum + slope[j] * moves[a][n], own));
-    return around(value, influence);
+    return at(
+      value,
+      sum(
+        own,
+        active.map((j, a) => [slope[j], moves[a]]),
+      ),
+    );
   };
   // D is at its minimum in λ: to first order it does not see λ* move.
-  const values = rewards.map((reward, n) =>
-    lambda.reduce((sum, price, j) => sum + price * gradients[j][n], reward - beta * divergences[n]),
-  );
+  const values = sum(rows.reward, [
+    [-beta, rows.kl],
+    ...lambda.map((price, j) => [price, rows.gradient[j]] as const),
+  ]);
   return {
-    optimum: {
-      dual: at(dual, values),
-      reward: moved(expected.reward, rewards, rewardSlope),
-      safety: safety.map((column, j) => moved(expected.safety[j], column, hessian[j])),
-      kl: positive(moved(kl, divergences, klSlope)),
-    },
-    policy: {
-      reward: at(expected.reward, rewards),
-      safety: safety.map((column, j) => at(expected.safety[j], column)),
-      kl: positive(at(kl, divergences)),
+    lambdaIntervals: lambda.map((price, j) => {
+      if (price === 0) return [0, 0];
+      return moves ? positive(at(price, moves[active.indexOf(j)])) : [0, Number.POSITIVE_INFINITY];
+    }),
+    intervals: {
+      optimum: {
+        dual: at(dual, values),
+        reward: moved(expected.reward, rows.reward, rewardSlope),
+        safety: rows.safety.map((own, j) => moved(expected.safety[j], own, hessian[j])),
+        kl: positive(moved(kl, rows.kl, klSlope)),
+      },
+      policy: {
+        reward: at(expected.reward, rows.reward),
+        safety: rows.safety.map((own, j) => at(expected.safety[j], own)),
+        kl: positive(at(kl, rows.kl)),
+      },
     },
   };
-}
-
-/** How each prompt moves each λ that is not 0, times N. */
-function pricesMoved(
-  gradients: readonly Float64Array[],
-  active: readonly number[],
-  inverse: Matrix,
-): Float64Array[] {
-  return active.map((_, a) =>
-    gradients[0].map((_, n) => active.reduce((sum, j, b) => sum - inverse[a][b] * gradients[j][n], 0)),
-  );
-}
-
-function around(value: number, influence: Float64Array): Interval {
-  if (influence.length < 2) return [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
-  const half = Z_95 * Math.sqrt(covarianceOf([influence])[0][0] / influence.length);
-  return [value - half, value + half];
 }
 
 function positive([low, high]: Interval): Interval {

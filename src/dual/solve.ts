@@ -1,7 +1,7 @@
 import { UserError } from '../errors.ts';
 import { type Kernels, loadWasm } from '../wasm.ts';
-import { curvatureOf, effectiveSampleSize, gradientRows } from './diagnostics.ts';
-import { intervalsOf, lambdaIntervals } from './intervals.ts';
+import { curvatureOf, effectiveSampleSize } from './diagnostics.ts';
+import { intervalsOf } from './intervals.ts';
 import {
   checkProblem,
   checkTable,
@@ -202,8 +202,7 @@ export function solution(
     status: optimum.status,
     ...found,
     ess: effectiveSampleSize(rows.column(COLUMN.ess)),
-    lambdaIntervals: lambdaIntervals(lambda, hessian, gradientRows(rows, shown)),
-    intervals: intervalsOf(rows, shown, found),
+    ...intervalsOf(rows, shown, found),
     curvature: curvatureOf(statistics, beta, hessian),
     iterations: optimum.evaluations,
     ...verdictOf(shown, statistics),
@@ -270,22 +269,26 @@ function medianVariance(table: ScoreTable, lambda: readonly number[]): number {
   const { reward, safety, prompts, weights } = table;
   const step = Math.max(1, Math.floor(prompts / ADVICE_ROWS));
   const variances: number[] = [];
+  const scores: number[] = [];
   let at = 0;
   for (let n = 0; n < prompts; n++) {
     const count = responsesOf(table, n);
     if (n % step === 0) {
-      let mean = 0;
-      let squares = 0;
       let total = 0;
+      let mean = 0;
       for (let k = 0; k < count; k++) {
         let score = reward[at + k];
         for (let j = 0; j < lambda.length; j++) score += lambda[j] * safety[j * reward.length + at + k];
         const weight = weights ? weights[at + k] : 1;
-        if (weight === 0) continue;
+        // The score of an absent response may be anything.
+        scores[k] = weight === 0 ? 0 : score;
         total += weight;
-        const shift = score - mean;
-        mean += (shift * weight) / total;
-        squares += weight * shift * (score - mean);
+        mean += weight * scores[k];
+      }
+      mean /= total;
+      let squares = 0;
+      for (let k = 0; k < count; k++) {
+        squares += (weights ? weights[at + k] : 1) * (scores[k] - mean) * (scores[k] - mean);
       }
       variances.push(squares / total);
     }

@@ -15,10 +15,26 @@ export function pairwiseSum(
     for (let i = block; i < end; i++) sum += values[first + i * stride];
     sums.push(sum);
   }
+  return pairUp(sums);
+}
+
+function pairUp(sums: number[]): number {
   for (let width = 1; width < sums.length; width *= 2) {
     for (let i = 0; i + width < sums.length; i += 2 * width) sums[i] += sums[i + width];
   }
   return sums[0] ?? 0;
+}
+
+/** Σ a[i]·b[i], in the order of `pairwiseSum`. */
+export function pairwiseDot(a: Float64Array, b: Float64Array): number {
+  const sums: number[] = [];
+  for (let block = 0; block < a.length; block += BLOCK) {
+    const end = Math.min(block + BLOCK, a.length);
+    let sum = 0;
+    for (let i = block; i < end; i++) sum += a[i] * b[i];
+    sums.push(sum);
+  }
+  return pairUp(sums);
 }
 
 /** The q-quantile of sorted numbers, linear between neighbours (numpy's default). */
@@ -31,6 +47,19 @@ export function quantile(sorted: ArrayLike<number>, q: number): number {
   return sorted[below] + (sorted[above] - sorted[below]) * (position - below);
 }
 
+/** `quantile` at several q, ascending, of numbers in any order, which it reorders: without sorting them all. */
+export function quantiles(values: Float64Array, q: readonly number[]): number[] {
+  let left = 0;
+  for (const at of q) {
+    const below = Math.floor(at * (values.length - 1));
+    for (const k of [below, Math.min(below + 1, values.length - 1)]) {
+      select(values, k, left);
+      left = k;
+    }
+  }
+  return q.map((at) => quantile(values, at));
+}
+
 /** The median, which reorders `values`. */
 export function median(values: Float64Array): number {
   const upper = values.length >> 1;
@@ -41,9 +70,11 @@ export function median(values: Float64Array): number {
   return low + (high - low) * 0.5;
 }
 
-/** The k-th smallest value, with nothing larger before it (Hoare's quickselect, middle element as pivot). */
-function select(values: Float64Array, k: number): number {
-  let left = 0;
+/**
+ * The k-th smallest value, with nothing larger before it (Hoare's quickselect, middle element as pivot). Nothing before
+ * `left` is larger than what follows.
+ */
+function select(values: Float64Array, k: number, left = 0): number {
   let right = values.length - 1;
   while (left < right) {
     const pivot = values[(left + right) >> 1];
