@@ -4,7 +4,7 @@
  * exp: Cody–Waite reduction by ln 2, then 1 + r + r²·q(r) with q the minimax polynomial of degree 9 on |r| ≤ ln 2 / 2
  * (relative error 3.7e-18). log: the reduction and polynomial of FreeBSD's e_log.c (Sun Microsystems, 1993).
  * sin, cos: AssemblyScript's port of musl, with full Payne–Hanek reduction. All stay within 1 ulp. tanh: of the same port,
- * by expm1; within 2 ulp. The two-lane log runs the operations of the scalar one; `powerLanes` is the exponential of inner loops.
+ * by expm1; within 2 ulp. The two-lane log runs the operations of the scalar one; `powerTable` and `powerRest` are the exponential of inner loops.
  */
 
 // In memory and not inline: V8 13 rebuilds an inline v128 constant at each use, which costs a loop 1.8 times.
@@ -55,7 +55,7 @@ export function exp(x: f64): f64 {
   return reinterpret<f64>((n + 1023) << 52);
 }
 
-/** What `powerLanes` wants x multiplied by to give exp(x): 256 / ln 2. */
+/** What the powers below want x multiplied by to give exp(x): 256 / ln 2. */
 export const POWER_SCALE: f64 = 369.3299304675746;
 
 /** 2^(i/256) for i = 0 … 255. */
@@ -66,31 +66,40 @@ const P: usize = memory.data<f64>([
   3.6655655969101062e-6, 3.6655655969101062e-6,
   3.3083026805413713e-9, 3.3083026805413713e-9,
   2.239395190875157e-12, 2.239395190875157e-12,
+  -131072.0, -131072.0, // 5: the least y
 ]);
 
 for (let i: usize = 0; i < 256; i++) store<f64>(POWERS + (i << 3), exp(<f64>i * 0.0027076061740622863));
 
+/**
+ * Constant `index` for the two steps of 2^(y/256), y from [-2^17, 0]: a table of 256 powers, and the series to the fourth
+ * term for the rest, 3.8e-17 off at most. Half the work of the long polynomial; what precision it costs beyond 1.5 ulp is
+ * the rounding of y. A loop takes all its numbers through the first step before it begins the second: one power is a
+ * chain of forty cycles, which processors look too little ahead to overlap.
+ *
+ *     shifted = y + constant 0, f = y - (shifted - constant 0), power = powerRest(powerTable(shifted), f, …)
+ */
 // @ts-ignore: decorator
-@inline function power(index: i32): v128 {
+@inline export function powerConstant(index: i32): v128 {
   return v128.load(P + ((<usize>index) << 4));
 }
 
-/**
- * 2^(y/256) of two numbers from [-2^17, 0]: a table of 256 powers, and the series to the fourth term for the rest, 3.8e-17
- * off at most. Half the work of the long polynomial; what precision it costs beyond 1.5 ulp is the rounding of y.
- */
+/** 2^(y/256) for y rounded to an integer, which stands in the low bits of `shifted`. */
 // @ts-ignore: decorator
-@inline export function powerLanes(y: v128): v128 {
-  const shifted = f64x2.add(y, power(0));
-  const f = f64x2.sub(y, f64x2.sub(shifted, power(0)));
+@inline export function powerTable(shifted: v128): v128 {
   const a = <usize>(i32x4.extract_lane(shifted, 0) & 255) << 3;
   const b = <usize>(i32x4.extract_lane(shifted, 2) & 255) << 3;
   const table = v128.load64_lane(POWERS + b, v128.load64_zero(POWERS + a), 1);
-  const base = i64x2.add(table, i64x2.shl(i64x2.shr_u(shifted, 8), 52));
-  const s3 = f64x2.add(power(3), f64x2.mul(power(4), f));
-  const s2 = f64x2.add(power(2), f64x2.mul(s3, f));
-  const s1 = f64x2.add(power(1), f64x2.mul(s2, f));
-  return f64x2.add(base, f64x2.mul(base, f64x2.mul(s1, f)));
+  return i64x2.add(table, i64x2.shl(i64x2.shr_u(shifted, 8), 52));
+}
+
+/** That times 2^(f/256), |f| ≤ ½. */
+// @ts-ignore: decorator
+@inline export function powerRest(table: v128, f: v128, c1: v128, c2: v128, c3: v128, c4: v128): v128 {
+  const low = f64x2.add(c1, f64x2.mul(c2, f));
+  const high = f64x2.add(c3, f64x2.mul(c4, f));
+  const series = f64x2.add(low, f64x2.mul(f64x2.mul(f, f), high));
+  return f64x2.add(table, f64x2.mul(f64x2.mul(table, f), series));
 }
 
 const L: usize = memory.data<f64>([

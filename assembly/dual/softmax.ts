@@ -2,14 +2,12 @@
  * The softmax of one row at λ. Responses more than CUTOFF·β below the row's maximum weigh less than 5e-18 and are left
  * out; where many are, those that remain are gathered, so that all later work is on them alone.
  */
-import { POWER_SCALE, powerLanes } from '../math';
+import { POWER_SCALE, powerConstant, powerRest, powerTable } from '../math';
 import { allocate } from '../memory';
 import { get, set } from './box';
 import { Scores } from './scores';
 
 export const CUTOFF: f64 = 40.0;
-/** The same in the units of `powerLanes`. */
-export const POWER_CUTOFF: f64 = -CUTOFF * POWER_SCALE;
 
 /** Rows this short are taken as a whole: a selection costs more than it saves, sooner where one sweep does all. */
 const SHORT_FOR_ONE: i32 = 32;
@@ -20,7 +18,7 @@ const SHORT: i32 = 16;
 export class Scratch {
   /** f64[longest + 16]: r + λᵀg + β·log weight. */
   score: usize;
-  /** f64[longest + 1]: (score - max) / β of gathered elements. */
+  /** f64[longest + 1]: scores of gathered elements. */
   exponent: usize;
   /** f64[longest + 1]: exp((score - max) / β) of the elements kept. */
   weight: usize;
@@ -59,9 +57,11 @@ export function createScratch(scores: Scores, block: i32): usize {
 export let top: f64 = 0.0;
 /** Σ_k weight of the last row. */
 export let total: f64 = 0.0;
-/** Elements kept of the last row: an even number, the last one without weight where there was an odd number. */
+/** Elements kept of the last row, rounded up to an even number. */
 export let kept: i32 = 0;
-/** Whether they were gathered (`scratch.index` says from where) or lie at their own places. */
+/** Whether the last of them is a pad without weight. */
+export let odd: bool = false;
+/** Whether they are those that `scratch.index` names, to be gathered, or the whole row. */
 export let compact: bool = false;
 /** f64 safety scores that belong to the elements kept, and the bytes from one constraint's to the next one's. */
 export let safety: usize = 0;
@@ -195,8 +195,8 @@ function startsDense(score: usize, elements: i32, least: f64): bool {
 }
 
 /**
- * Finds the scores of the row whose elements start at byte `first`, their maximum, and what to keep: sets top, compact
- * and kept, and for a compact row gathers the exponents (score - max) / β and the safety scores.
+ * Finds the scores of the row whose elements start at byte `first`, their maximum, and what to keep: sets top, kept, odd,
+ * compact, safety and plane.
  */
 export function reduce(scores: Scores, scratch: Scratch, lambda: usize, beta: f64, first: usize, count: i32): void {
   const padded = (count + 1) & ~1;
@@ -206,69 +206,102 @@ export function reduce(scores: Scores, scratch: Scratch, lambda: usize, beta: f6
   safety = scores.safety + first;
   plane = scores.plane;
   kept = padded;
+  odd = (count & 1) != 0;
   compact = false;
   if (padded <= (scores.constraints == 1 ? SHORT_FOR_ONE : SHORT) || startsDense(score, padded, least)) return;
   const survivors = select(score, padded, least, scratch.index);
   if (survivors * 4 > padded * 3) return;
   compact = true;
   kept = (survivors + 1) & ~1;
-  gather(scores, scratch, survivors, 1.0 / beta);
+  odd = (survivors & 1) != 0;
 }
 
-function gather(scores: Scores, scratch: Scratch, survivors: i32, inverse: f64): void {
-  const index = scratch.index;
-  const exponent = scratch.exponent;
-  for (let i = 0; i < survivors; i++) {
-    set(exponent, i, (get(scratch.score, load<i32>(index + ((<usize>i) << 2))) - top) * inverse);
+/** After `reduce`: exp into weight, and their total; what a compact row keeps is gathered, in exponent and at `safety`. */
+export function exponentiate(scores: Scores, scratch: Scratch, beta: f64): void {
+  if (compact) {
+    gather(scores, scratch);
+    weigh(scratch.exponent, scratch.weight, kept, top, POWER_SCALE / beta);
+  } else {
+    weigh(scratch.score, scratch.weight, kept, top, POWER_SCALE / beta);
   }
-  if (survivors & 1) {
-    set(exponent, survivors, -Infinity);
+  if (odd) set(scratch.weight, kept - 1, 0.0);
+}
+
+function gather(scores: Scores, scratch: Scratch): void {
+  const index = scratch.index;
+  const survivors = odd ? kept - 1 : kept;
+  for (let i = 0; i < survivors; i++) {
+    set(scratch.exponent, i, get(scratch.score, load<i32>(index + ((<usize>i) << 2))));
+  }
+  if (odd) {
+    set(scratch.exponent, survivors, -Infinity);
     store<i32>(index + ((<usize>survivors) << 2), load<i32>(index));
   }
   for (let j = 0; j < scores.constraints; j++) {
     const from = safety + (<usize>j) * plane;
     const to = scratch.gathered + (<usize>j) * scratch.plane;
     for (let i = 0; i < survivors; i++) set(to, i, get(from, load<i32>(index + ((<usize>i) << 2))));
-    if (survivors & 1) set(to, survivors, 0.0);
+    if (odd) set(to, survivors, 0.0);
   }
   safety = scratch.gathered;
   plane = scratch.plane;
 }
 
-/** After `reduce`: exp into weight, and their total. */
-export function exponentiate(scratch: Scratch, beta: f64): void {
-  if (compact) weigh(scratch.exponent, scratch.weight, kept, 0.0, POWER_SCALE);
-  else weigh(scratch.score, scratch.weight, kept, top, POWER_SCALE / beta);
-}
-
-/** The two weights 2^((value - shift)·scale/256), 0 below the cutoff. */
-// @ts-ignore: decorator
-@inline export function weights(values: v128, shift: v128, scale: v128, cutoff: v128): v128 {
-  const y = f64x2.mul(f64x2.sub(values, shift), scale);
-  return v128.and(powerLanes(f64x2.pmax(y, cutoff)), f64x2.ge(y, cutoff));
+/**
+ * The first step of the powers 2^((value - shift)·scale/256) of `size` bytes of numbers: `values` and `to` become what
+ * `powerRest` wants, its f and its table. A power below 2^-512 becomes that, which no sum feels.
+ */
+export function beginPowers(values: usize, to: usize, size: usize, shift: f64, scale: f64): void {
+  const s = f64x2.splat(shift);
+  const c = f64x2.splat(scale);
+  const least = powerConstant(5);
+  const c0 = powerConstant(0);
+  let i: usize = 0;
+  for (; i + 32 <= size; i += 32) {
+    const y0 = f64x2.pmax(f64x2.mul(f64x2.sub(v128.load(values + i), s), c), least);
+    const y1 = f64x2.pmax(f64x2.mul(f64x2.sub(v128.load(values + i, 16), s), c), least);
+    const n0 = f64x2.add(y0, c0);
+    const n1 = f64x2.add(y1, c0);
+    v128.store(to + i, powerTable(n0));
+    v128.store(to + i, powerTable(n1), 16);
+    v128.store(values + i, f64x2.sub(y0, f64x2.sub(n0, c0)));
+    v128.store(values + i, f64x2.sub(y1, f64x2.sub(n1, c0)), 16);
+  }
+  if (i < size) {
+    const y = f64x2.pmax(f64x2.mul(f64x2.sub(v128.load(values + i), s), c), least);
+    const n = f64x2.add(y, c0);
+    v128.store(to + i, powerTable(n));
+    v128.store(values + i, f64x2.sub(y, f64x2.sub(n, c0)));
+  }
 }
 
 function weigh(values: usize, to: usize, count: i32, shift: f64, scale: f64): void {
-  const s = f64x2.splat(shift);
-  const c = f64x2.splat(scale);
-  const cutoff = f64x2.splat(POWER_CUTOFF);
   const size = (<usize>count) << 3;
+  beginPowers(values, to, size, shift, scale);
+  const c1 = powerConstant(1);
+  const c2 = powerConstant(2);
+  const c3 = powerConstant(3);
+  const c4 = powerConstant(4);
   let sum0 = f64x2.splat(0.0);
   let sum1 = sum0;
   let i: usize = 0;
   for (; i + 32 <= size; i += 32) {
-    const e0 = weights(v128.load(values + i), s, c, cutoff);
-    const e1 = weights(v128.load(values + i, 16), s, c, cutoff);
+    const e0 = powerRest(v128.load(to + i), v128.load(values + i), c1, c2, c3, c4);
+    const e1 = powerRest(v128.load(to + i, 16), v128.load(values + i, 16), c1, c2, c3, c4);
     v128.store(to + i, e0);
     v128.store(to + i, e1, 16);
     sum0 = f64x2.add(sum0, e0);
     sum1 = f64x2.add(sum1, e1);
   }
   if (i < size) {
-    const e = weights(v128.load(values + i), s, c, cutoff);
+    const e = powerRest(v128.load(to + i), v128.load(values + i), c1, c2, c3, c4);
     v128.store(to + i, e);
     sum0 = f64x2.add(sum0, e);
   }
-  const sum = f64x2.add(sum0, sum1);
-  total = f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1);
+  total = lanes(f64x2.add(sum0, sum1));
+}
+
+// @ts-ignore: decorator
+@inline export function lanes(x: v128): f64 {
+  return f64x2.extract_lane(x, 0) + f64x2.extract_lane(x, 1);
 }

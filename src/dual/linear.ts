@@ -31,10 +31,6 @@ export function invert(a: Matrix): number[][] | undefined {
   return inverse;
 }
 
-export function multiply(a: Matrix, b: Matrix): number[][] {
-  return a.map((row) => b[0].map((_, j) => row.reduce((sum, value, k) => sum + value * b[k][j], 0)));
-}
-
 /** Eigenvalues of a symmetric matrix, ascending, by cyclic Jacobi rotations. */
 export function eigenvalues(matrix: Matrix): number[] {
   const n = matrix.length;
