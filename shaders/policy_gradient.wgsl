@@ -1,8 +1,8 @@
 // uses: math
 // Clipped policy gradient with a penalty, all tensors [n]: with ratio = exp(logps − old_logps), away = ref_logps − logps,
-// losses = weights · (−min(ratio A, clamp(ratio, lowest, highest) A) + beta · (exp(away) − away − 1)), A = advantages;
-// dlogps = d losses / d logps.
-struct Params { n: u32, lowest: f32, highest: f32, beta: f32 }
+// losses = weights · (−min(ratio A, clamp(ratio, lowest, highest) A) + beta · c · (exp(away) − away − 1)), A = advantages,
+// c = ratio where weigh_kl is 1, else 1; dlogps = d losses / d logps.
+struct Params { n: u32, lowest: f32, highest: f32, beta: f32, weigh_kl: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> losses: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dlogps: array<f32>;
@@ -27,6 +27,10 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let small = away * away * (0.5 + away * (1.0 / 6.0 + away * (1.0 / 24.0 + away / 120.0)));
   let penalty = select(drift - away - 1.0, small, abs(away) < 0.05);
   let slope = select(0.0, -free, free <= bound);
-  losses[i] = weights[i] * (params.beta * penalty - min(free, bound));
-  dlogps[i] = weights[i] * (slope + params.beta * (1.0 - drift));
+  let weigh = params.weigh_kl == 1u;
+  let scale = select(1.0, ratio, weigh);
+  // The ratio's own gradient turns penalty + 1 − drift into −away.
+  let pull = select(1.0 - drift, -ratio * away, weigh);
+  losses[i] = weights[i] * (params.beta * scale * penalty - min(free, bound));
+  dlogps[i] = weights[i] * (slope + params.beta * pull);
 }

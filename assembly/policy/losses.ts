@@ -169,6 +169,7 @@ export function policyGradient(
   lowest: f64,
   highest: f64,
   beta: f64,
+  weighKl: i32,
   scratch: usize,
   first: i32,
   end: i32,
@@ -186,7 +187,10 @@ export function policyGradient(
     const away = <f64>load<f32>(refLogps + at) - logp;
     const drift = exp(away);
     const slope = free <= bound ? -free : 0;
-    store<f32>(losses + at, <f32>(weight * (-min(free, bound) + beta * (drift - away - 1))));
-    store<f32>(dlogps + at, <f32>(weight * (slope + beta * (1 - drift))));
+    const scale = weighKl == 1 ? ratio : 1;
+    // The ratio's own gradient turns drift - away - 1 + 1 - drift into -away.
+    const pull = weighKl == 1 ? -ratio * away : 1 - drift;
+    store<f32>(losses + at, <f32>(weight * (-min(free, bound) + beta * scale * (drift - away - 1))));
+    store<f32>(dlogps + at, <f32>(weight * (slope + beta * pull)));
   }
 }

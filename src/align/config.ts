@@ -122,6 +122,7 @@ export const configSchema = v.strictObject({
   epsilon_high: v.optional(positive),
   mask_truncated_completions: v.optional(v.boolean(), false),
   scale_rewards: v.optional(v.picklist(SCALE_REWARDS), 'none'),
+  use_bias_correction_kl: v.optional(v.boolean(), true),
   normalize_advantages: v.optional(v.boolean(), false),
   reward_clip_range: v.optional(v.tuple([v.number(), v.number()])),
 });

@@ -125,6 +125,7 @@ function methodOf(trainer: OnPolicyTrainer, config: RunConfig, prompts: number, 
       ...shared,
       loss_type: grpoLoss(config),
       scale_rewards: config.scale_rewards,
+      use_bias_correction_kl: config.use_bias_correction_kl,
     };
     const train: Train = (policy, ids, rewards, hooks) => trainGrpo(policy, ids, rewards, settings, hooks);
     return { settings, total: cycleOf({ ...GRPO_DEFAULTS, ...settings }, prompts).total, train };

@@ -277,6 +277,11 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
       '--scale-rewards <how>',
       'grpo: divide rewards by the deviation of a prompt’s (group), of all (batch), or not (none)',
     ],
+    [
+      '--use-bias-correction-kl <bool>',
+      'grpo: weigh the KL divergence by the ratio, which makes its gradient unbiased (true)',
+      boolean,
+    ],
   ],
   rloo: [
     ['--normalize-advantages <bool>', 'rloo: to mean 0 and deviation 1 (false)', boolean],

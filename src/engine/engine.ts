@@ -104,6 +104,8 @@ export interface PolicyGradientOptions {
   readonly epsilonHigh: number;
   /** Weight of the KL divergence from the reference. */
   readonly beta: number;
+  /** Multiply the divergence by the ratio, so that its gradient is that of the KL divergence itself (DeepSeek-V3.2, 2025). */
+  readonly weighKl: boolean;
 }
 
 export interface DropoutOptions {
@@ -261,7 +263,7 @@ export interface Engine {
   /**
    * Clipped policy gradient with a penalty (Schulman et al. 2017, eq. 7; Shao et al. 2024, eq. 3), all tensors `[n]`.
    * With ρ = exp(logps − oldLogps) and d = refLogps − logps: losses = weights · (−min(ρ A, clip(ρ) A) +
-   * beta · (exp(d) − d − 1)), A = advantages; dlogps = d losses / d logps.
+   * beta · c · (exp(d) − d − 1)), A = advantages, c = ρ where weighKl, else 1; dlogps = d losses / d logps.
    */
   policyGradient(
     losses: Tensor,

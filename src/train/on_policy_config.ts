@@ -38,6 +38,8 @@ export interface OnPolicyConfig extends TrainConfig {
 export interface GrpoConfig extends OnPolicyConfig {
   readonly loss_type: GrpoLoss;
   readonly scale_rewards: ScaleRewards;
+  /** Multiply the divergence by the ratio: its gradient is then that of the KL divergence of a token. */
+  readonly use_bias_correction_kl: boolean;
 }
 
 export interface RlooConfig extends OnPolicyConfig {
@@ -65,7 +67,12 @@ const ON_POLICY_DEFAULTS: OnPolicyConfig = {
 };
 
 /** TRL's scale_rewards is `group`; unscaled, beta is the weight of the KL divergence in units of the reward. */
-export const GRPO_DEFAULTS: GrpoConfig = { ...ON_POLICY_DEFAULTS, loss_type: 'dapo', scale_rewards: 'none' };
+export const GRPO_DEFAULTS: GrpoConfig = {
+  ...ON_POLICY_DEFAULTS,
+  loss_type: 'dapo',
+  scale_rewards: 'none',
+  use_bias_correction_kl: true,
+};
 export const RLOO_DEFAULTS: RlooConfig = { ...ON_POLICY_DEFAULTS, normalize_advantages: false };
 
 /** How micro-batches, what was drawn for them and optimisation steps follow each other. */

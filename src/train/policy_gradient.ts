@@ -89,7 +89,7 @@ export function grpoGradients(
     config.beta > 0 ? workspace.put('refLogps', joined(completions.map(({ refLogps }) => refLogps))) : logps,
     spread('advantages', (row) => rows[row].advantage),
     spread('lossWeights', (row) => weights[row]),
-    { ...clipOf(config), beta: config.beta },
+    { ...clipOf(config), beta: config.beta, weighKl: config.use_bias_correction_kl },
   );
   if (!pass) return;
   backward(policy, batch, pass, tokenLogpsBackward(policy, batch, hidden, dTokens, pass.gradients));
@@ -116,12 +116,11 @@ export function grpoMetrics(
       const length = rollout.completionIds.length;
       for (let t = 0; t < length; t++, token++) {
         loss += losses[token];
+        const ratio = fresh ? 1 : exp(logps[token] - rollout.oldLogps[t]);
         if (config.beta > 0) {
           const away = rollout.refLogps[t] - logps[token];
-          kl += exp(away) - away - 1;
+          kl += (config.use_bias_correction_kl ? ratio : 1) * (exp(away) - away - 1);
         }
-        if (fresh) continue;
-        const ratio = exp(logps[token] - rollout.oldLogps[t]);
         if (ratio < 1 - epsilonLow && advantage < 0) low++;
         if (ratio > 1 + epsilonHigh && advantage > 0) high++;
       }
@@ -171,7 +170,7 @@ export function rlooGradients(
       Float32Array.from(rows, ({ advantage }) => advantage),
     ),
     workspace.put('lossWeights', new Float32Array(n).fill(weight)),
-    { ...clipOf(config), beta: 0 },
+    { ...clipOf(config), beta: 0, weighKl: false },
   );
   if (!pass) return;
   backward(policy, batch, pass, completionLogpsBackward(policy, batch, hidden, dlogps, pass.gradients));

@@ -222,27 +222,30 @@ describe.each(engines)(
       },
     );
 
-    test('policyGradient: its own gradient of the sum of its losses', async () => {
-      const n = 24;
-      const scales = [1, 1, 1, 2, 1];
-      const inputs = scales.map((scale, i) => random(`policy gradient ${i}`, [n], scale));
-      const options = { epsilonLow: 0.2, epsilonHigh: 0.3, beta: 0.3 };
-      const engine = await opened;
-      const [logps, old, ref, advantages, weights] = inputs.map(({ data, shape }) =>
-        engine.upload(data, shape),
-      );
-      const dlogps = engine.tensor([n]);
-      engine.policyGradient(engine.tensor([n]), dlogps, logps, old, ref, advantages, weights, options);
-      const expected = differences(
-        inputs,
-        0,
-        [n],
-        new Float32Array(n).fill(1),
-        (oracle, out, [x, o, r, a, w]) =>
-          oracle.policyGradient(out, oracle.tensor([n]), x, o, r, a, w, options),
-      );
-      expectClose(await engine.read(dlogps), expected, ...CLOSE);
-    });
+    test.each([false, true])(
+      'policyGradient: its own gradient of the sum of its losses, weighKl %s',
+      async (weighKl) => {
+        const n = 24;
+        const scales = [1, 1, 1, 2, 1];
+        const inputs = scales.map((scale, i) => random(`policy gradient ${i}`, [n], scale));
+        const options = { epsilonLow: 0.2, epsilonHigh: 0.3, beta: 0.3, weighKl };
+        const engine = await opened;
+        const [logps, old, ref, advantages, weights] = inputs.map(({ data, shape }) =>
+          engine.upload(data, shape),
+        );
+        const dlogps = engine.tensor([n]);
+        engine.policyGradient(engine.tensor([n]), dlogps, logps, old, ref, advantages, weights, options);
+        const expected = differences(
+          inputs,
+          0,
+          [n],
+          new Float32Array(n).fill(1),
+          (oracle, out, [x, o, r, a, w]) =>
+            oracle.policyGradient(out, oracle.tensor([n]), x, o, r, a, w, options),
+        );
+        expectClose(await engine.read(dlogps), expected, ...CLOSE);
+      },
+    );
 
     test('columnProducts of a norm without weight: the gradient of the weight', async () => {
       await check(

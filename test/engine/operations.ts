@@ -287,19 +287,19 @@ export const OPERATIONS: readonly [string, Program][] = [
       return [losses, dlogps];
     },
   ]),
-  [
-    'policyGradient',
+  ...[false, true].map((weighKl): [string, Program] => [
+    `policyGradient${weighKl ? ', its divergence weighed by the ratio' : ''}`,
     (engine) => {
       const given = inputsOf(engine, 'policyGradient');
       const [losses, dlogps] = [engine.tensor([131]), engine.tensor([131])];
       const logps = given.floats([131], 2);
       const [old, ref] = [given.floats([131], 2), given.floats([131], 2)];
-      const options = { epsilonLow: 0.2, epsilonHigh: 0.3, beta: 0.04 };
+      const options = { epsilonLow: 0.2, epsilonHigh: 0.3, beta: 0.04, weighKl };
       const [advantages, weights] = [given.floats([131], 2), given.floats([131])];
       engine.policyGradient(losses, dlogps, logps, old, ref, advantages, weights, options);
       return [losses, dlogps];
     },
-  ],
+  ]),
   [
     'columnProducts',
     (engine) => {

@@ -484,7 +484,7 @@ export class ReferenceEngine implements Engine {
     refLogps: Tensor,
     advantages: Tensor,
     weights: Tensor,
-    { epsilonLow, epsilonHigh, beta }: PolicyGradientOptions,
+    { epsilonLow, epsilonHigh, beta, weighKl }: PolicyGradientOptions,
   ): void {
     const [n] = logps.shape;
     const all = [losses, dlogps, logps, oldLogps, refLogps, advantages, weights];
@@ -496,8 +496,10 @@ export class ReferenceEngine implements Engine {
       const away = reference[i] - policy[i];
       const surrogate = Math.min(ratio * advantage[i], clipped * advantage[i]);
       const inside = ratio * advantage[i] <= clipped * advantage[i];
-      loss[i] = weight[i] * (-surrogate + beta * (Math.expm1(away) - away));
-      gradient[i] = weight[i] * ((inside ? -ratio * advantage[i] : 0) - beta * Math.expm1(away));
+      const k3 = Math.expm1(away) - away;
+      const pull = weighKl ? ratio * (k3 - Math.expm1(away)) : -Math.expm1(away);
+      loss[i] = weight[i] * (-surrogate + beta * (weighKl ? ratio : 1) * k3);
+      gradient[i] = weight[i] * ((inside ? -ratio * advantage[i] : 0) + beta * pull);
     }
   }
 

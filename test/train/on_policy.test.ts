@@ -153,7 +153,11 @@ function slope(loss: (flat: Float64Array) => number, at: ArrayLike<number>, dire
 
 const CASES: [string, Trainer, Options][] = [
   ['dapo', 'grpo', { loss_type: 'dapo' }],
-  ['grpo, scaled by group', 'grpo', { loss_type: 'grpo', scale_rewards: 'group' }],
+  [
+    'grpo, scaled by group',
+    'grpo',
+    { loss_type: 'grpo', scale_rewards: 'group', use_bias_correction_kl: false },
+  ],
   [
     'bnpo, in two micro-batches',
     'grpo',

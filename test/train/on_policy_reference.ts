@@ -70,7 +70,8 @@ export function plainGrpoLoss(
   const perToken = rows.map(({ advantage, counts }, i) =>
     logps[i].map((logp, t) => {
       const ratio = Math.exp(logp - old[i][t]);
-      const k3 = Math.exp(ref[i][t] - logp) - (ref[i][t] - logp) - 1;
+      const weight = config.use_bias_correction_kl ? ratio : 1;
+      const k3 = weight * (Math.exp(ref[i][t] - logp) - (ref[i][t] - logp) - 1);
       const gain = Math.min(ratio * advantage, clip(ratio, config) * advantage);
       return counts ? { loss: -gain + config.beta * k3, k3 } : { loss: 0, k3: 0 };
     }),

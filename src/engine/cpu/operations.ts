@@ -168,9 +168,10 @@ export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperatio
       );
     },
     policyGradient(...given) {
-      const { epsilonLow, epsilonHigh, beta } = given[7];
+      const { epsilonLow, epsilonHigh, beta, weighKl } = given[7];
       const { tensors, n } = operands.policyGradient(...given);
-      elementwise('policyGradient', n, 4 * EXP, tensors, [1 - epsilonLow, 1 + epsilonHigh, beta]);
+      const numbers = [1 - epsilonLow, 1 + epsilonHigh, beta, Number(weighKl)];
+      elementwise('policyGradient', n, 4 * EXP, tensors, numbers);
     },
     sumSquares(...given) {
       const { out, x, n } = operands.sumSquares(...given);

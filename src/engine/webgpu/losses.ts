@@ -55,9 +55,9 @@ export function lossOperations(recorder: Recorder, kernels: Kernels): LossOperat
       );
     },
     policyGradient(...given) {
-      const { epsilonLow, epsilonHigh, beta } = given[7];
+      const { epsilonLow, epsilonHigh, beta, weighKl } = given[7];
       const { tensors, n } = operands.policyGradient(...given);
-      const params = { n, lowest: 1 - epsilonLow, highest: 1 + epsilonHigh, beta };
+      const params = { n, lowest: 1 - epsilonLow, highest: 1 + epsilonHigh, beta, weigh_kl: Number(weighKl) };
       recorder.dispatch(kernels.get('policy_gradient'), tensors, params, perElement(n));
     },
     sumSquares(...given) {
