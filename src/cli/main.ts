@@ -7,6 +7,7 @@ import { dualCommand } from './dual.ts';
 import { generateCommand } from './generate.ts';
 import { planCommand } from './plan.ts';
 import { planMemoryCommand } from './plan_memory.ts';
+import { rewardCommand } from './reward.ts';
 import { solveRun, stageCommands } from './stages.ts';
 import { verifyCommand } from './verify.ts';
 
@@ -27,6 +28,7 @@ function program(): Command {
   root.addCommand(planMemoryCommand());
   root.addCommand(verifyCommand());
   root.addCommand(generateCommand());
+  root.addCommand(rewardCommand());
   for (const command of [root, ...root.commands]) {
     command
       .exitOverride()

@@ -1,7 +1,12 @@
+import { readJsonObject } from '../data/json.ts';
+import type { Engine } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
+import { isClassifier } from '../model/reward_model.ts';
+import { EngineScorer } from '../score/engine.ts';
 import { FunctionScorer, type ScoreFunction } from '../score/function.ts';
 import { OnnxScorer } from '../score/onnx.ts';
 import type { Scorer } from '../score/scorer.ts';
+import { openEngine } from './device.ts';
 import { DiskFolder } from './disk.ts';
 import { importModule } from './module.ts';
 
@@ -19,7 +24,7 @@ const MODULE = /\.[cm]?[jt]s$/;
 export interface ScorerSpec {
   /** A folder, or the file of a module. */
   readonly path: string;
-  /** Which of several logits is the score. */
+  /** Which of several logits is the score, or which of a module's exports. */
   readonly label?: string;
 }
 
@@ -33,17 +38,22 @@ export async function parseScorerSpec(spec: string): Promise<ScorerSpec> {
 /**
  * Loads a scorer by what the command line calls it:
  * - a folder with model.onnx and tokenizer.json; `folder#label` where the model has several logits,
- * - a module (.ts, .js, .mts, .mjs) whose default export is a `ScoreFunction`.
+ * - a folder with a score head in model.safetensors, which the engine runs,
+ * - a module (.ts, .js, .mts, .mjs) whose default export, or with `module#name` that export, is a `ScoreFunction`.
  */
-export async function loadScorer(spec: string): Promise<Scorer> {
+export async function loadScorer(
+  spec: string,
+  engine: () => Promise<Engine> = () => openEngine('auto'),
+): Promise<Scorer> {
   const { path, label } = await parseScorerSpec(spec);
   if (!(await isThere(path))) {
     throw new UserError(
       `${path}: no such scorer; expected a folder with model.onnx and tokenizer.json, or a module`,
     );
   }
-  if (MODULE.test(path)) return await loadModule(path);
+  if (MODULE.test(path)) return await loadModule(path, label);
   const folder = new DiskFolder(path);
+  if (await runsOnEngine(path)) return await EngineScorer.load(await engine(), folder);
   for (const file of REQUIRED_FILES) {
     if (!(await folder.exists(file))) {
       throw new UserError(
@@ -54,14 +64,23 @@ export async function loadScorer(spec: string): Promise<Scorer> {
   return await OnnxScorer.load(folder, label);
 }
 
-async function loadModule(path: string): Promise<Scorer> {
-  const { default: score } = await importModule(path);
+/** Whether a folder holds a score head as weights, and not as ONNX. */
+export async function runsOnEngine(path: string): Promise<boolean> {
+  const folder = new DiskFolder(path);
+  if ((await folder.exists('model.onnx')) || !(await folder.exists('config.json'))) return false;
+  return isClassifier(await readJsonObject(folder, 'config.json'));
+}
+
+async function loadModule(path: string, label = 'default'): Promise<Scorer> {
+  const { [label]: score } = await importModule(path);
+  const name = label === 'default' ? path : `${path}#${label}`;
   if (typeof score !== 'function') {
     throw new UserError(
-      `${path}: expected a default export (prompt, responses) => number[], got ${score === undefined ? 'none' : typeof score}`,
+      `${path}: expected ${label === 'default' ? 'a default export' : `an export ${label}`} (prompt, responses) => number[], ` +
+        `got ${score === undefined ? 'none' : typeof score}`,
     );
   }
-  return new FunctionScorer(path, score as ScoreFunction);
+  return new FunctionScorer(name, score as ScoreFunction);
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -13,12 +13,13 @@ import type { DtypeChoice } from '../model/dtype.ts';
 import { loadAdapter } from '../model/peft.ts';
 import { loadPolicy, type Policy } from '../model/policy.ts';
 import { policyFiles } from '../model/policy_files.ts';
+import { loadRewardModel, type RewardModel } from '../model/reward_model.ts';
 import type { Scorer } from '../score/scorer.ts';
 import { type DeviceChoice, openEngine } from './device.ts';
 import { DiskFolder } from './disk.ts';
 import type { FetchProgress } from './fetched.ts';
 import { fetchHubModel, parseHubName } from './hub.ts';
-import { loadScorer, parseScorerSpec, SCORER_FILES } from './scorers.ts';
+import { loadScorer, parseScorerSpec, runsOnEngine, SCORER_FILES } from './scorers.ts';
 import { fetchWebFolder } from './web_folder.ts';
 
 const QUIET: FetchProgress = { download: () => {}, say: () => {} };
@@ -62,8 +63,18 @@ export class DiskSources implements Sources {
     });
   }
 
+  /** A reward model to train, from itself or a language model, and the folder it came from. */
+  async rewardModel(path: string, seed: number): Promise<{ model: RewardModel; base: DiskFolder }> {
+    const engine = await this.#open();
+    const base = await this.#folder(path);
+    return { model: await loadRewardModel(engine, base, { dtype: this.#dtype, seed }), base };
+  }
+
   scorer(spec: string): Source<Scorer> {
-    return remember(this.#scorers, spec, { hash: () => hashScorer(spec), load: () => loadScorer(spec) });
+    return remember(this.#scorers, spec, {
+      hash: () => this.#hashScorer(spec),
+      load: () => loadScorer(spec, () => this.#open()),
+    });
   }
 
   async useAdapter(policy: Policy, path: string): Promise<void> {
@@ -126,6 +137,19 @@ export class DiskSources implements Sources {
     return parts.length === 1 ? parts[0] : await sha256(parts.join('\n'));
   }
 
+  /** Two labels of one model are two scorers, and so is one model on two engines. */
+  async #hashScorer(spec: string): Promise<string> {
+    const { path, label = '' } = await parseScorerSpec(spec);
+    if (await runsOnEngine(path)) {
+      const files = await hashFolder(path, await policyFiles(new DiskFolder(path)));
+      return await sha256(`${files}#${await this.engine()}`);
+    }
+    const files = (await isFolder(path))
+      ? await hashFolder(path, SCORER_FILES)
+      : await sha256(await readBytes(path));
+    return await sha256(`${files}#${label}`);
+  }
+
   /** The folder that a policy's name stands for: one on the disk, else a URL's or the hub's. */
   #folder(name: string): Promise<DiskFolder> {
     let folder = this.#folders.get(name);
@@ -170,15 +194,6 @@ async function readBytes(path: string): Promise<Uint8Array> {
       missing ? `${path}: no such file` : `${path}: could not be read (${messageOf(error)})`,
     );
   }
-}
-
-/** Two labels of one model are two scorers. */
-async function hashScorer(spec: string): Promise<string> {
-  const { path, label = '' } = await parseScorerSpec(spec);
-  const files = (await isFolder(path))
-    ? await hashFolder(path, SCORER_FILES)
-    : await sha256(await readBytes(path));
-  return await sha256(`${files}#${label}`);
 }
 
 async function isFolder(path: string): Promise<boolean> {

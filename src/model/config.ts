@@ -26,6 +26,8 @@ export interface LlamaConfig {
   /** Whether queries and keys are normalised head by head. */
   readonly queryKeyNorm: boolean;
   readonly tieWordEmbeddings: boolean;
+  /** Whether the model ends in one score, with no use for logits. */
+  readonly scoreHead: boolean;
 }
 
 /** Reads and checks config.json of a model folder. */
@@ -69,6 +71,7 @@ export function parseLlamaConfig(given: Json, name: string): LlamaConfig {
     biases: biases(json, family),
     queryKeyNorm: family.queryKeyNorm,
     tieWordEmbeddings: json.tie_word_embeddings === true,
+    scoreHead: false,
   };
   if (heads % config.keyValueHeads !== 0) {
     throw new UserError(

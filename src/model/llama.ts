@@ -35,6 +35,8 @@ export interface TrainPass {
   readonly adapter?: Adapter;
   /** The gradient of every weight, added to; absent where the weights are frozen. */
   readonly gradients?: LlamaWeights;
+  /** That of a reward model's score head alone, `[1, hidden]`, where its other weights are frozen. */
+  readonly scoreGradient?: Tensor;
   readonly dropout?: Dropout;
   /** Keep only the input of each block, and compute the rest again in `backward`: less memory, the same bits. */
   readonly checkpointing?: boolean;

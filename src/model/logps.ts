@@ -22,7 +22,7 @@ export interface LogpsOptions {
 }
 
 /** Keeps a wide layer's activations within the smallest storage binding that WebGPU promises, 128 MiB. */
-const DEFAULT_BATCH_TOKENS = 2048;
+export const DEFAULT_BATCH_TOKENS = 2048;
 
 /**
  * Log-probability of each completion given its prompt, summed over the completion's tokens: `[number of completions]`.
@@ -87,7 +87,11 @@ async function inBatches(
   const adapter = useAdapter ? policy.adapter : undefined;
   for (const { promptIds, completionIds } of completions)
     checkSequence(policy, promptIds, completionIds.length);
-  const batches = lengthBuckets(completions, batchTokens);
+  // A completion without tokens has nothing to compute.
+  const lengths = completions.map(({ promptIds, completionIds }) =>
+    completionIds.length > 0 ? promptIds.length + completionIds.length : 0,
+  );
+  const batches = lengthBuckets(lengths, batchTokens);
   const widest = batches.reduce((width, batch) => Math.max(width, sizeOf(batch)), 0);
   const stride = Math.ceil(widest / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
   if (stride === 0) return;
@@ -112,18 +116,14 @@ async function inBatches(
   });
 }
 
-/** Indices of the completions that have tokens, longest first, cut into batches of at most `batchTokens` tokens. */
-function lengthBuckets(completions: readonly Completion[], batchTokens: number): number[][] {
-  const lengthOf = (index: number) =>
-    completions[index].promptIds.length + completions[index].completionIds.length;
-  const order = completions
-    .map((_, index) => index)
-    .filter((index) => completions[index].completionIds.length > 0);
-  order.sort((a, b) => lengthOf(b) - lengthOf(a) || a - b);
+/** Indices of the lengths above 0, longest first, cut into batches of at most `batchTokens` tokens. */
+export function lengthBuckets(lengths: readonly number[], batchTokens: number): number[][] {
+  const order = lengths.map((_, index) => index).filter((index) => lengths[index] > 0);
+  order.sort((a, b) => lengths[b] - lengths[a] || a - b);
   const batches: number[][] = [];
   for (const index of order) {
     const batch = batches.at(-1);
-    if (batch && lengthOf(batch[0]) * (batch.length + 1) <= batchTokens) batch.push(index);
+    if (batch && lengths[batch[0]] * (batch.length + 1) <= batchTokens) batch.push(index);
     else batches.push([index]);
   }
   return batches;

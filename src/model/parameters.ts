@@ -32,6 +32,7 @@ export function* namedWeights(config: LlamaConfig, weights: LlamaWeights): Gener
   }
   yield { key: 'model.norm.weight', tensor: weights.norm };
   if (!config.tieWordEmbeddings) yield { key: 'lm_head.weight', tensor: weights.head };
+  if (weights.score) yield { key: 'score.weight', tensor: weights.score };
 }
 
 /** A tensor of zeros for each weight; tied ones share theirs. */
@@ -59,5 +60,6 @@ function mapWeights(weights: LlamaWeights, make: (tensor: Tensor) => Tensor): Ll
     ),
     norm: make(weights.norm),
     head: weights.head === weights.embedding ? embedding : make(weights.head),
+    score: optional(weights.score),
   };
 }

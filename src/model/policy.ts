@@ -3,14 +3,14 @@ import type { Engine } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
 import { loadWasm } from '../wasm.ts';
 import { type ChatTemplate, loadChatTemplate } from './chat.ts';
-import { loadEosIds, loadLlamaConfig } from './config.ts';
+import { type LlamaConfig, loadEosIds, loadLlamaConfig } from './config.ts';
 import type { DtypeChoice } from './dtype.ts';
 import type { Llama } from './llama.ts';
 import { Adapter, type LoraConfig } from './lora.ts';
 import { loadAdapter } from './peft.ts';
 import { ropeTables } from './rope.ts';
 import { checkVocabulary, loadTokenizer, type Tokenizer } from './tokenizer.ts';
-import { loadWeights } from './weights.ts';
+import { type LlamaWeights, loadWeights } from './weights.ts';
 import { Workspace } from './workspace.ts';
 
 /** A language model with its tokenizer; with its adapter switched off it is the reference policy. */
@@ -50,6 +50,19 @@ export async function loadPolicy(
   options: LoadPolicyOptions = {},
 ): Promise<Policy> {
   const config = await loadLlamaConfig(folder);
+  return await assemblePolicy(engine, folder, config, options, () =>
+    loadWeights(engine, folder, config, options.dtype),
+  );
+}
+
+/** A policy of a folder's tokenizer and settings; `load` is called once they have been checked. */
+export async function assemblePolicy<W extends LlamaWeights>(
+  engine: Engine,
+  folder: Folder,
+  config: LlamaConfig,
+  options: LoadPolicyOptions,
+  load: () => Promise<W>,
+): Promise<Policy & { readonly weights: W }> {
   const tokenizer = await loadTokenizer(folder);
   checkVocabulary(tokenizer, config.vocabSize, folder.name);
   const eosIds = await loadEosIds(folder);
@@ -59,11 +72,11 @@ export async function loadPolicy(
       `${folder.name}: expected at most ${config.maxPositions} positions, got ${maxLength}`,
     );
   }
-  const policy: Policy = {
+  const policy = {
     name: folder.name,
     engine,
     config,
-    weights: await loadWeights(engine, folder, config, options.dtype),
+    weights: await load(),
     rope: ropeTables(engine, config, maxLength, await loadWasm()),
     workspace: new Workspace(engine),
     tokenizer,
@@ -71,9 +84,8 @@ export async function loadPolicy(
     eosIds,
     endId: tokenizer.eosId ?? eosIds[0],
     maxLength,
-    adapter: undefined,
+    adapter: options.adapter && (await loadAdapter(engine, config, options.adapter)),
   };
-  if (options.adapter) policy.adapter = await loadAdapter(engine, config, options.adapter);
   return policy;
 }
 

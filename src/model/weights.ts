@@ -22,6 +22,7 @@ export type LinearName = keyof typeof LINEAR_PATHS;
 const EMBEDDING = 'model.embed_tokens.weight';
 const NORM = 'model.norm.weight';
 const HEAD = 'lm_head.weight';
+const SCORE = 'score.weight';
 
 export const LINEAR_NAMES = Object.keys(LINEAR_PATHS) as LinearName[];
 
@@ -42,6 +43,8 @@ export interface LlamaWeights {
   readonly norm: Tensor;
   /** `[vocab, hidden]`; the embedding itself when the two are tied. */
   readonly head: Tensor;
+  /** `[1, hidden]` of a reward model. */
+  readonly score?: Tensor;
   /** Factors that could not be added to the weights, to be applied beside them (`mergeAdapter`). */
   readonly beside?: Adapter;
 }
@@ -97,7 +100,8 @@ export async function assembleWeights(
   const blocks: BlockWeights[] = [];
   for (let block = 0; block < config.layers; block++) blocks.push(await loadBlock(block, config, load));
   const head = config.tieWordEmbeddings ? embedding : await load(HEAD);
-  return { embedding, blocks, norm: await load(NORM), head };
+  const score = config.scoreHead ? await load(SCORE) : undefined;
+  return { embedding, blocks, norm: await load(NORM), head, score };
 }
 
 async function loadBlock(
@@ -131,6 +135,7 @@ export function weightShapes(config: LlamaConfig): Map<string, number[]> {
     [NORM, [hiddenSize]],
   ]);
   if (!config.tieWordEmbeddings) shapes.set(HEAD, [vocabSize, hiddenSize]);
+  if (config.scoreHead) shapes.set(SCORE, [1, hiddenSize]);
   for (let block = 0; block < layers; block++) {
     const path = `model.layers.${block}`;
     shapes.set(`${path}.input_layernorm.weight`, [hiddenSize]);
@@ -148,9 +153,9 @@ export function weightShapes(config: LlamaConfig): Map<string, number[]> {
   return shapes;
 }
 
-/** Whether a matrix of `weightShapes` is a linear layer's, not the embedding or the head. */
+/** Whether a matrix of `weightShapes` is a linear layer's, not the embedding or a head. */
 export function isLinearWeight(key: string): boolean {
-  return key !== EMBEDDING && key !== HEAD;
+  return key !== EMBEDDING && key !== HEAD && key !== SCORE;
 }
 
 /** The tensors of the files that the model of `config` has. */

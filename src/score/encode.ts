@@ -1,7 +1,10 @@
 import type { Folder } from '../data/folder.ts';
 import { readJsonObject } from '../data/json.ts';
+import { promptText } from '../data/messages.ts';
 import { UserError } from '../errors.ts';
+import { type ChatTemplate, loadChatTemplate } from '../model/chat.ts';
 import { loadTokenizer, type Tokenizer } from '../model/tokenizer.ts';
+import type { ScoredText } from './scorer.ts';
 
 /** Hugging Face writes 1e30 for "no limit". */
 const NO_LIMIT = 1e9;
@@ -45,6 +48,32 @@ export async function loadEncoder(folder: Folder, config: Json): Promise<Encoder
       }
       const kept = keepStart ? bare.slice(0, room) : bare.slice(bare.length - room);
       return { ids: [...ids.slice(0, before), ...kept, ...ids.slice(before + bare.length)], truncated: true };
+    },
+  };
+}
+
+/** Turns a response with its prompt into the token ids that a scorer reads. */
+export interface ScoredTextEncoder {
+  readonly encoder: Encoder;
+  encode(text: ScoredText): { ids: readonly number[]; truncated: boolean };
+}
+
+/**
+ * The reader of a scorer's folder: prompt and response are one text, a conversation what the scorer's chat template, if it
+ * has one, makes of it.
+ */
+export async function loadTextEncoder(folder: Folder, config: Json): Promise<ScoredTextEncoder> {
+  const encoder = await loadEncoder(folder, config);
+  const template: ChatTemplate | undefined = await loadChatTemplate(folder);
+  return {
+    encoder,
+    encode({ prompt, response }) {
+      if (typeof prompt === 'string') return encoder.encode(prompt + response);
+      const answer = { role: 'assistant', content: response };
+      const text = template?.render([...prompt, answer], false);
+      return text === undefined
+        ? encoder.encode(`${promptText(prompt)}\n\n${response}`)
+        : encoder.encode(text, false);
     },
   };
 }

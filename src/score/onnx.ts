@@ -1,9 +1,7 @@
 import type { Folder } from '../data/folder.ts';
-import { promptText } from '../data/messages.ts';
 import { UserError } from '../errors.ts';
-import { type ChatTemplate, loadChatTemplate } from '../model/chat.ts';
 import { composeBatches } from './batches.ts';
-import { type Encoder, loadEncoder, readOptional } from './encode.ts';
+import { type Encoder, loadTextEncoder, readOptional, type ScoredTextEncoder } from './encode.ts';
 import type { ScoredText, Scorer } from './scorer.ts';
 import { type ClassifierSession, openClassifier } from './session.ts';
 
@@ -21,32 +19,30 @@ const PROBE = 'Once upon a time, there was a little girl named Lily.';
 export class OnnxScorer implements Scorer {
   readonly name: string;
   #session: ClassifierSession;
-  #encoder: Encoder;
+  #text: ScoredTextEncoder;
   #column: number;
   #step: number;
-  #template: ChatTemplate | undefined;
   #truncated = 0;
 
   private constructor(
     name: string,
     session: ClassifierSession,
-    encoder: Encoder,
+    text: ScoredTextEncoder,
     column: number,
     step: number,
-    template: ChatTemplate | undefined,
   ) {
     this.name = name;
     this.#session = session;
-    this.#encoder = encoder;
+    this.#text = text;
     this.#column = column;
     this.#step = step;
-    this.#template = template;
   }
 
   /** @param label name or number of the logit to score by; needed when the model has several. */
   static async load(folder: Folder, label?: string): Promise<OnnxScorer> {
     const config = await readOptional(folder, 'config.json');
-    const encoder = await loadEncoder(folder, config);
+    const text = await loadTextEncoder(folder, config);
+    const { encoder } = text;
     const session = await openClassifier(await folder.read('model.onnx'), `${folder.name}/model.onnx`);
     const { ids } = encoder.encode(PROBE);
     const [plain] = await session.run([ids], ids.length, encoder.padId);
@@ -55,10 +51,9 @@ export class OnnxScorer implements Scorer {
     return new OnnxScorer(
       label === undefined ? folder.name : `${folder.name}#${label}`,
       session,
-      encoder,
+      text,
       column,
       step,
-      await loadChatTemplate(folder),
     );
   }
 
@@ -70,22 +65,12 @@ export class OnnxScorer implements Scorer {
     rows: readonly ScoredText[],
     onProgress?: (done: number, total: number) => void,
   ): Promise<Float64Array> {
-    const encoded = rows.map((row) => this.#encode(row));
+    const encoded = rows.map((row) => this.#text.encode(row));
     this.#truncated += encoded.filter((row) => row.truncated).length;
     return await this.scoreIds(
       encoded.map((row) => row.ids),
       onProgress,
     );
-  }
-
-  /** A conversation goes through the scorer's chat template, if it has one. */
-  #encode({ prompt, response }: ScoredText): { ids: readonly number[]; truncated: boolean } {
-    if (typeof prompt === 'string') return this.#encoder.encode(prompt + response);
-    const answer = { role: 'assistant', content: response };
-    const text = this.#template?.render([...prompt, answer], false);
-    return text === undefined
-      ? this.#encoder.encode(`${promptText(prompt)}\n\n${response}`)
-      : this.#encoder.encode(text, false);
   }
 
   /** Scores of token ids, special tokens included, each row within the model's context. */
@@ -94,13 +79,14 @@ export class OnnxScorer implements Scorer {
     onProgress?: (done: number, total: number) => void,
   ): Promise<Float64Array> {
     const scores = new Float64Array(ids.length);
+    const { limit, padId } = this.#text.encoder;
     const lengths = ids.map((row) => row.length);
     let done = 0;
-    for (const batch of composeBatches(lengths, this.#step, this.#encoder.limit)) {
+    for (const batch of composeBatches(lengths, this.#step, limit)) {
       const logits = await this.#session.run(
         batch.rows.map((row) => ids[row]!),
         batch.length,
-        this.#encoder.padId,
+        padId,
       );
       for (const [i, row] of batch.rows.entries()) {
         const score = logits[i]![this.#column]!;

@@ -19,7 +19,7 @@ export interface ParameterGroup {
 export interface Trainable {
   readonly groups: readonly ParameterGroup[];
   /** What of it lies in the model. */
-  readonly pass: Pick<TrainPass, 'adapter' | 'gradients'>;
+  readonly pass: Pick<TrainPass, 'adapter' | 'gradients' | 'scoreGradient'>;
   /** What a checkpoint of it depends on. */
   readonly settings: Readonly<Record<string, unknown>>;
 }
