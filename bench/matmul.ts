@@ -27,9 +27,12 @@ const FORMS = [
 const { device, info } = await requestDevice();
 const gpu = { engine: 'webgpu', vendor: '', device: '', description: 'a GPU' };
 const engines: readonly [string, Engine][] = [
-  ['registers, small tiles', createWebGpuEngine(device, gpu, 'registers')],
-  ['registers, large tiles', createWebGpuEngine(device, { ...gpu, description: 'SwiftShader' }, 'registers')],
-  ['shared by a workgroup', createWebGpuEngine(device, gpu, 'shared')],
+  ['registers, small tiles', createWebGpuEngine(device, gpu, { matmul: 'registers' })],
+  [
+    'registers, large tiles',
+    createWebGpuEngine(device, { ...gpu, description: 'SwiftShader' }, { matmul: 'registers' }),
+  ],
+  ['shared by a workgroup', createWebGpuEngine(device, gpu, { matmul: 'shared' })],
 ];
 const chosen = await probeMatmul(device, info);
 console.log(`${info.description} (${info.vendor}), ${side}³ f32; the probe takes: ${chosen}`);

@@ -1,5 +1,6 @@
-// out [n, d] = x [rows_x, d] at rows [n]: embeddings and row selection.
-struct Params { n: u32, d: u32, rows_x: u32 }
+// out [n, d] = x [rows_x, d] at rows [n]: embeddings and row selection. What is bound of x are rows_here rows from
+// first_row on; the other rows of out are left.
+struct Params { n: u32, d: u32, rows_x: u32, first_row: u32, rows_here: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
@@ -11,6 +12,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   if (i >= params.n * params.d) {
     return;
   }
-  let row = min(rows[i / params.d], params.rows_x - 1u);
-  out[i] = x[row * params.d + i % params.d];
+  // Rows before first_row wrap to numbers that are too large.
+  let row = min(rows[i / params.d], params.rows_x - 1u) - params.first_row;
+  if (row < params.rows_here) {
+    out[i] = x[row * params.d + i % params.d];
+  }
 }

@@ -1,5 +1,5 @@
 // out [m, n] = scale · A [m, k] · B [k, n] (+ out), A and B given by the strides of their two indices, which covers
-// every transposed form. Each invocation keeps a 4 × 4 tile in registers and runs over k in order.
+// every transposed form, and by the first element of A and of out. Sums that are carried begin at what out holds. Each invocation keeps a 4 × 4 tile in registers and runs over k in order.
 struct Params {
   m: u32,
   n: u32,
@@ -8,6 +8,10 @@ struct Params {
   a_k: u32,
   b_k: u32,
   b_column: u32,
+  first_a: u32,
+  first_out: u32,
+  stride: u32,
+  carry: u32,
   scale: f32,
   accumulate: u32,
 }
@@ -32,12 +36,12 @@ fn main(
   // Rows and columns past the edge repeat the last one and are not stored.
   let rows = min(vec4u(row, row + 1u, row + 2u, row + 3u), vec4u(params.m - 1u));
   let columns = min(vec4u(column, column + 1u, column + 2u, column + 3u), vec4u(params.n - 1u));
-  var ia = rows * params.a_row;
+  var ia = rows * params.a_row + params.first_a;
   var ib = columns * params.b_column;
-  var sum0 = vec4f();
-  var sum1 = vec4f();
-  var sum2 = vec4f();
-  var sum3 = vec4f();
+  var sum0 = carried(row, column);
+  var sum1 = carried(row + 1u, column);
+  var sum2 = carried(row + 2u, column);
+  var sum3 = carried(row + 3u, column);
   for (var i = 0u; i < params.k; i = i + 1u) {
     let b_values = vec4f(b[ib.x], b[ib.y], b[ib.z], b[ib.w]);
     sum0 = sum0 + a[ia.x] * b_values;
@@ -53,12 +57,22 @@ fn main(
   store(row + 3u, column, sum3);
 }
 
+fn carried(row: u32, column: u32) -> vec4f {
+  var sums = vec4f();
+  if (params.carry != 0u && row < params.m) {
+    for (var i = 0u; i < min(4u, params.n - column); i = i + 1u) {
+      sums[i] = out[params.first_out + row * params.stride + column + i];
+    }
+  }
+  return sums;
+}
+
 fn store(row: u32, column: u32, sums: vec4f) {
   if (row >= params.m) {
     return;
   }
   for (var i = 0u; i < min(4u, params.n - column); i = i + 1u) {
-    let index = row * params.n + column + i;
+    let index = params.first_out + row * params.stride + column + i;
     var value = params.scale * sums[i];
     if (params.accumulate != 0u) {
       value = value + out[index];

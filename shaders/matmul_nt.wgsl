@@ -5,7 +5,19 @@
 const TILE_M = 8u; // rows of a tile, set by the host
 const TILE_N4 = 2u; // columns of a tile / 4, set by the host
 const GROUP = 16u; // invocations of a workgroup, set by the host
-struct Params { m: u32, n: u32, k: u32, scale: f32, accumulate: u32, first4: u32 }
+struct Params {
+  m: u32,
+  n: u32,
+  k: u32,
+  stride: u32,
+  first_column: u32,
+  k_stride: u32,
+  first_k: u32,
+  scale: f32,
+  accumulate: u32,
+  carry: u32,
+  first4: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(2) var<storage, read> a: array<vec4f>;
@@ -29,11 +41,18 @@ fn main(
   // Rows and columns past the edge repeat the last one and are not stored.
   // unroll
   for (var r = 0u; r < TILE_M; r++) {
-    a_at[r] = min(row + r, params.m - 1u) * k4;
+    a_at[r] = (min(row + r, params.m - 1u) * params.k_stride + params.first_k) / 4u;
   }
   // unroll
   for (var c = 0u; c < TILE_N4; c++) {
     b_at[c] = min(vec4u(column + 4u * c) + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u)) * k4 + params.first4;
+  }
+  // Not unrolled, as the stores.
+  for (var r = 0u; r < TILE_M; r++) {
+    // unroll
+    for (var c = 0u; c < TILE_N4; c++) {
+      sum[r][c] = carried(row + r, column + 4u * c);
+    }
   }
   for (var i = 0u; i < k4; i++) {
     var panel: array<mat4x4f, TILE_N4>;

@@ -4,7 +4,19 @@
 // 64 × 64 results and shares 16 k of A and B at a time; an invocation keeps 4 × 4 and adds up k in the order, and in the
 // sums, of matmul_nn and matmul_nt, so that the bits are theirs.
 const TRANSPOSED = 0u; // 1 where B is [n, k], set by the host
-struct Params { m: u32, n: u32, k: u32, scale: f32, accumulate: u32, first4: u32 }
+struct Params {
+  m: u32,
+  n: u32,
+  k: u32,
+  stride: u32,
+  first_column: u32,
+  k_stride: u32,
+  first_k: u32,
+  scale: f32,
+  accumulate: u32,
+  carry: u32,
+  first4: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(2) var<storage, read> a: array<vec4f>;
@@ -32,10 +44,15 @@ fn main(
   let k4 = params.k / 4u;
   let n4 = params.n / 4u;
   var sum: array<vec4f, 4>;
+  // unroll
+  for (var r = 0u; r < 4u; r++) {
+    sum[r] = carried(first_row + row + r, first_column + column);
+  }
   for (var start = 0u; start < k4; start = start + 4u) {
     // What lies past an edge repeats the last of it and is not used.
     let quarter = index % 4u;
-    left[index] = a[min(first_row + index / 4u, params.m - 1u) * k4 + min(start + quarter, k4 - 1u)];
+    let left_row = min(first_row + index / 4u, params.m - 1u);
+    left[index] = a[(left_row * params.k_stride + params.first_k) / 4u + min(start + quarter, k4 - 1u)];
     if (TRANSPOSED == 1u) {
       let place = min(first_column + index / 4u, params.n - 1u) * k4 + min(start + quarter, k4 - 1u);
       let values = weights4(params.first4 + place);

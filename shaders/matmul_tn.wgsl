@@ -4,7 +4,19 @@
 const TILE_M4 = 2u; // rows of a tile / 4, set by the host
 const TILE_N4 = 2u; // columns of a tile / 4, set by the host
 const GROUP = 16u; // invocations of a workgroup, set by the host
-struct Params { m: u32, n: u32, k: u32, span: u32, scale: f32, accumulate: u32 }
+struct Params {
+  m: u32,
+  n: u32,
+  k: u32,
+  span: u32,
+  stride: u32,
+  first_column: u32,
+  m_stride: u32,
+  first_m: u32,
+  scale: f32,
+  accumulate: u32,
+  carry: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(2) var<storage, read> a: array<vec4f>;
@@ -26,6 +38,7 @@ fn main(
     return;
   }
   let m4 = params.m / 4u;
+  let m_stride4 = params.m_stride / 4u;
   let n4 = params.n / 4u;
   var a_at: array<u32, TILE_M4>;
   var b_at: array<u32, TILE_N4>;
@@ -33,7 +46,7 @@ fn main(
   // Rows and columns past the edge repeat the last ones and are not stored.
   // unroll
   for (var r = 0u; r < TILE_M4; r++) {
-    a_at[r] = min(row / 4u + r, m4 - 1u);
+    a_at[r] = params.first_m / 4u + min(row / 4u + r, m4 - 1u);
   }
   // unroll
   for (var c = 0u; c < TILE_N4; c++) {
@@ -47,7 +60,7 @@ fn main(
     }
     // unroll
     for (var r = 0u; r < TILE_M4; r++) {
-      let left = a[a_at[r] + i * m4];
+      let left = a[a_at[r] + i * m_stride4];
       // unroll
       for (var c = 0u; c < TILE_N4; c++) {
         sum[r][c][0] = sum[r][c][0] + left.x * right[c];

@@ -38,9 +38,11 @@ export interface MemoryUse {
 }
 
 export interface MemoryLimits {
-  /** Bytes of the largest tensor. */
+  /** Bytes of the largest tensor that every operation takes. */
   readonly tensor: number;
-  /** Bytes of all together; undefined where the device does not say. */
+  /** Bytes of the largest tensor of weights, of their gradients and of their moments: see `Engine.tensor`. */
+  readonly weights: number;
+  /** Bytes of all together; undefined where the device does not say and nobody set a budget. */
   readonly total?: number;
 }
 
@@ -129,7 +131,11 @@ export interface Engine {
   readonly limits: MemoryLimits;
   memory(): MemoryUse;
 
-  /** A new tensor of zeros. */
+  /**
+   * A new tensor of zeros. One larger than `limits.tensor` is held in pieces of whole rows. It may be the table of
+   * `embedding` and `scatterRows`, b and out of `matmul`, and what `sumSquares` and `adamw` take; it can be written, read,
+   * copied, zeroed and viewed. The bits are the same.
+   */
   tensor(shape: readonly number[], dtype?: 'f32' | 'u32'): Tensor;
   /** A new tensor with these values. */
   upload(data: Float32Array | Uint32Array, shape: readonly number[]): Tensor;

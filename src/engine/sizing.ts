@@ -6,6 +6,7 @@ import { elements, viewLength } from './checks.ts';
 import { Arena, WASM_LIMITS } from './cpu/memory.ts';
 import type { Engine, MemoryLimits, MemoryUse, Tensor } from './engine.ts';
 import { storedBytes } from './formats.ts';
+import { pieceLengths } from './pieces.ts';
 import { type BufferLimits, Pool } from './webgpu/memory.ts';
 
 /** The CPU engine's memory, or that of a GPU with these limits. */
@@ -73,8 +74,13 @@ class SizedTensor implements Tensor {
 
 export function createSizingEngine(device: SizedDevice): Engine {
   const allocator = device === 'cpu' ? wasmAllocator() : gpuAllocator(device);
-  const tensor = (shape: readonly number[], dtype: Tensor['dtype'] = 'f32') =>
-    new SizedTensor(shape, dtype, false, allocator.take(storedBytes(dtype, elements('tensor', shape))));
+  const tensor = (shape: readonly number[], dtype: Tensor['dtype'] = 'f32') => {
+    const lengths = pieceLengths(shape, dtype, allocator.limits.tensor) ?? [elements('tensor', shape)];
+    const pieces = lengths.map((length) => allocator.take(storedBytes(dtype, length)));
+    return new SizedTensor(shape, dtype, false, () => {
+      for (const giveBack of pieces) giveBack();
+    });
+  };
   const memory: Partial<Engine> = {
     info: { engine: 'sizing', vendor: '', device: '', description: '' },
     limits: allocator.limits,

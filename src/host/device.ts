@@ -12,6 +12,7 @@ export type DeviceChoice = 'auto' | 'webgpu' | 'cpu';
 export async function openEngine(choice: DeviceChoice, threads = defaultThreads()): Promise<Engine> {
   const gpu =
     choice === 'webgpu' ? await requestDevice() : choice === 'auto' ? await requestGpu() : undefined;
-  if (gpu) return createWebGpuEngine(gpu.device, gpu.info, await probeMatmul(gpu.device, gpu.info));
+  if (gpu)
+    return createWebGpuEngine(gpu.device, gpu.info, { matmul: await probeMatmul(gpu.device, gpu.info) });
   return await createCpuEngine({ threads, startThreads: threadStarter() });
 }

@@ -83,7 +83,7 @@ export function chooseDtype(
   const least = leastBytes(config);
   const fits = (dtype: Dtype, room: number) => {
     const { total, largest } = sizes(dtype, tensors);
-    return total + room <= (limits.total ?? Infinity) && largest <= limits.tensor;
+    return total + room <= (limits.total ?? Infinity) && largest <= limits.weights;
   };
   if (choice !== 'auto') {
     if (fits(choice, least)) return choice;
@@ -133,8 +133,8 @@ function refusal(
 ): string {
   const { total, largest } = sizes(dtype, tensors);
   const what =
-    largest > limits.tensor
-      ? `its largest tensor takes ${gibibytes(largest)} in ${dtype}, more than the ${gibibytes(limits.tensor)} that this device binds at once`
+    largest > limits.weights
+      ? `its largest tensor takes ${gibibytes(largest)} in ${dtype}, more than the ${gibibytes(limits.weights)} that this device addresses`
       : `its weights take ${gibibytes(total)} in ${dtype} and the smallest computation ${gibibytes(least)}, ` +
         `more than the ${gibibytes(limits.total ?? Infinity)} that this device addresses`;
   const fitting = (['bfloat16', 'nf4'] as const)

@@ -1,5 +1,6 @@
 import type { Engine, Tensor } from '../engine/engine.ts';
 import { VIEW_ALIGNMENT } from '../engine/engine.ts';
+import { UserError } from '../errors.ts';
 
 interface Buffer {
   readonly whole: Tensor;
@@ -23,6 +24,7 @@ export class Workspace {
     const size = shape.reduce((product, length) => product * length, 1);
     let buffer = this.#buffers.get(name);
     if (!buffer || buffer.capacity < size) {
+      this.#check(name, shape, 4 * size);
       if (buffer) this.#engine.free(buffer.whole);
       const capacity = Math.ceil(size / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
       buffer = { whole: this.#engine.tensor([capacity], dtype), capacity, views: new Map() };
@@ -42,6 +44,16 @@ export class Workspace {
     const tensor = this.take(name, shape, data instanceof Uint32Array ? 'u32' : 'f32');
     this.#engine.write(tensor, data);
     return tensor;
+  }
+
+  /** Operations take activations whole. */
+  #check(name: string, shape: readonly number[], bytes: number): void {
+    const most = this.#engine.limits.tensor;
+    if (bytes <= most) return;
+    throw new UserError(
+      `memory: expected at most ${most} bytes, the largest tensor that this device takes at once, got ${bytes} for ` +
+        `${name} [${shape.join(', ')}]. Use a smaller batch, shorter sequences or a smaller model.`,
+    );
   }
 
   /** Bytes of each buffer, by name. */

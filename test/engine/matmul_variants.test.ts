@@ -19,7 +19,7 @@ describe.skipIf(noGpu)('ways of computing large products', () => {
     const results = [];
     for (const variant of ['registers', 'shared'] as const) {
       const { device } = await requestDevice();
-      const engine = createWebGpuEngine(device, GPU, variant);
+      const engine = createWebGpuEngine(device, GPU, { matmul: variant });
       for (const [m, n, k] of SHAPES) {
         for (const transposeB of [false, true]) {
           for (const accumulate of [false, true]) {
@@ -40,7 +40,7 @@ describe.skipIf(noGpu)('ways of computing large products', () => {
 
   test('give the bits of the f32 for weights in a format, and for a view of them', async () => {
     const { device } = await requestDevice();
-    const engine = createWebGpuEngine(device, GPU, 'shared');
+    const engine = createWebGpuEngine(device, GPU, { matmul: 'shared' });
     const [m, rows, width] = [70, 128, 68];
     for (const format of ['f16', 'bf16', 'nf4'] as const) {
       const inputs = new Inputs(`shared ${format}`);

@@ -55,7 +55,7 @@ export class ReferenceEngine implements Engine {
     this.#precision = precision;
   }
 
-  readonly limits = { tensor: Number.POSITIVE_INFINITY };
+  readonly limits = { tensor: Infinity, weights: Infinity };
 
   memory(): MemoryUse {
     throw new Error('The reference engine counts no bytes');

@@ -95,7 +95,7 @@ it.skipIf(!hasFixtures)('sampling takes as many responses at once as there is ro
   const policy = await loadStories(engine);
   const sizes = { promptTokens: 40, newTokens: 24, responses: 8, asked: 64 };
   expect(await fittingGenerationBatch(policy, LORA, sizes)).toBe(64);
-  const small = { ...engine, limits: { tensor: 2 ** 30, total: 6 * 2 ** 20 } };
+  const small = { ...engine, limits: { tensor: 2 ** 30, weights: 2 ** 30, total: 6 * 2 ** 20 } };
   const fitting = await fittingGenerationBatch({ ...policy, engine: small }, LORA, sizes);
   expect(fitting).toBeGreaterThan(1);
   expect(fitting).toBeLessThan(64);

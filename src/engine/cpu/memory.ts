@@ -5,7 +5,8 @@ import type { MemoryLimits, MemoryUse, Tensor } from '../engine.ts';
 const PAGE = 65_536;
 /** What an address of 32 bits reaches. */
 const MOST_PAGES = 65_536;
-export const WASM_LIMITS: MemoryLimits = { tensor: MOST_PAGES * PAGE, total: MOST_PAGES * PAGE };
+const MOST = MOST_PAGES * PAGE;
+export const WASM_LIMITS: MemoryLimits = { tensor: MOST, weights: MOST, total: MOST };
 /** Kernels read whole vectors, up to this far past the end of a tensor. */
 const SLACK = 64;
 /** Of VIEW_ALIGNMENT elements, so that a view is as well aligned as a tensor. */

@@ -4,6 +4,7 @@ import { generationOperations } from './generation.ts';
 import { Kernels } from './kernels.ts';
 import { lossOperations } from './losses.ts';
 import type { MatmulVariant } from './matmul.ts';
+import type { BufferLimits } from './memory.ts';
 import { Recorder } from './recorder.ts';
 import { tensorOperations } from './tensors.ts';
 import { transformerOperations } from './transformer.ts';
@@ -15,13 +16,22 @@ export function runsOnCpu({ vendor, device, description }: DeviceInfo): boolean 
   return SOFTWARE.test(`${vendor} ${device} ${description}`);
 }
 
-/** An engine on a WebGPU device, which it owns from now on. `matmul` changes speed alone. */
+export interface WebGpuEngineOptions {
+  /** How large products are computed: speed alone. */
+  readonly matmul?: MatmulVariant;
+  /** Bytes of all buffers together, where a plan is to keep below it. */
+  readonly memory?: number;
+  /** Lower than the device's own: what the tests of small devices use. */
+  readonly limits?: BufferLimits;
+}
+
+/** An engine on a WebGPU device, which it owns from now on. */
 export function createWebGpuEngine(
   device: GPUDevice,
   info: DeviceInfo,
-  matmul: MatmulVariant = 'registers',
+  { matmul = 'registers', memory, limits }: WebGpuEngineOptions = {},
 ): Engine {
-  const recorder = new Recorder(device);
+  const recorder = new Recorder(device, limits, memory);
   const kernels = new Kernels(device, runsOnCpu(info));
   return {
     info,

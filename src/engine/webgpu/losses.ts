@@ -1,7 +1,8 @@
 import { DPO_LOSSES, type Engine } from '../engine.ts';
+import { PIECE_SPAN } from '../pieces.ts';
 import { operands } from './checks.ts';
 import type { Kernels } from './kernels.ts';
-import { GpuTensor } from './memory.ts';
+import { GpuTensor, piecesOf, viewOf } from './memory.ts';
 import { perElement, type Recorder } from './recorder.ts';
 
 type LossOperations = Pick<
@@ -17,7 +18,7 @@ type LossOperations = Pick<
 >;
 
 /** Elements that one row of a sum adds up; the partial sums are added up the same way. */
-const SUM_SPAN = 1024;
+const SUM_SPAN = PIECE_SPAN;
 
 export function lossOperations(recorder: Recorder, kernels: Kernels): LossOperations {
   return {
@@ -62,33 +63,44 @@ export function lossOperations(recorder: Recorder, kernels: Kernels): LossOperat
     },
     sumSquares(...given) {
       const { out: target, x } = operands.sumSquares(...given);
-      let source = x;
-      if (source.length === 0) {
+      if (x.length === 0) {
         recorder.clear(target.storage, target.offset * 4, 4);
         return;
       }
-      const kernel = kernels.get('sum_squares');
-      for (let squared = 1; ; squared = 0) {
-        const n = source.length;
-        const count = Math.ceil(n / SUM_SPAN);
-        const params = { n, span: SUM_SPAN, squared };
-        const groups = Math.ceil(count / kernels.rowsPerGroup);
-        const partial =
-          count === 1
-            ? target
-            : new GpuTensor([count], 'f32', recorder.pool.acquire(count * 4), 0, count, false);
-        recorder.dispatch(kernel, [partial, source], params, groups);
-        if (!squared) recorder.pool.release(source.storage);
-        if (partial === target) return;
-        source = partial;
+      const add = (out: GpuTensor, source: GpuTensor, squared: number) => {
+        const params = { n: source.length, span: SUM_SPAN, squared };
+        const groups = Math.ceil(out.length / kernels.rowsPerGroup);
+        recorder.dispatch(kernels.get('sum_squares'), [out, source], params, groups);
+      };
+      const partsOf = (length: number) => {
+        const count = Math.ceil(length / SUM_SPAN);
+        return new GpuTensor([count], 'f32', recorder.pool.acquire(count * 4), 0, count, false);
+      };
+      /** The sums of all spans, which no piece cuts. */
+      const joined = () => {
+        const sums = partsOf(x.length);
+        for (const { tensor, start } of piecesOf(x)) {
+          const own = partsOf(tensor.length);
+          add(own, tensor, 1);
+          recorder.copy(viewOf(sums, start / SUM_SPAN, [own.length]), own);
+          recorder.pool.release(own.storage);
+        }
+        return sums;
+      };
+      let [source, squared] = x.pieces.length > 0 ? [joined(), 0] : [x, 1];
+      while (source.length > SUM_SPAN) {
+        const sums = partsOf(source.length);
+        add(sums, source, squared);
+        if (source !== x) recorder.pool.release(source.storage);
+        [source, squared] = [sums, 0];
       }
+      add(target, source, squared);
+      if (source !== x) recorder.pool.release(source.storage);
     },
     adamw(...given) {
       const options = given[5];
-      const { param, m, v, grad, gradSquares, n } = operands.adamw(...given);
-      for (const state of [param, m, v]) recorder.settle(state);
+      const { param, m, v, grad, gradSquares } = operands.adamw(...given);
       const params = {
-        n,
         learning_rate: options.learningRate,
         beta1: options.beta1,
         beta2: options.beta2,
@@ -99,7 +111,14 @@ export function lossOperations(recorder: Recorder, kernels: Kernels): LossOperat
         // Infinity may not survive a driver's arithmetic.
         max_norm: Number.isFinite(options.maxGradNorm) ? options.maxGradNorm : -1,
       };
-      recorder.dispatch(kernels.get('adamw'), [param, m, v, grad, gradSquares], params, perElement(n));
+      const parts = [param, m, v, grad].map(piecesOf);
+      for (const [i, { tensor }] of parts[0].entries()) {
+        const pieces = parts.map((each) => each[i].tensor);
+        for (const state of pieces.slice(0, 3)) recorder.settle(state);
+        const tensors = [...pieces, gradSquares];
+        const { length: n } = tensor;
+        recorder.dispatch(kernels.get('adamw'), tensors, { ...params, n }, perElement(n));
+      }
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { Engine } from '../engine.ts';
 import { operands } from './checks.ts';
 import type { Kernels } from './kernels.ts';
-import { GpuTensor, isFrozen } from './memory.ts';
+import { GpuTensor, isFrozen, rowPiecesOf, viewOf } from './memory.ts';
 import { perElement, type Recorder } from './recorder.ts';
 
 /** Rows and columns of a workgroup of the kernel for odd shapes. */
@@ -32,6 +32,31 @@ function side(length: number, size: number): number {
 /** How large products are computed: each invocation on its own, or workgroups that share what they load. The bits are the same. */
 export type MatmulVariant = 'registers' | 'shared';
 
+/**
+ * What a dispatch computes of a product: out `[m, n]` from `firstColumn` on in rows of `stride`, from k of A's rows of
+ * `kStride` from `firstK` on, or, where A is transposed, from m of its rows of `mStride` from `firstM` on. Products whose
+ * operands come in pieces take several; the sums that one leaves, the next carries on.
+ */
+interface Part {
+  readonly out: GpuTensor;
+  readonly a: GpuTensor;
+  readonly b: GpuTensor;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly firstColumn: number;
+  readonly stride: number;
+  readonly firstK: number;
+  readonly kStride: number;
+  readonly firstM: number;
+  readonly mStride: number;
+  readonly carry: boolean;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  readonly scale: number;
+  readonly accumulate: boolean;
+}
+
 export function matmulOperation(
   recorder: Recorder,
   kernels: Kernels,
@@ -39,102 +64,155 @@ export function matmulOperation(
 ): Engine['matmul'] {
   const tiling = kernels.software ? SOFTWARE_TILING : HARDWARE_TILING;
 
-  /** Any shape, by strides. */
-  function plain(
-    [out, a, b]: readonly GpuTensor[],
-    [m, n, k]: readonly number[],
-    transposeA: boolean,
-    transposeB: boolean,
-    scale: number,
-    accumulate: number,
-  ): void {
-    const params = {
+  function scratch(shape: readonly number[]): GpuTensor {
+    const length = shape.reduce((product, size) => product * size, 1);
+    return new GpuTensor(shape, 'f32', recorder.pool.acquire(length * 4), 0, length, false);
+  }
+
+  function common({ m, n, k, firstColumn, stride, carry, scale, accumulate }: Part) {
+    return {
       m,
       n,
       k,
-      a_row: transposeA ? 1 : k,
-      a_k: transposeA ? m : 1,
-      b_k: transposeB ? 1 : n,
-      b_column: transposeB ? k : 1,
+      first_column: firstColumn,
+      stride,
+      carry: Number(carry),
       scale,
-      accumulate,
+      accumulate: Number(accumulate),
+    };
+  }
+
+  /** Any shape, by strides. */
+  function plain(part: Part): void {
+    const { a, m, n, transposeA, transposeB, firstK, kStride, firstM, mStride } = part;
+    const [aRow, aK] = transposeA ? [1, mStride] : [kStride, 1];
+    const right = decoded(part.b);
+    const params = {
+      ...common(part),
+      a_row: aRow,
+      a_k: aK,
+      b_k: transposeB ? 1 : n,
+      b_column: transposeB ? part.k : 1,
+      first_a: firstM * aRow + firstK * aK,
+      first_out: part.firstColumn,
     };
     const tiles = Math.ceil(m / PLAIN_TILE) * Math.ceil(n / PLAIN_TILE);
-    recorder.dispatch(kernels.get('matmul'), [out, a, b], params, tiles);
+    recorder.dispatch(kernels.get('matmul'), [part.out, a, right], params, tiles);
+    if (right !== part.b) recorder.pool.release(right.storage);
   }
 
   /** Weights as f32, for the kernel that takes any shape. */
   function decoded(b: GpuTensor): GpuTensor {
     if (!isFrozen(b)) return b;
-    const { length } = b;
-    const out = new GpuTensor(b.shape, 'f32', recorder.pool.acquire(length * 4), 0, length, false);
-    const n4 = Math.ceil(length / 4);
+    const out = scratch(b.shape);
+    const n4 = Math.ceil(b.length / 4);
     const kernel = kernels.get('decode', undefined, b.dtype);
     recorder.dispatch(kernel, [out, b], { n4, first4: b.offset / 4 }, perElement(n4));
     return out;
   }
 
-  function transposedA(
-    [out, a, b]: readonly GpuTensor[],
-    [m, n, k]: readonly number[],
-    scale: number,
-    accumulate: number,
-  ): void {
+  function transposedA(part: Part): void {
+    const { out, a, b, m, n, k, firstM, mStride, scale } = part;
     const [rows, columns] = [side(tiling.rows, m), side(tiling.columns, n)];
     const constants = { TILE_M4: rows / 4, TILE_N4: columns / 4, GROUP: tiling.group };
     const kernel = kernels.get('matmul_tn', constants);
     const tiles = Math.ceil(m / rows) * Math.ceil(n / columns);
-    const parts = tiles < FEW_TILES ? Math.ceil(k / SPAN) : 1;
+    const params = { ...common(part), first_m: firstM, m_stride: mStride };
+    // A product in pieces is one of many tiles, whatever the piece.
+    const parts = tiles < FEW_TILES && m === mStride ? Math.ceil(k / SPAN) : 1;
     if (parts <= 1) {
-      recorder.dispatch(
-        kernel,
-        [out, a, b],
-        { m, n, k, span: k, scale, accumulate },
-        Math.ceil(tiles / tiling.group),
-      );
+      recorder.dispatch(kernel, [out, a, b], { ...params, span: k }, Math.ceil(tiles / tiling.group));
       return;
     }
-    const length = parts * m * n;
-    const partial = new GpuTensor([length], 'f32', recorder.pool.acquire(length * 4), 0, length, false);
-    const params = { m, n, k, span: SPAN, scale: 1, accumulate: 0 };
-    recorder.dispatch(kernel, [partial, a, b], params, Math.ceil((tiles * parts) / tiling.group));
-    const sum = { n: m * n, parts, scale, accumulate };
+    const partial = scratch([parts, m, n]);
+    const alone = { ...params, span: SPAN, scale: 1, accumulate: 0 };
+    recorder.dispatch(kernel, [partial, a, b], alone, Math.ceil((tiles * parts) / tiling.group));
+    const sum = { n: m * n, parts, scale, accumulate: params.accumulate };
     recorder.dispatch(kernels.get('sum_parts'), [out, partial], sum, perElement(m * n));
     recorder.pool.release(partial.storage);
+  }
+
+  function multiply(part: Part): void {
+    const { out, a, b, m, n, k, transposeA, transposeB, firstK, kStride } = part;
+    const [format, first4] = isFrozen(b) ? [b.dtype, b.offset / 4] : (['f32', 0] as const);
+    if (transposeA && !transposeB && part.mStride % 4 === 0 && n % 4 === 0) {
+      transposedA(part);
+    } else if (transposeA || k % 4 > 0 || n % 4 > 0) {
+      plain(part);
+    } else {
+      const params = { ...common(part), k_stride: kStride, first_k: firstK, first4 };
+      if (variant === 'shared' && m >= SHARED_TILE && part.stride >= SHARED_TILE) {
+        const kernel = kernels.get('matmul_shared', { TRANSPOSED: Number(transposeB) }, format);
+        const tiles = Math.ceil(m / SHARED_TILE) * Math.ceil(n / SHARED_TILE);
+        recorder.dispatch(kernel, [out, a, b], params, tiles);
+      } else {
+        const columns = side(tiling.columns, n);
+        const constants = { TILE_M: tiling.rows, TILE_N4: columns / 4, GROUP: tiling.group };
+        const kernel = kernels.get(transposeB ? 'matmul_nt' : 'matmul_nn', constants, format);
+        const tiles = Math.ceil(m / tiling.rows) * Math.ceil(n / columns);
+        recorder.dispatch(kernel, [out, a, b], params, Math.ceil(tiles / tiling.group));
+      }
+    }
+  }
+
+  /** By rows of b: columns of out, or parts of every sum, each of which carries on the one before. */
+  function multiplyPieces(part: Part): void {
+    const { out, b, m, n, transposeB, scale, accumulate } = part;
+    if (b.pieces.length === 0) {
+      multiply(part);
+    } else if (transposeB) {
+      for (const { tensor, row, rows } of rowPiecesOf(b)) {
+        multiply({ ...part, b: tensor, n: rows, firstColumn: row });
+      }
+    } else {
+      const sums = scale === 1 && !accumulate ? out : scratch([m, n]);
+      for (const { tensor, row, rows } of rowPiecesOf(b)) {
+        const carry = row > 0;
+        multiply({
+          ...part,
+          out: sums,
+          b: tensor,
+          k: rows,
+          firstK: row,
+          carry,
+          scale: 1,
+          accumulate: false,
+        });
+      }
+      if (sums === out) return;
+      const params = { n: m * n, parts: 1, scale, accumulate: Number(accumulate) };
+      recorder.dispatch(kernels.get('sum_parts'), [out, sums], params, perElement(m * n));
+      recorder.pool.release(sums.storage);
+    }
   }
 
   return (...given) => {
     const { transposeA = false, transposeB = false, scale = 1, accumulate = false } = given[3] ?? {};
     const { out, a, b, m, n, k } = operands.matmul(...given);
-    if (accumulate) recorder.settle(out);
-    const tensors = [out, a, b];
-    const sizes = [m, n, k];
-    const [format, first4] = isFrozen(b) ? [b.dtype, b.offset / 4] : (['f32', 0] as const);
-    if (transposeA && !transposeB && m % 4 === 0 && n % 4 === 0) {
-      transposedA(tensors, sizes, scale, Number(accumulate));
-    } else if (
-      variant === 'shared' &&
-      !transposeA &&
-      k % 4 === 0 &&
-      n % 4 === 0 &&
-      m >= SHARED_TILE &&
-      n >= SHARED_TILE
-    ) {
-      const kernel = kernels.get('matmul_shared', { TRANSPOSED: Number(transposeB) }, format);
-      const tiles = Math.ceil(m / SHARED_TILE) * Math.ceil(n / SHARED_TILE);
-      const params = { m, n, k, scale, accumulate: Number(accumulate), first4 };
-      recorder.dispatch(kernel, tensors, params, tiles);
-    } else if (!transposeA && k % 4 === 0 && n % 4 === 0) {
-      const columns = side(tiling.columns, n);
-      const constants = { TILE_M: tiling.rows, TILE_N4: columns / 4, GROUP: tiling.group };
-      const kernel = kernels.get(transposeB ? 'matmul_nt' : 'matmul_nn', constants, format);
-      const tiles = Math.ceil(m / tiling.rows) * Math.ceil(n / columns);
-      const params = { m, n, k, scale, accumulate: Number(accumulate), first4 };
-      recorder.dispatch(kernel, tensors, params, Math.ceil(tiles / tiling.group));
-    } else {
-      const right = decoded(b);
-      plain([out, a, right], sizes, transposeA, transposeB, scale, Number(accumulate));
-      if (right !== b) recorder.pool.release(right.storage);
+    const whole = {
+      out,
+      a,
+      b,
+      m,
+      n,
+      k,
+      firstColumn: 0,
+      stride: n,
+      firstK: 0,
+      kStride: k,
+      firstM: 0,
+      mStride: m,
+      carry: false,
+      transposeA,
+      transposeB,
+      scale,
+      accumulate,
+    };
+    for (const { tensor, row, rows } of rowPiecesOf(out)) {
+      if (accumulate) recorder.settle(tensor);
+      if (tensor === out) multiplyPieces(whole);
+      else if (transposeA) multiplyPieces({ ...whole, out: tensor, m: rows, firstM: row });
+      else multiplyPieces({ ...whole, out: tensor, m: rows, a: viewOf(a, row * k, [rows, k]) });
     }
   };
 }

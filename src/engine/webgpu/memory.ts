@@ -19,27 +19,38 @@ export interface Storage {
 export class GpuTensor implements Tensor {
   readonly shape: readonly number[];
   readonly dtype: Tensor['dtype'];
-  readonly storage: Storage;
   /** First element within the storage. */
   readonly offset: number;
   readonly length: number;
   readonly isView: boolean;
+  /** Of a tensor larger than the device binds at once, in order; empty where it has one buffer. */
+  readonly pieces: readonly GpuTensor[];
   freed = false;
+  #storage: Storage | undefined;
 
   constructor(
     shape: readonly number[],
     dtype: Tensor['dtype'],
-    storage: Storage,
+    place: Storage | readonly GpuTensor[],
     offset: number,
     length: number,
     isView: boolean,
   ) {
     this.shape = shape;
     this.dtype = dtype;
-    this.storage = storage;
+    [this.#storage, this.pieces] = 'buffer' in place ? [place, []] : [undefined, place];
     this.offset = offset;
     this.length = length;
     this.isView = isView;
+  }
+
+  /** The one buffer. */
+  get storage(): Storage {
+    if (this.#storage) return this.#storage;
+    throw new UserError(
+      `tensor: expected at most as many bytes as this GPU driver binds at once, got ${this.length * 4} for ` +
+        `[${this.shape.join(', ')}], which is not one of weights. ${SMALLER}`,
+    );
   }
 
   /** What kernels bind, in bytes. Weights in a format are bound whole, because a view of theirs may begin at any byte. */
@@ -50,6 +61,59 @@ export class GpuTensor implements Tensor {
     return { offset: frozen ? 0 : this.offset * 4, size: Math.max(16, Math.ceil(bytes / 16) * 16) };
   }
 }
+
+/** The tensor's pieces with the element that each begins at; itself where it has one buffer. */
+export function piecesOf(
+  tensor: GpuTensor,
+): readonly { readonly tensor: GpuTensor; readonly start: number }[] {
+  if (tensor.pieces.length === 0) return [{ tensor, start: 0 }];
+  let start = 0;
+  return tensor.pieces.map((piece) => {
+    start += piece.length;
+    return { tensor: piece, start: start - piece.length };
+  });
+}
+
+/** The pieces of a matrix `[rows, …]` as matrices of their rows, with the row that each begins at. */
+export function rowPiecesOf(
+  matrix: GpuTensor,
+): readonly { readonly tensor: GpuTensor; readonly row: number; readonly rows: number }[] {
+  const [rows, ...rest] = matrix.shape;
+  if (matrix.pieces.length === 0) return [{ tensor: matrix, row: 0, rows }];
+  const width = matrix.length / rows;
+  return piecesOf(matrix).map(({ tensor, start }) => ({
+    tensor: viewOf(tensor, 0, [tensor.length / width, ...rest]),
+    row: start / width,
+    rows: tensor.length / width,
+  }));
+}
+
+/** A window on a tensor, whose pieces have to begin at whole rows of it. */
+export function viewOf(parent: GpuTensor, offset: number, shape: readonly number[]): GpuTensor {
+  const length = shape.reduce((product, size) => product * size, 1);
+  if (parent.pieces.length === 0) {
+    return new GpuTensor([...shape], parent.dtype, parent.storage, parent.offset + offset, length, true);
+  }
+  const end = offset + length;
+  const parts = piecesOf(parent).flatMap(({ tensor, start }) => {
+    const [from, to] = [Math.max(start, offset), Math.min(start + tensor.length, end)];
+    return from < to ? [{ tensor, first: from - start, from, size: to - from }] : [];
+  });
+  if (parts.length <= 1) {
+    const [{ tensor, first }] = parts.length > 0 ? parts : [{ tensor: parent.pieces[0], first: 0 }];
+    return viewOf(tensor, first, shape);
+  }
+  const width = length / shape[0];
+  if (parts.some(({ from }) => (from - offset) % (4 * width) !== 0)) {
+    throw new Error(
+      `view: expected [${shape.join(', ')}] at ${offset} to be cut at every fourth of its rows`,
+    );
+  }
+  const pieces = parts.map(({ tensor, first, size }) => viewOf(tensor, first, [size]));
+  return new GpuTensor([...shape], parent.dtype, pieces, 0, length, true);
+}
+
+const SMALLER = 'Use a smaller batch, shorter sequences or a smaller model.';
 
 /** Whether a tensor holds weights in a format of fewer bits than f32. */
 export function isFrozen(tensor: GpuTensor): tensor is GpuTensor & { readonly dtype: WeightFormat } {
@@ -79,9 +143,10 @@ export class Pool {
   #peak = 0;
   #nextId = 0;
 
-  /** `create` makes a buffer of so many bytes. */
-  constructor(limits: BufferLimits, create: (size: number) => GPUBuffer) {
-    this.limits = { tensor: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize) };
+  /** `create` makes a buffer of so many bytes; `total` are all there may be, where that is known. */
+  constructor(limits: BufferLimits, create: (size: number) => GPUBuffer, total?: number) {
+    const tensor = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
+    this.limits = { tensor, weights: Infinity, total };
     this.#create = create;
   }
 
@@ -104,7 +169,7 @@ export class Pool {
     if (bytes > limit) {
       throw new UserError(
         `tensor: expected at most ${limit} bytes, the largest buffer this GPU driver binds, got ${bytes}. ` +
-          'Use a smaller batch, shorter sequences or a smaller model.',
+          SMALLER,
       );
     }
     const size = Math.min(bucketSize(bytes), limit);

@@ -1,6 +1,6 @@
 import { messageOf, UserError } from '../../errors.ts';
 import type { Kernel } from './kernels.ts';
-import { GpuTensor, Pool, type Storage } from './memory.ts';
+import { type BufferLimits, GpuTensor, Pool, type Storage } from './memory.ts';
 
 /** Bytes of one dispatch's parameters; WebGPU's portable alignment of dynamic uniform offsets. */
 const SLOT_BYTES = 256;
@@ -43,10 +43,11 @@ export class Recorder {
   #failure: Error | undefined;
   #destroyed = false;
 
-  constructor(device: GPUDevice) {
+  /** `limits` may be lower than the device's; `total` is a budget of bytes. */
+  constructor(device: GPUDevice, limits: BufferLimits = device.limits, total?: number) {
     this.#device = device;
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    this.pool = new Pool(device.limits, (size) => device.createBuffer({ size, usage }));
+    this.pool = new Pool(limits, (size) => device.createBuffer({ size, usage }), total);
     this.#uniforms = device.createBuffer({
       size: SLOTS * SLOT_BYTES,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,

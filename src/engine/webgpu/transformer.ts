@@ -2,7 +2,7 @@ import type { Engine } from '../engine.ts';
 import { operands } from './checks.ts';
 import type { Kernels } from './kernels.ts';
 import { type MatmulVariant, matmulOperation } from './matmul.ts';
-import { isFrozen } from './memory.ts';
+import { isFrozen, rowPiecesOf } from './memory.ts';
 import { perElement, type Recorder } from './recorder.ts';
 
 type TransformerOperations = Pick<
@@ -28,14 +28,16 @@ export function transformerOperations(
   variant: MatmulVariant,
 ): TransformerOperations {
   function gather({ out, x, rows, n, d, count }: ReturnType<typeof operands.gatherRows>): void {
-    if (isFrozen(x)) {
-      const params = { n, d, rows_table: count, first4: x.offset / 4 };
-      const kernel = kernels.get('gather_weights', undefined, x.dtype);
-      recorder.dispatch(kernel, [out, rows, x], params, perElement(n * d));
-      return;
+    for (const { tensor: table, row, rows: here } of rowPiecesOf(x)) {
+      const params = { n, d, rows_x: count, first_row: row, rows_here: here };
+      if (isFrozen(table)) {
+        const kernel = kernels.get('gather_weights', undefined, table.dtype);
+        const first4 = table.offset / 4;
+        recorder.dispatch(kernel, [out, rows, table], { ...params, first4 }, perElement(n * d));
+      } else {
+        recorder.dispatch(kernels.get('gather_rows'), [out, table, rows], params, perElement(n * d));
+      }
     }
-    const params = { n, d, rows_x: count };
-    recorder.dispatch(kernels.get('gather_rows'), [out, x, rows], params, perElement(n * d));
   }
 
   return {
@@ -65,10 +67,12 @@ export function transformerOperations(
     },
     scatterRows(...given) {
       const { table, x, ids, starts, places, u, p, d, vocab, count } = operands.scatterRows(...given);
-      recorder.settle(table);
-      const params = { u, p, d, vocab, rows_x: count };
-      const tensors = [table, x, ids, starts, places];
-      recorder.dispatch(kernels.get('scatter_rows'), tensors, params, perElement(u * d));
+      for (const { tensor: piece, row, rows } of rowPiecesOf(table)) {
+        recorder.settle(piece);
+        const params = { u, p, d, vocab, rows_x: count, first_row: row, rows_here: rows };
+        const tensors = [piece, x, ids, starts, places];
+        recorder.dispatch(kernels.get('scatter_rows'), tensors, params, perElement(u * d));
+      }
     },
     dropout(...given) {
       const { rate, key, site, step, accumulate } = given[3];
