@@ -17,7 +17,7 @@ import { Random } from '../src/random.ts';
 const { values: given } = parseArgs({
   options: { device: { type: 'string', default: 'cpu' }, threads: { type: 'string', default: '1' } },
 });
-const engine = await openEngine(given.device as DeviceChoice, Number(given.threads));
+const engine = await openEngine(given.device as DeviceChoice, { threads: Number(given.threads) });
 console.log(`${engine.info.description}, ${given.threads} thread(s) where it has a choice`);
 
 const FORMATS = ['f32', 'f16', 'bf16', 'nf4'] as const;

@@ -13,7 +13,7 @@ import type { Dtype } from '../src/model/dtype.ts';
 import { addAdapter } from '../src/model/policy.ts';
 import { Random } from '../src/random.ts';
 import { trainDpo } from '../src/train/trainer.ts';
-import { randomPolicy } from './random_policy.ts';
+import { randomPolicy, shapeConfig } from './random_policy.ts';
 
 const { values: given } = parseArgs({
   options: {
@@ -29,8 +29,8 @@ const [layers, length, count] = [given.layers, given.length, given.pairs].map(Nu
 const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
 
 const threads = given.threads === undefined ? undefined : Number(given.threads);
-const engine = await openEngine(given.device as DeviceChoice, threads);
-const policy = await randomPolicy(engine, layers, given.dtype as Dtype);
+const engine = await openEngine(given.device as DeviceChoice, { threads });
+const policy = await randomPolicy(engine, shapeConfig('SmolLM2-135M', layers), given.dtype as Dtype);
 console.log(`${policy.name} on ${engine.info.description}: weights ${mebibytes(engine.memory().live)}`);
 addAdapter(policy, { r: 8, lora_alpha: 16, target_modules: ['all-linear'] }, 0);
 const random = new Random([1, 2]);

@@ -1,26 +1,30 @@
 /**
- * Tokens a second of a model's forward pass on onnxruntime-web's wasm provider, one thread, up to the hidden states, of
- * which a score is read, as onnx files of this project's scored models do it.
+ * Tokens a second of a model's forward pass on onnxruntime-web, up to the hidden states, of which a score is read, as onnx
+ * files of this project's scored models do it: on its wasm provider, one thread, or its webgpu provider.
  *
- *     node bench/onnx_hidden.ts [--model folder | --layers n] [--rows n] [--prompt-tokens n]
+ *     node bench/onnx_hidden.ts [--provider wasm|webgpu] [--model folder | --shape name | --layers n] [--rows n]
+ *                               [--prompt-tokens n]
  *
  * Prints {"engine", "rates"} as one line of JSON: bench/engines.ts compares it with the engines' "hidden". In that graph
  * every head has its own weights of keys and values: `extra` is by how much that makes the products larger.
  */
 import { parseArgs } from 'node:util';
 import { DiskFolder } from '../src/host/disk.ts';
+import { requestDevice } from '../src/host/gpu.ts';
 import { classifierOnnx, type ReadWeight } from '../src/model/classifier_onnx.ts';
-import { type LlamaConfig, loadLlamaConfig, parseLlamaConfig } from '../src/model/config.ts';
+import { type LlamaConfig, loadLlamaConfig } from '../src/model/config.ts';
 import { openWeightFiles } from '../src/model/weight_files.ts';
 import { LINEAR_NAMES, linearShape } from '../src/model/weights.ts';
 import { Random } from '../src/random.ts';
-import { openClassifier } from '../src/score/session.ts';
+import { type ClassifierSession, openClassifier } from '../src/score/session.ts';
 import { loadWasm } from '../src/wasm.ts';
-import { randomWeights, SMOLLM2 } from './random_policy.ts';
+import { randomWeight, randomWeights, shapeConfig } from './random_policy.ts';
 
 const { values: given } = parseArgs({
   options: {
     model: { type: 'string', default: new URL('../../shared/models/stories260K', import.meta.url).pathname },
+    provider: { type: 'string', default: 'wasm' },
+    shape: { type: 'string' },
     layers: { type: 'string' },
     rows: { type: 'string', default: '128' },
     'prompt-tokens': { type: 'string', default: '12' },
@@ -30,9 +34,11 @@ const rows = Number(given.rows);
 const length = Number(given['prompt-tokens']);
 
 async function open(): Promise<{ config: LlamaConfig; read: ReadWeight }> {
-  if (given.layers) {
-    const config = parseLlamaConfig({ ...SMOLLM2, num_hidden_layers: Number(given.layers) }, 'SmolLM2');
-    return { config, read: async (name) => randomWeights(sizeOf(config, name)) };
+  const layers = given.layers === undefined ? undefined : Number(given.layers);
+  const shape = given.shape ?? (layers && 'SmolLM2-135M');
+  if (shape) {
+    const config = shapeConfig(shape, layers);
+    return { config, read: async (name) => randomWeight(config, name) };
   }
   const folder = new DiskFolder(given.model);
   const config = await loadLlamaConfig(folder);
@@ -44,16 +50,30 @@ async function open(): Promise<{ config: LlamaConfig; read: ReadWeight }> {
   };
 }
 
-function sizeOf(config: LlamaConfig, name: string): number {
-  if (name === 'model.embed_tokens.weight') return config.vocabSize * config.hiddenSize;
-  const linear = LINEAR_NAMES.find((each) => name.endsWith(`${each}.weight`));
-  if (!linear) return config.hiddenSize;
-  const [outputs, inputs] = linearShape(config, linear);
-  return outputs * inputs;
+/** On the adapter that the engine would take; in Node it needs a WebGPU that the host layer brings in. */
+async function openOnGpu(model: Uint8Array): Promise<ClassifierSession> {
+  (await requestDevice()).device.destroy();
+  const ort = await import('onnxruntime-web/webgpu');
+  ort.env.logLevel = 'error';
+  const session = await ort.InferenceSession.create(model, { executionProviders: ['webgpu'] });
+  return {
+    async run(rows, length) {
+      const shape = [rows.length, length];
+      const ids = BigInt64Array.from(rows.flat(), BigInt);
+      const mask = new BigInt64Array(ids.length).fill(1n);
+      const { logits } = await session.run({
+        input_ids: new ort.Tensor('int64', ids, shape),
+        attention_mask: new ort.Tensor('int64', mask, shape),
+      });
+      return [Array.from((await logits.getData()) as Float32Array)];
+    },
+    release: () => session.release(),
+  };
 }
 
 const { config, read } = await open();
-const session = await openClassifier(await classifierOnnx(config, read, length, await loadWasm()), 'model');
+const model = await classifierOnnx(config, read, length, await loadWasm());
+const session = given.provider === 'webgpu' ? await openOnGpu(model) : await openClassifier(model, 'model');
 const random = new Random([1, 2]);
 const ids = Array.from({ length: rows }, () => Array.from({ length }, () => random.below(config.vocabSize)));
 let best = Infinity;
@@ -70,7 +90,7 @@ const products = LINEAR_NAMES.reduce((sum, name) => sum + values(name), 0);
 const copies = (config.heads / config.keyValueHeads - 1) * (values('k_proj') + values('v_proj'));
 console.log(
   JSON.stringify({
-    engine: 'onnxruntime-web, wasm',
+    engine: `onnxruntime-web, ${given.provider}`,
     rates: { hidden: (rows * length) / best },
     extra: copies / products,
   }),

@@ -1,16 +1,17 @@
 /**
  * Tokens a second of a policy: hidden states, prefill, decode, scoring and DPO steps.
  *
- *     node bench/policy.ts [--device auto|webgpu|cpu] [--threads n] [--model folder | --layers n]
- *                          [--rows n] [--prompt-tokens n] [--new-tokens n] [--pairs n] [--steps n] [--json]
+ *     node bench/policy.ts [--device auto|webgpu|cpu] [--threads n] [--model folder | --shape name | --layers n]
+ *                          [--dtype name] [--rows n] [--prompt-tokens n] [--new-tokens n] [--pairs n] [--steps n] [--json]
  *
- * Without arguments: ../shared/models/stories260K, 128 rows of a 12-token prompt, 64 new tokens. `--layers` takes
- * random weights of the shape of SmolLM2-135M (30 layers) instead. DPO takes so many steps (2) of so many pairs (16).
+ * Without arguments: ../shared/models/stories260K, 128 rows of a 12-token prompt, 64 new tokens. `--shape` takes
+ * random weights of the shape of SmolLM2-135M or Qwen2.5-0.5B instead, with so many `--layers` (SmolLM2-135M, all). DPO takes so many steps (2) of so many pairs (16).
  * `--json` prints the rates as one object: bench/engines.ts compares them with other programs.
  */
 import { parseArgs } from 'node:util';
 import { type DeviceChoice, openEngine } from '../src/host/device.ts';
 import { DiskFolder } from '../src/host/disk.ts';
+import type { Dtype } from '../src/model/dtype.ts';
 import { generate } from '../src/model/generate.ts';
 import { forward, tokenBatch } from '../src/model/llama.ts';
 import { sequenceLogps } from '../src/model/logps.ts';
@@ -18,14 +19,16 @@ import { addAdapter, loadPolicy } from '../src/model/policy.ts';
 import { Random } from '../src/random.ts';
 import { referenceLogps } from '../src/train/dpo.ts';
 import { trainDpo } from '../src/train/trainer.ts';
-import { randomPolicy } from './random_policy.ts';
+import { randomPolicy, shapeConfig } from './random_policy.ts';
 
 const { values: given } = parseArgs({
   options: {
     device: { type: 'string', default: 'auto' },
     threads: { type: 'string' },
     model: { type: 'string', default: new URL('../../shared/models/stories260K', import.meta.url).pathname },
+    shape: { type: 'string' },
     layers: { type: 'string' },
+    dtype: { type: 'string', default: 'float32' },
     rows: { type: 'string', default: '128' },
     'prompt-tokens': { type: 'string', default: '12' },
     'new-tokens': { type: 'string', default: '64' },
@@ -41,9 +44,11 @@ const promptLength = Number(given['prompt-tokens']);
 const steps = Number(given.steps);
 
 const threads = given.threads === undefined ? undefined : Number(given.threads);
-const engine = await openEngine(given.device as DeviceChoice, threads);
-const policy = given.layers
-  ? await randomPolicy(engine, Number(given.layers))
+const engine = await openEngine(given.device as DeviceChoice, { threads });
+const layers = given.layers === undefined ? undefined : Number(given.layers);
+const shape = given.shape ?? (layers && 'SmolLM2-135M');
+const policy = shape
+  ? await randomPolicy(engine, shapeConfig(shape, layers), given.dtype as Dtype)
   : await loadPolicy(engine, new DiskFolder(given.model));
 // An end of its own would make the work depend on the text.
 const endless = { ...policy, eosIds: [] };
@@ -102,5 +107,5 @@ const config = { per_device_train_batch_size: pairCount, max_steps: steps };
 await measure('DPO', steps * pairCount * 2 * (promptLength + maxNewTokens), () =>
   trainDpo(policy, pairs, config, { reference }),
 );
-if (given.json) console.log(JSON.stringify({ engine: where, rates }));
+if (given.json) console.log(JSON.stringify({ engine: where, rates, peak: engine.memory().peak }));
 engine.destroy();

@@ -5,13 +5,13 @@ import { type Dtype, formatOf } from '../src/model/dtype.ts';
 import type { Policy } from '../src/model/policy.ts';
 import { ropeTables } from '../src/model/rope.ts';
 import { Tokenizer } from '../src/model/tokenizer.ts';
-import { LINEAR_NAMES, type LinearName, linearShape } from '../src/model/weights.ts';
+import { assembleWeights, isLinearWeight, weightShapes } from '../src/model/weights.ts';
 import { Workspace } from '../src/model/workspace.ts';
 import { Random } from '../src/random.ts';
 import { loadWasm } from '../src/wasm.ts';
 
 /** config.json of SmolLM2-135M. */
-export const SMOLLM2 = {
+const SMOLLM2 = {
   model_type: 'llama',
   hidden_size: 576,
   intermediate_size: 1536,
@@ -25,6 +25,46 @@ export const SMOLLM2 = {
   hidden_act: 'silu',
   tie_word_embeddings: true,
 };
+
+/** config.json of Qwen2.5-0.5B. */
+const QWEN25 = {
+  model_type: 'qwen2',
+  hidden_size: 896,
+  intermediate_size: 4864,
+  num_hidden_layers: 24,
+  num_attention_heads: 14,
+  num_key_value_heads: 2,
+  vocab_size: 151936,
+  max_position_embeddings: 32768,
+  rms_norm_eps: 1e-6,
+  rope_theta: 1000000,
+  hidden_act: 'silu',
+  tie_word_embeddings: true,
+};
+
+/** Shapes by the names of their models; `tiny` has all parts and takes no time. */
+export const SHAPES = {
+  'SmolLM2-135M': SMOLLM2,
+  'Qwen2.5-0.5B': QWEN25,
+  tiny: { ...QWEN25, hidden_size: 56, intermediate_size: 64, num_hidden_layers: 2, vocab_size: 500 },
+} as const;
+
+export type ShapeName = keyof typeof SHAPES;
+
+/** The configuration of a shape, with all its layers or so many. */
+export function shapeConfig(name: string, layers?: number): LlamaConfig {
+  if (!(name in SHAPES))
+    throw new Error(`expected a shape of ${Object.keys(SHAPES).join(', ')}, got ${name}`);
+  const shape = SHAPES[name as ShapeName];
+  return parseLlamaConfig({ ...shape, num_hidden_layers: layers ?? shape.num_hidden_layers }, name);
+}
+
+/** Random values of the weight of that name in Hugging Face's files, or of a head with one score. */
+export function randomWeight(config: LlamaConfig, name: string): Float32Array<ArrayBuffer> {
+  const shape = weightShapes(config).get(name) ?? [config.hiddenSize];
+  return randomWeights(shape.reduce((product, size) => product * size, 1));
+}
+
 const LENGTH = 512;
 const ONE_WORD = {
   version: '1.0',
@@ -46,34 +86,26 @@ export function randomWeights(length: number): Float32Array<ArrayBuffer> {
   return data;
 }
 
-/** A policy of that shape with random weights, to be given token ids: its tokenizer knows one word. */
+/** A policy of a shape with random weights, to be given token ids: its tokenizer knows one word. */
 export async function randomPolicy(
   engine: Engine,
-  layers: number,
+  config: LlamaConfig,
   dtype: Dtype = 'float32',
 ): Promise<Policy> {
-  const config: LlamaConfig = parseLlamaConfig({ ...SMOLLM2, num_hidden_layers: layers }, 'SmolLM2');
-  const draw = (linear: boolean, ...shape: number[]) => {
-    const data = randomWeights(shape.reduce((product, size) => product * size, 1));
-    const format = formatOf(dtype, linear, { dtype: 'F32', shape });
+  const shapes = weightShapes(config);
+  const weights = await assembleWeights(config, async (key) => {
+    const shape = shapes.get(key)!;
+    if (key.endsWith('norm.weight')) return engine.upload(new Float32Array(shape[0]).fill(1), shape);
+    const data = randomWeight(config, key);
+    const format = formatOf(dtype, isLinearWeight(key), { dtype: 'F32', shape });
     if (format === 'f32') return engine.upload(data, shape);
     return engine.uploadWeights(quantize(data, format), shape, format);
-  };
-  const ones = () => engine.upload(new Float32Array(config.hiddenSize).fill(1), [config.hiddenSize]);
-  const embedding = draw(false, config.vocabSize, config.hiddenSize);
-  const blocks = Array.from({ length: layers }, () => ({
-    inputNorm: ones(),
-    postAttentionNorm: ones(),
-    biases: {},
-    linears: Object.fromEntries(
-      LINEAR_NAMES.map((name) => [name, draw(true, ...linearShape(config, name))]),
-    ) as Record<LinearName, ReturnType<typeof draw>>,
-  }));
+  });
   return {
-    name: `SmolLM2 shape, ${layers} of 30 layers, ${dtype}`,
+    name: `${config.layers} layers of ${config.hiddenSize}, ${dtype}`,
     engine,
     config,
-    weights: { embedding, blocks, norm: ones(), head: embedding },
+    weights,
     rope: ropeTables(engine, config, LENGTH, await loadWasm()),
     workspace: new Workspace(engine),
     tokenizer: new Tokenizer(ONE_WORD, {}),

@@ -2,7 +2,8 @@ import type { Prompt } from '../data/messages.ts';
 import type { Judgement, Preference } from '../data/preferences.ts';
 import type { Run } from '../data/run.ts';
 import type { DeviceInfo } from '../engine/engine.ts';
-import type { Policy } from '../model/policy.ts';
+import type { SizedDevice } from '../engine/sizing.ts';
+import type { Policy, PolicyOutline } from '../model/policy.ts';
 import type { Scorer } from '../score/scorer.ts';
 import type { RunConfig } from './config.ts';
 import type { Progress } from './progress.ts';
@@ -14,9 +15,19 @@ export interface Source<T> {
   load(): Promise<T>;
 }
 
+/** What a run may fill. */
+export interface Room {
+  readonly device: SizedDevice;
+  /** Bytes that the user allows, where that is less than the device has or the device does not say. */
+  readonly limit?: number;
+}
+
 /** Where a run's inputs come from; the host layer implements it. */
 export interface Sources {
   policy(path: string): Source<Policy>;
+  /** The policy without its weights, and what there is room for: known before anything is loaded. */
+  outline(path: string): Promise<PolicyOutline>;
+  room(): Promise<Room>;
   /** Puts the adapter of a PEFT folder on a policy. */
   useAdapter(policy: Policy, path: string): Promise<void>;
   scorer(spec: string): Source<Scorer>;

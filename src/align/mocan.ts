@@ -5,9 +5,9 @@ import type { Context } from './context.ts';
 import { type RunDual, solveDual } from './dual.ts';
 import { evaluate } from './evaluate.ts';
 import { label } from './label.ts';
+import { planRun } from './memory.ts';
 import { report } from './report.ts';
 import { score, scorerSettings } from './score.ts';
-import { loadPrompts } from './split.ts';
 import { train } from './train.ts';
 
 export interface AlignResult {
@@ -40,5 +40,5 @@ async function checkInputs(context: Context): Promise<void> {
   const { policy } = checkConfig(context.config);
   await context.sources.policy(policy).hash();
   await scorerSettings(context);
-  await loadPrompts(context);
+  await planRun(context);
 }

@@ -4,11 +4,11 @@ import type { Context } from './context.ts';
 import { solveDual } from './dual.ts';
 import { evaluate } from './evaluate.ts';
 import { label } from './label.ts';
+import { planRun } from './memory.ts';
 import type { AlignResult } from './mocan.ts';
 import { prealign, prealignedSets } from './prealign.ts';
 import { report } from './report.ts';
 import { score } from './score.ts';
-import { loadPrompts } from './split.ts';
 import { train } from './train.ts';
 
 /**
@@ -37,5 +37,5 @@ async function checkInputs(context: Context): Promise<void> {
   const { policy } = checkConfig(config);
   await sources.policy(policy).hash();
   for (const { path, judgement } of prealignedSets(config)) await sources.preferences(path, judgement);
-  await loadPrompts(context);
+  await planRun(context);
 }

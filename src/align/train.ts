@@ -1,11 +1,13 @@
+import type { StageSettings } from '../data/run.ts';
 import { parseSafetensors, writeSafetensors } from '../data/safetensors.ts';
 import type { Policy } from '../model/policy.ts';
 import { totalSteps } from '../train/config.ts';
 import { type PreferencePair, type ReferenceLogps, referenceLogps } from '../train/dpo.ts';
+import { type Batches, fitDpo } from '../train/fit.ts';
 import { DPO_DEFAULTS, type DpoConfig, type TrainMetrics, trainDpo } from '../train/trainer.ts';
 import { runAdapterStage } from './adapter_stage.ts';
-import { PAIRS, REFERENCE_LOGPS } from './artefacts.ts';
-import { dpoLoss, need, type RunConfig } from './config.ts';
+import { ADAPTER_FILES, PAIRS, REFERENCE_LOGPS } from './artefacts.ts';
+import { dpoLoss, loraSettings, need, type RunConfig } from './config.ts';
 import type { Context } from './context.ts';
 import { readDual } from './dual.ts';
 import { encodePrompt, encodeResponse } from './encode.ts';
@@ -54,7 +56,7 @@ export async function trainAdapter(context: Context, target: TrainTarget): Promi
     device: await sources.engine(),
     pairs: target.hash,
   };
-  const encoded = async () => {
+  const encoded = once(async () => {
     const policy = await source.load();
     const all = rows.map((row) => encodePair(policy, row));
     const pairs = all.filter((pair) => lengthOf(pair) <= policy.maxLength);
@@ -62,7 +64,7 @@ export async function trainAdapter(context: Context, target: TrainTarget): Promi
       progress.say(`left out ${all.length - pairs.length} pairs longer than ${policy.maxLength} tokens`);
     }
     return { policy, pairs };
-  };
+  });
   await runStage(context, {
     name: stage('reference log-probs'),
     settings: base,
@@ -77,23 +79,66 @@ export async function trainAdapter(context: Context, target: TrainTarget): Promi
       await run.folder.write(file(REFERENCE_LOGPS), packLogps(logps));
     },
   });
-  const dpo: Partial<DpoConfig> = { beta, seed: config.seed, ...trainingSettings(config, rows) };
+  const settings = { beta, seed: config.seed, ...trainingSettings(config, rows) };
+  const asked: DpoConfig = { ...DPO_DEFAULTS, ...settings };
+  const batches = async (): Promise<Batches> => {
+    const before = earlierBatches(run.earlier(stage('train')), asked);
+    if (before || (await run.hasAll(ADAPTER_FILES.map(file)))) return before ?? asked;
+    const { policy, pairs } = await encoded();
+    const fitted = await fitDpo(policy, loraSettings(config), pairs, asked);
+    if (fitted.per_device_train_batch_size < asked.per_device_train_batch_size) {
+      progress.say(
+        `memory: room to train on ${fitted.per_device_train_batch_size} pairs at once, not ` +
+          `${asked.per_device_train_batch_size}: a step takes ${fitted.gradient_accumulation_steps} batches`,
+      );
+    }
+    return fitted;
+  };
+  const { per_device_train_batch_size, gradient_accumulation_steps } = await batches();
+  const chosen = { ...settings, per_device_train_batch_size, gradient_accumulation_steps };
+  const dpo: DpoConfig = { ...DPO_DEFAULTS, ...chosen };
   await runAdapterStage<TrainMetrics>(context, {
     name: stage('train'),
     file,
-    settings: { ...base, ...dpo },
+    settings: { ...base, ...chosen },
     note: `${rows.length} pairs`,
     prepare: async () => {
       const { policy, pairs } = await encoded();
       const reference = unpackLogps(await run.folder.read(file(REFERENCE_LOGPS)));
+      const fitted = await fitDpo(policy, loraSettings(config), pairs, dpo, true);
+      const { gradient_checkpointing, headLimits } = fitted;
+      if (gradient_checkpointing && !dpo.gradient_checkpointing) {
+        progress.say('memory: blocks are computed again in the backward pass, to make room');
+      }
       return {
         policy,
-        total: totalSteps({ ...DPO_DEFAULTS, ...dpo }, pairs.length),
-        train: (hooks) => trainDpo(policy, pairs, dpo, { ...hooks, reference }),
+        total: totalSteps(dpo, pairs.length),
+        train: (hooks) =>
+          trainDpo({ ...policy, headLimits }, pairs, { ...dpo, gradient_checkpointing }, { ...hooks, reference }),
         told: ({ loss }) => `loss ${loss.toFixed(4)}`,
       };
     },
   });
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let value: Promise<T> | undefined;
+  return () => {
+    value ??= make();
+    return value;
+  };
+}
+
+/** The batches that this training was begun with, if a step learns from as many pairs as asked. */
+function earlierBatches(settings: StageSettings | undefined, asked: Batches): Batches | undefined {
+  const { per_device_train_batch_size, gradient_accumulation_steps } = (settings ?? {}) as Partial<Batches>;
+  if (per_device_train_batch_size === undefined || gradient_accumulation_steps === undefined)
+    return undefined;
+  const step = per_device_train_batch_size * gradient_accumulation_steps;
+  const smaller = per_device_train_batch_size <= asked.per_device_train_batch_size;
+  return smaller && step === asked.per_device_train_batch_size * asked.gradient_accumulation_steps
+    ? { per_device_train_batch_size, gradient_accumulation_steps }
+    : undefined;
 }
 
 /** Settings of DPO training that the run's configuration holds under the same names. */
@@ -122,7 +167,7 @@ function trainingSettings(config: RunConfig, rows: readonly PairRow[]) {
 }
 
 /** Different responses in a batch, unless the user set its size in pairs. */
-const RESPONSES_PER_BATCH = 64;
+export const RESPONSES_PER_BATCH = 64;
 
 /** Pairs of so many whole prompts that a batch holds about RESPONSES_PER_BATCH different responses. */
 function pairsPerBatch(rows: readonly PairRow[]): number {

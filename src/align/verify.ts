@@ -64,6 +64,7 @@ export async function verify(original: Run, context: Context): Promise<Verificat
     throw new UserError(`${original.folder.name}: expected a run with finished stages, found none`);
   }
   await copyGiven(original, context.run);
+  context.run.follow(original.manifest);
   const checks: StageCheck[] = [];
   context.run.watch((stage, record) => {
     const before = recorded[stage];

@@ -9,4 +9,6 @@ export interface CommonOptions {
   readonly quiet?: boolean;
   /** Threads of the CPU: not a setting of the run, because no result depends on it. */
   readonly threads?: number;
+  /** Bytes of the device's memory to keep below. */
+  readonly memory?: number;
 }

@@ -40,6 +40,24 @@ export function positiveInteger(text: string): number {
   return value;
 }
 
+/** Bytes of so many GiB. */
+export function gibibytes(text: string): number {
+  const value = number(text);
+  if (value <= 0) throw new InvalidArgumentError('expected a number above 0.');
+  return Math.floor(value * 2 ** 30);
+}
+
+/** Adds the options that say what a run may use of the machine: no settings of the run. */
+export function addResourceOptions(command: Command): Command {
+  return command
+    .option('--threads <n>', 'threads of the cpu device (all cores, at most 8)', positiveInteger)
+    .option(
+      '--memory <GiB>',
+      'most memory to use on the device; the cpu device has 4 at most, a GPU does not say how much it has',
+      gibibytes,
+    );
+}
+
 function boolean(text: string): boolean {
   if (text !== 'true' && text !== 'false') throw new InvalidArgumentError('expected true or false.');
   return text === 'true';

@@ -1,23 +1,17 @@
 import process from 'node:process';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { loraSettings, parseConfig } from '../align/config.ts';
 import { UserError } from '../errors.ts';
 import { DiskSources } from '../host/sources.ts';
-import { type DtypeChoice, formatOf } from '../model/dtype.ts';
+import { type DtypeChoice, heldFormats } from '../model/dtype.ts';
 import { type MemoryNeeds, type MemoryPlan, planMemory } from '../train/memory_plan.ts';
-import { addRunOptions, positiveInteger } from './options.ts';
+import { addRunOptions, gibibytes, positiveInteger } from './options.ts';
 
 interface PlanMemoryFlags {
   readonly promptTokens: number;
   readonly trainResponses: number;
-  readonly memoryLimit?: number;
+  readonly memory?: number;
   readonly json?: boolean;
-}
-
-function gibibytes(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError('expected a number above 0.');
-  return value;
 }
 
 /** What a run would hold on the device, before a byte of weights is read. */
@@ -29,17 +23,18 @@ export function planMemoryCommand(): Command {
   return command
     .option('--prompt-tokens <n>', 'longest prompt in tokens', positiveInteger, 64)
     .option('--train-responses <n>', 'different responses trained on at once', positiveInteger, 64)
-    .option('--memory-limit <GiB>', 'most memory to use; a GPU does not say how much it has', gibibytes)
+    .option('--memory <GiB>', 'most memory to use; a GPU does not say how much it has', gibibytes)
     .option('--json', 'print the plan as JSON, in bytes')
-    .action(async ({ promptTokens, trainResponses, memoryLimit, json }: PlanMemoryFlags) => {
+    .action(async ({ promptTokens, trainResponses, memory, json }: PlanMemoryFlags) => {
       const config = parseConfig({ ...options }, 'plan-memory');
       if (config.policy === undefined) {
         throw new UserError('--policy is missing; see dualign plan-memory --help');
       }
-      const sources = new DiskSources(config.device, { threads: 1 });
+      const sources = new DiskSources(config.device, { threads: 1, memory });
       try {
         const plan = await planMemory({
-          ...(await sources.outline(config.policy)),
+          ...(await sources.room()),
+          config: await sources.config(config.policy),
           lora: loraSettings(config),
           formats: plannedFormats(config.dtype),
           promptTokens,
@@ -47,7 +42,7 @@ export function planMemoryCommand(): Command {
           responses: config.responses,
           generationBatch: config.generation_batch_size,
           trainBatch: trainResponses,
-          limit: memoryLimit === undefined ? undefined : memoryLimit * 2 ** 30,
+          gradientCheckpointing: config.gradient_checkpointing,
         });
         process.stdout.write(json ? `${JSON.stringify(plan, null, 2)}\n` : planText(plan));
       } finally {
@@ -58,9 +53,7 @@ export function planMemoryCommand(): Command {
 
 /** `auto` is planned as float32: what the files hold is not read. */
 function plannedFormats(dtype: DtypeChoice): MemoryNeeds['formats'] {
-  const held = dtype === 'auto' ? 'float32' : dtype;
-  const matrix = { dtype: 'F32', shape: [1, 1] } as const;
-  return { linear: formatOf(held, true, matrix), embedding: formatOf(held, false, matrix) };
+  return heldFormats(dtype === 'auto' ? 'float32' : dtype, { dtype: 'F32', shape: [1, 1] });
 }
 
 function planText(plan: MemoryPlan): string {
@@ -72,6 +65,6 @@ function planText(plan: MemoryPlan): string {
     plan.items.map(({ name, bytes }) => row(name, bytes)).join('') +
     `\n${row(`at most, sampling ${plan.generationBatch} at once`, plan.sampling)}` +
     row(`at most, training on ${plan.trainBatch} responses at once`, plan.training) +
-    `${limit}\n`
+    `${limit}\n${plan.gradientCheckpointing ? 'training computes blocks again in the backward pass\n' : ''}`
   );
 }

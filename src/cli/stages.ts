@@ -20,7 +20,7 @@ import { runtimeName } from '../host/runtime.ts';
 import { DiskSources } from '../host/sources.ts';
 import { renderSummary } from '../report/report.ts';
 import { type CommonOptions, INFEASIBLE } from './common.ts';
-import { addRunOptions, type OptionGroup, positiveInteger } from './options.ts';
+import { addResourceOptions, addRunOptions, type OptionGroup } from './options.ts';
 import { solutionText } from './solution_text.ts';
 import { fetchProgress, terminalProgress } from './terminal.ts';
 
@@ -192,7 +192,7 @@ export function stageCommands(): Command[] {
     const command = new Command(name).description(description);
     const options = addRunOptions(command, groups);
     if (groups.includes('policy')) {
-      command.option('--threads <n>', 'threads of the cpu device (all cores, at most 8)', positiveInteger);
+      addResourceOptions(command);
     }
     return command
       .option(
@@ -207,7 +207,7 @@ export function stageCommands(): Command[] {
 }
 
 async function execute(
-  { out, redo = false, json = false, quiet = false, threads }: Partial<CommonOptions>,
+  { out, redo = false, json = false, quiet = false, threads, memory }: Partial<CommonOptions>,
   options: RunOptions,
   name: string,
   work: StageCommand['run'],
@@ -220,6 +220,7 @@ async function execute(
   const progress = terminalProgress(quiet);
   const sources = new DiskSources(config.device, {
     threads,
+    memory,
     dtype: config.dtype,
     chatTemplate: config.chat_template,
     progress: fetchProgress(progress),

@@ -7,7 +7,7 @@ import { UserError } from '../errors.ts';
 import { DiskFolder, temporaryFolder } from '../host/disk.ts';
 import { runtimeName } from '../host/runtime.ts';
 import { DiskSources } from '../host/sources.ts';
-import { positiveInteger } from './options.ts';
+import { gibibytes, positiveInteger } from './options.ts';
 import { fetchProgress, terminalProgress } from './terminal.ts';
 
 /** Exit code where a stage gave other bits. */
@@ -25,6 +25,7 @@ Exit code
 interface Options {
   readonly device?: 'webgpu' | 'cpu';
   readonly threads?: number;
+  readonly memory?: number;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -36,6 +37,11 @@ export function verifyCommand(): Command {
     .argument('<run>', 'run folder')
     .option('--device <name>', 'webgpu or cpu, in place of the one that the run was made on')
     .option('--threads <n>', 'threads of the cpu device (all cores, at most 8)', positiveInteger)
+    .option(
+      '--memory <GiB>',
+      'most memory to use on the device; the batches of the run are kept all the same',
+      gibibytes,
+    )
     .option('--json', 'print the result as JSON on stdout')
     .option('--quiet', 'no progress')
     .addHelpText('after', HELP)
@@ -51,7 +57,7 @@ export function verifyCommand(): Command {
     });
 }
 
-async function repeat(original: Run, { device, threads, quiet }: Options): Promise<Verification> {
+async function repeat(original: Run, { device, threads, memory, quiet }: Options): Promise<Verification> {
   const madeOn = original.manifest.device?.engine;
   const settings = { ...(original.manifest.config as object), ...(madeOn ? { device: madeOn } : {}) };
   const config = parseConfig(device ? { ...settings, device } : settings, 'verify');
@@ -59,6 +65,7 @@ async function repeat(original: Run, { device, threads, quiet }: Options): Promi
   const progress = terminalProgress(quiet ?? false);
   const sources = new DiskSources(config.device, {
     threads,
+    memory,
     dtype: config.dtype,
     chatTemplate: config.chat_template,
     progress: fetchProgress(progress),

@@ -52,6 +52,7 @@ export class Run {
   readonly manifest: Manifest;
   #config: unknown;
   #redo: boolean;
+  #precedent: Manifest | undefined;
   #watcher: ((stage: string, record: StageRecord) => void) | undefined;
 
   private constructor(folder: WritableFolder, manifest: Manifest) {
@@ -81,6 +82,17 @@ export class Run {
     this.#redo = redo;
   }
 
+  /** What was chosen for another run is chosen again: `earlier` gives its records where this one has none. */
+  follow(manifest: Manifest): void {
+    this.#precedent = manifest;
+  }
+
+  /** What a stage was made from before, here or in the run that this one follows; nothing where it is to be redone. */
+  earlier(stage: string): StageSettings | undefined {
+    if (this.#redo) return undefined;
+    return (this.manifest.stages[stage] ?? this.#precedent?.stages[stage])?.settings;
+  }
+
   /** Calls `watcher` with each stage that is done, kept or given, before the next one starts. */
   watch(watcher: (stage: string, record: StageRecord) => void): void {
     this.#watcher = watcher;
@@ -104,7 +116,7 @@ export class Run {
   /** Runs a stage unless its outputs are there; says which. */
   async stage(stage: Stage): Promise<'ran' | 'kept' | 'given'> {
     const record = this.manifest.stages[stage.name];
-    const present = await this.#allExist(stage.outputs);
+    const present = await this.hasAll(stage.outputs);
     if (present && (!record || record.status === 'given')) {
       await this.#record(stage, 'given', {});
       return 'given';
@@ -126,7 +138,8 @@ export class Run {
     return 'ran';
   }
 
-  async #allExist(files: readonly string[]): Promise<boolean> {
+  /** Whether all these files are in the folder. */
+  async hasAll(files: readonly string[]): Promise<boolean> {
     for (const file of files) if (!(await this.folder.exists(file))) return false;
     return true;
   }

@@ -26,7 +26,8 @@ export function pieceLengths(
   const width = shape.slice(1).reduce((product, size) => product * size, 1);
   const rows = Math.max(PIECE_ROWS, PIECE_SPAN / greatestCommonDivisor(PIECE_SPAN, width));
   const unit = rows * width;
-  const piece = unit * Math.floor(limit / storedBytes(dtype, unit));
+  // As f32 it has to fit too: a kernel may need it so.
+  const piece = unit * Math.floor(limit / storedBytes('f32', unit));
   if (piece === 0) return undefined;
   return Array.from({ length: Math.ceil(length / piece) }, (_, i) => Math.min(piece, length - i * piece));
 }

@@ -20,6 +20,9 @@ const VULKAN_MANIFEST_FOLDERS = [
 /** Limits worth raising above WebGPU's portable defaults: an embedding table easily passes 128 MiB. */
 const LIMITS = ['maxStorageBufferBindingSize', 'maxBufferSize'] as const;
 
+/** What faster kernels use where there is it. */
+const FEATURES: readonly GPUFeatureName[] = ['subgroups', 'shader-f16'];
+
 export interface GpuDevice {
   readonly device: GPUDevice;
   readonly info: DeviceInfo;
@@ -51,7 +54,8 @@ export async function requestGpu(): Promise<GpuDevice | undefined> {
 }
 
 async function open(adapter: GPUAdapter): Promise<GpuDevice> {
-  const device = await adapter.requestDevice({ requiredLimits: offeredLimits(adapter) });
+  const requiredFeatures = FEATURES.filter((name) => adapter.features.has(name));
+  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits: offeredLimits(adapter) });
   return { device, info: describe(adapter.info) };
 }
 

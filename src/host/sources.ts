@@ -1,20 +1,21 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { Source, Sources } from '../align/context.ts';
+import type { Room, Source, Sources } from '../align/context.ts';
 import { sha256 } from '../data/hash.ts';
 import type { Prompt } from '../data/messages.ts';
 import { type Judgement, type Preference, parsePreferences } from '../data/preferences.ts';
 import { parsePrompts } from '../data/prompts.ts';
 import type { DeviceInfo, Engine } from '../engine/engine.ts';
-import type { SizedDevice } from '../engine/sizing.ts';
+import { createSizingEngine } from '../engine/sizing.ts';
 import { messageOf, UserError } from '../errors.ts';
 import { type LlamaConfig, loadLlamaConfig } from '../model/config.ts';
 import type { DtypeChoice } from '../model/dtype.ts';
 import { loadAdapter } from '../model/peft.ts';
-import { loadPolicy, type Policy } from '../model/policy.ts';
+import { loadPolicy, outlinePolicy, type Policy, type PolicyOutline } from '../model/policy.ts';
 import { policyFiles } from '../model/policy_files.ts';
 import { loadRewardModel, type RewardModel } from '../model/reward_model.ts';
 import type { Scorer } from '../score/scorer.ts';
+import { sizedDevice } from '../train/sizing.ts';
 import { type DeviceChoice, openEngine } from './device.ts';
 import { DiskFolder } from './disk.ts';
 import type { FetchProgress } from './fetched.ts';
@@ -27,6 +28,8 @@ const QUIET: FetchProgress = { download: () => {}, say: () => {} };
 export interface DiskSourcesOptions {
   /** Of the CPU engine. */
   readonly threads?: number;
+  /** Bytes that a run is to keep below. */
+  readonly memory?: number;
   /** What a policy's weights are held as. */
   readonly dtype?: DtypeChoice;
   /** The setting of that name. */
@@ -42,16 +45,18 @@ export class DiskSources implements Sources {
   #scorers = new Map<string, Source<Scorer>>();
   #device: DeviceChoice;
   #threads: number | undefined;
+  #memory: number | undefined;
   #dtype: DtypeChoice;
   #chatTemplate: string;
   #progress: FetchProgress;
   #folders = new Map<string, Promise<DiskFolder>>();
 
   constructor(device: DeviceChoice, options: DiskSourcesOptions = {}) {
-    const { threads, dtype = 'auto', chatTemplate = 'auto', progress = QUIET } = options;
+    const { threads, memory, dtype = 'auto', chatTemplate = 'auto', progress = QUIET } = options;
     this.#device = device;
     this.#dtype = dtype;
     this.#threads = threads;
+    this.#memory = memory;
     this.#chatTemplate = chatTemplate;
     this.#progress = progress;
   }
@@ -96,14 +101,25 @@ export class DiskSources implements Sources {
     return this.#device === 'auto' ? (await this.#open()).info.engine : this.#device;
   }
 
-  /** What a plan of memory needs to know, without any weights. */
-  async outline(path: string): Promise<{ readonly config: LlamaConfig; readonly device: SizedDevice }> {
-    const config = await loadLlamaConfig(await this.#folder(path));
-    if (this.#device === 'cpu') return { config, device: 'cpu' };
-    const { info, limits } = await this.#open();
-    const most = limits.tensor;
-    const device = info.engine === 'cpu' ? 'cpu' : { maxBufferSize: most, maxStorageBufferBindingSize: most };
-    return { config, device };
+  async room(): Promise<Room> {
+    const limit = this.#memory;
+    if (this.#device === 'cpu') return { device: 'cpu', limit };
+    return { device: sizedDevice(await this.#open()), limit };
+  }
+
+  /** The model of a folder that may hold nothing but config.json. */
+  async config(path: string): Promise<LlamaConfig> {
+    return await loadLlamaConfig(await this.#folder(path));
+  }
+
+  async outline(path: string): Promise<PolicyOutline> {
+    const { device, limit } = await this.room();
+    const { limits } = createSizingEngine(device);
+    const total = Math.min(limits.total ?? Infinity, limit ?? Infinity);
+    return await outlinePolicy({ ...limits, total }, await this.#folder(path), {
+      dtype: this.#dtype,
+      chatTemplate: await this.#readTemplate(),
+    });
   }
 
   device(): DeviceInfo | undefined {
@@ -173,7 +189,7 @@ export class DiskSources implements Sources {
   }
 
   #open(): Promise<Engine> {
-    this.#engine ??= openEngine(this.#device, this.#threads);
+    this.#engine ??= openEngine(this.#device, { threads: this.#threads, memory: this.#memory });
     return this.#engine;
   }
 }

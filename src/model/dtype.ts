@@ -46,6 +46,16 @@ export function formatOf(
   return STORED[stored] === 'f16' ? 'f16' : 'bf16';
 }
 
+/** How a device holds linear layers, and the embedding and the head. */
+export interface HeldFormats {
+  readonly linear: 'f32' | WeightFormat;
+  readonly embedding: 'f32' | WeightFormat;
+}
+
+export function heldFormats(dtype: Dtype, stored: StoredShape): HeldFormats {
+  return { linear: formatOf(dtype, true, stored), embedding: formatOf(dtype, false, stored) };
+}
+
 /** Uploads a tensor in a format; a file's own 16 bits go to the device as they are. `name` stands in errors. */
 export function uploadTensor(
   engine: Engine,

@@ -47,10 +47,14 @@ export interface HeadLimits {
 }
 
 /** 64 MiB of logits: enough to keep a device busy, few enough to fit beside any model. */
-const LIMITS: HeadLimits = { columns: 8192, rows: 2048 };
+export const HEAD_LIMITS: HeadLimits = { columns: 8192, rows: 2048 };
 
 /** Bytes of logits that the log-probabilities of `count` tokens take, and their gradient. */
-export function logitsBytes(count: number, vocab: number, { columns, rows }: HeadLimits = LIMITS): number {
+export function logitsBytes(
+  count: number,
+  vocab: number,
+  { columns, rows }: HeadLimits = HEAD_LIMITS,
+): number {
   return 4 * Math.min(count * vocab, columns * rows);
 }
 
@@ -108,7 +112,7 @@ export function tokenLogps(
   model: Llama,
   batch: CompletionBatch,
   hidden: Tensor,
-  limits: HeadLimits = LIMITS,
+  limits: HeadLimits = model.headLimits ?? HEAD_LIMITS,
 ): Tensor {
   const { engine, workspace, config } = model;
   const tokens = workspace.take('tokenLogps', [batch.count]);
@@ -132,7 +136,7 @@ export function completionLogps(
   batch: CompletionBatch,
   hidden: Tensor,
   logps: Tensor,
-  limits: HeadLimits = LIMITS,
+  limits: HeadLimits = model.headLimits ?? HEAD_LIMITS,
 ): void {
   const { engine, workspace } = model;
   tokenLogps(model, batch, hidden, limits);
@@ -151,7 +155,7 @@ export function completionLogpsBackward(
   hidden: Tensor,
   dlogps: Tensor,
   gradients?: LlamaWeights,
-  limits: HeadLimits = LIMITS,
+  limits: HeadLimits = model.headLimits ?? HEAD_LIMITS,
 ): Tensor {
   const { engine, workspace } = model;
   const { count, rows, longest } = batch;
@@ -176,7 +180,7 @@ export function tokenLogpsBackward(
   hidden: Tensor,
   dTokens: Tensor,
   gradients?: LlamaWeights,
-  limits: HeadLimits = LIMITS,
+  limits: HeadLimits = model.headLimits ?? HEAD_LIMITS,
 ): Tensor {
   const { engine, workspace, config } = model;
   const { count, rows, length } = batch;

@@ -4,6 +4,7 @@
  */
 import type { Engine, Tensor } from '../engine/engine.ts';
 import type { LlamaConfig } from './config.ts';
+import type { HeadLimits } from './head.ts';
 import { headsBackward, headsForward, projectionOf } from './heads.ts';
 import { type Linear, linearBackward, linearForward } from './linear.ts';
 import type { Adapter } from './lora.ts';
@@ -18,6 +19,8 @@ export interface Llama {
   readonly weights: LlamaWeights;
   readonly rope: RopeTables;
   readonly workspace: Workspace;
+  /** How much of the logits is there at a time, where memory is short. */
+  readonly headLimits?: HeadLimits;
 }
 
 /** Token ids u32 `[b·t]` of right-padded sequences, and the position of each, u32 `[b·t]`. */

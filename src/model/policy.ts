@@ -1,16 +1,16 @@
 import type { Folder } from '../data/folder.ts';
-import type { Engine } from '../engine/engine.ts';
+import type { Engine, MemoryLimits } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
 import { loadWasm } from '../wasm.ts';
 import { type ChatTemplate, loadChatTemplate } from './chat.ts';
 import { type LlamaConfig, loadEosIds, loadLlamaConfig } from './config.ts';
-import type { DtypeChoice } from './dtype.ts';
+import type { DtypeChoice, HeldFormats } from './dtype.ts';
 import type { Llama } from './llama.ts';
 import { Adapter, type LoraConfig } from './lora.ts';
 import { loadAdapter } from './peft.ts';
 import { ropeTables } from './rope.ts';
 import { checkVocabulary, loadTokenizer, type Tokenizer } from './tokenizer.ts';
-import { type LlamaWeights, loadWeights } from './weights.ts';
+import { type LlamaWeights, loadWeights, weightFormats } from './weights.ts';
 import { Workspace } from './workspace.ts';
 
 /** A language model with its tokenizer; with its adapter switched off it is the reference policy. */
@@ -41,6 +41,28 @@ export interface LoadPolicyOptions {
   readonly dtype?: DtypeChoice;
   /** Longest sequence to prepare for; the model's own limit or 8192, whichever is less, by default. */
   readonly maxLength?: number;
+}
+
+/** A policy without its weights: what a plan of memory needs to know of it. */
+export interface PolicyOutline extends Pick<Policy, 'name' | 'config' | 'tokenizer' | 'chatTemplate'> {
+  /** What its weights will be held as. */
+  readonly formats: HeldFormats;
+}
+
+/** Reads all of a folder but its weights, of which it reads the headers. */
+export async function outlinePolicy(
+  limits: MemoryLimits,
+  folder: Folder,
+  { dtype = 'auto', chatTemplate }: LoadPolicyOptions = {},
+): Promise<PolicyOutline> {
+  const config = await loadLlamaConfig(folder);
+  return {
+    name: folder.name,
+    config,
+    tokenizer: await loadTokenizer(folder),
+    chatTemplate: await loadChatTemplate(folder, chatTemplate),
+    formats: await weightFormats(limits, folder, config, dtype),
+  };
 }
 
 /** Loads a Hugging Face folder: config.json, model.safetensors, tokenizer.json, and generation_config.json if there. */

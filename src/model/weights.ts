@@ -1,8 +1,16 @@
 import type { Folder } from '../data/folder.ts';
-import type { Engine, Tensor } from '../engine/engine.ts';
+import type { Engine, MemoryLimits, Tensor } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
 import type { LlamaConfig } from './config.ts';
-import { chooseDtype, type DtypeChoice, formatOf, type ModelTensors, uploadTensor } from './dtype.ts';
+import {
+  chooseDtype,
+  type DtypeChoice,
+  formatOf,
+  type HeldFormats,
+  heldFormats,
+  type ModelTensors,
+  uploadTensor,
+} from './dtype.ts';
 import type { Adapter } from './lora.ts';
 import { openWeightFiles, type WeightFiles } from './weight_files.ts';
 
@@ -89,6 +97,19 @@ export async function loadWeights(
     return uploadTensor(engine, tensor, format, `${files.name}: ${key}`);
   };
   return await assembleWeights(config, load);
+}
+
+/** What the weights of a folder would be held as, by the headers of its files alone. */
+export async function weightFormats(
+  limits: MemoryLimits,
+  folder: Folder,
+  config: LlamaConfig,
+  choice: DtypeChoice,
+): Promise<HeldFormats> {
+  const files = await openWeightFiles(folder);
+  checkWeights(files, config);
+  const tensors = modelTensors(folder.name, files, config);
+  return heldFormats(chooseDtype(choice, limits, config, tensors), files.entries.get(EMBEDDING)!);
 }
 
 /** The weights of a model, each from `load`, which is called with the names that Hugging Face gives them. */

@@ -80,7 +80,7 @@ export async function runTraining<M extends object>(
   const { engine, trainable, config, total, evaluation } = training;
   const math = await loadWasm();
   const warmup = warmupSteps(config, total);
-  const settings = JSON.stringify({ ...config, ...trainable.settings, ...training.settings });
+  const settings = JSON.stringify({ ...decisive(config), ...trainable.settings, ...training.settings });
   const optimizer = new Optimizer(engine, trainable, config);
   const recorder = new StepRecorder(engine, training.stepsPerRead, training.microBatches, training.width);
   const recorded: { step: number; learningRate: number; batch: StepBatch<M> }[] = [];
@@ -153,6 +153,11 @@ export async function runTraining<M extends object>(
     optimizer.free();
     recorder.free();
   }
+}
+
+/** Without what no bit depends on: training may go on where there is less memory. */
+function decisive({ gradient_checkpointing: _, ...config }: TrainConfig): Partial<TrainConfig> {
+  return config;
 }
 
 function passOf(

@@ -11,17 +11,18 @@ export interface Order {
   readonly lengthOf?: (index: number) => number;
 }
 
+/** The examples of one step of `size`: a slice of its epoch's order. */
+export function stepIndices(order: Order, step: number, perEpoch: number, size: number): number[] {
+  const start = (step % perEpoch) * size;
+  return epochIndices(order, Math.floor(step / perEpoch), size).slice(start, start + size);
+}
+
 /**
- * The examples of one step: a slice of its epoch's order, which is drawn from the seed. Where a step holds all examples of
- * every group, they stay together, so that what they share is computed once; else all are mixed.
+ * All examples in the order of an epoch, which is drawn from the seed. Where a step holds all examples of every group,
+ * they stay together, so that what they share is computed once; else all are mixed.
  */
-export function stepIndices(
-  { seed, groups, lengthOf }: Order,
-  step: number,
-  perEpoch: number,
-  size: number,
-): number[] {
-  const random = new Random(keyOf(seed, 'epoch'), Math.floor(step / perEpoch));
+export function epochIndices({ seed, groups, lengthOf }: Order, epoch: number, size: number): number[] {
+  const random = new Random(keyOf(seed, 'epoch'), epoch);
   const together = groups.every((group) => group.length <= size);
   let order: (readonly number[])[] = random.shuffle(
     together ? [...groups] : groups.flat().map((index) => [index]),
@@ -33,8 +34,7 @@ export function stepIndices(
       order.slice(i * mega, (i + 1) * mega).sort((a, b) => longest(b) - longest(a)),
     ).flat();
   }
-  const start = (step % perEpoch) * size;
-  return order.flat().slice(start, start + size);
+  return order.flat();
 }
 
 /** Indices by equal keys, in order of first appearance. */

@@ -13,7 +13,7 @@ import {
   referenceLogps,
 } from './dpo.ts';
 import { runTraining, type StepBatch, type StepMetrics, type TrainHooks } from './loop.ts';
-import { groupBy, stepIndices } from './order.ts';
+import { groupBy, type Order, stepIndices } from './order.ts';
 import { checkCompletions, type SftMetrics, sftBatch } from './sft.ts';
 import { adapterTrainable, type Trainable } from './trainable.ts';
 
@@ -49,8 +49,7 @@ interface Epochs<T, M> {
   readonly trainable: Trainable;
   readonly config: TrainConfig;
   readonly count: number;
-  readonly groups: readonly (readonly number[])[];
-  readonly lengthOf: (index: number) => number;
+  readonly order: Order;
   readonly width: number;
   readonly settings: Readonly<Record<string, unknown>>;
   batch(indices: readonly number[], epoch: number): StepBatch<M>;
@@ -63,10 +62,9 @@ export async function trainEpochs<T, M extends object>(
   epochs: Epochs<T, M>,
   hooks: TrainHooks<M>,
 ): Promise<void> {
-  const { policy, trainable, config, count, groups, lengthOf, held } = epochs;
+  const { policy, trainable, config, count, order, held } = epochs;
   const perEpoch = stepsPerEpoch(config, count);
   const size = config.per_device_train_batch_size * config.gradient_accumulation_steps;
-  const order = { seed: config.seed, groups, lengthOf: config.group_by_length ? lengthOf : undefined };
   await runTraining<M>(
     {
       engine: policy.engine,
@@ -115,11 +113,7 @@ export async function trainDpo(
       trainable,
       config,
       count: train.length,
-      groups: groupBy(train, ({ promptIds }) => promptIds.join()),
-      lengthOf: (index) => {
-        const { promptIds, chosenIds, rejectedIds } = train[index];
-        return promptIds.length + Math.max(chosenIds.length, rejectedIds.length);
-      },
+      order: dpoOrder(train, config),
       width: dpoWidth(size),
       settings: { pairs: train.length },
       batch: (indices, epoch) => {
@@ -143,6 +137,23 @@ export async function trainDpo(
   );
 }
 
+/** The order in which DPO takes pairs: those of one prompt together. */
+export function dpoOrder(pairs: readonly PreferencePair[], config: TrainConfig): Order {
+  const groups = groupBy(pairs, ({ promptIds }) => promptIds.join());
+  return orderOf(config, groups, (index) => {
+    const { promptIds, chosenIds, rejectedIds } = pairs[index];
+    return promptIds.length + Math.max(chosenIds.length, rejectedIds.length);
+  });
+}
+
+function orderOf(
+  { seed, group_by_length }: TrainConfig,
+  groups: Order['groups'],
+  lengthOf: (index: number) => number,
+): Order {
+  return { seed, groups, lengthOf: group_by_length ? lengthOf : undefined };
+}
+
 /** Supervised fine-tuning on completions: their tokens alone count, not the prompt's. */
 export async function trainSft(
   policy: Policy,
@@ -163,8 +174,11 @@ export async function trainSft(
       trainable,
       config,
       count: train.length,
-      groups: train.map((_, index) => [index]),
-      lengthOf: (index) => train[index].promptIds.length + train[index].completionIds.length,
+      order: orderOf(
+        config,
+        train.map((_, index) => [index]),
+        (index) => train[index].promptIds.length + train[index].completionIds.length,
+      ),
       width: size,
       settings: { examples: train.length },
       batch: (indices, epoch) =>

@@ -1,8 +1,13 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { quantize } from '../../src/engine/quantize.ts';
 import { createWebGpuEngine } from '../../src/engine/webgpu/engine.ts';
-import { probeMatmul } from '../../src/engine/webgpu/probe.ts';
+import { isOffered, probeMatmul } from '../../src/engine/webgpu/probe.ts';
+import { openEngine } from '../../src/host/device.ts';
 import { requestDevice } from '../../src/host/gpu.ts';
+import { diskProbeCache } from '../../src/host/probe_cache.ts';
 import { decodeWeights } from '../support/weight_formats.ts';
 import { Inputs } from './inputs.ts';
 import { noGpu } from './support.ts';
@@ -12,13 +17,18 @@ const SHAPES = [
   [64, 64, 16],
   [65, 132, 36],
   [200, 68, 52],
+  [70, 260, 36],
+  [64, 516, 20],
 ] as const;
+const SAME = ['registers', 'shared', 'subgroup'] as const;
 
 describe.skipIf(noGpu)('ways of computing large products', () => {
   test('give the same bits', async () => {
-    const results = [];
-    for (const variant of ['registers', 'shared'] as const) {
+    const results: Float32Array[][] = [];
+    for (const variant of SAME) {
       const { device } = await requestDevice();
+      if (!isOffered(device, variant)) continue;
+      const ofVariant: Float32Array[] = [];
       const engine = createWebGpuEngine(device, GPU, { matmul: variant });
       for (const [m, n, k] of SHAPES) {
         for (const transposeB of [false, true]) {
@@ -28,14 +38,15 @@ describe.skipIf(noGpu)('ways of computing large products', () => {
             const b = engine.upload(inputs.floats(k * n), transposeB ? [n, k] : [k, n]);
             const out = engine.upload(inputs.floats(m * n), [m, n]);
             engine.matmul(out, a, b, { transposeB, accumulate, scale: 0.7 });
-            results.push(await engine.read(out));
+            ofVariant.push(await engine.read(out));
           }
         }
       }
       engine.destroy();
+      results.push(ofVariant);
     }
-    const half = results.length / 2;
-    expect(results.slice(half)).toEqual(results.slice(0, half));
+    expect(results.length).toBeGreaterThan(1);
+    for (const other of results) expect(other).toEqual(results[0]);
   });
 
   test('give the bits of the f32 for weights in a format, and for a view of them', async () => {
@@ -67,10 +78,61 @@ describe.skipIf(noGpu)('ways of computing large products', () => {
     engine.destroy();
   });
 
+  test('half precision comes close, where a device has it', async () => {
+    const { device } = await requestDevice();
+    if (isOffered(device, 'half')) {
+      const [m, n, k] = [70, 132, 260];
+      const inputs = new Inputs('half');
+      const [left, right] = [inputs.floats(m * k), inputs.floats(k * n)];
+      const engine = createWebGpuEngine(device, GPU, { matmul: 'half' });
+      const out = engine.tensor([m, n]);
+      engine.matmul(out, engine.upload(left, [m, k]), engine.upload(right, [k, n]));
+      const found = await engine.read(out);
+      found.forEach((value, i) => {
+        const [row, column] = [Math.floor(i / n), i % n];
+        let [sum, size] = [0, 0];
+        for (let j = 0; j < k; j++) {
+          const product = left[row * k + j] * right[j * n + column];
+          sum += product;
+          size += Math.abs(product);
+        }
+        expect(Math.abs(value - sum)).toBeLessThan(size * 2 ** -9);
+      });
+    } else {
+      await expect(openEngine('webgpu', { half: true })).rejects.toThrow(
+        'products in half precision: expected a GPU with shader-f16, got ',
+      );
+    }
+    device.destroy();
+  });
+
+  test('what was found for a device is found again in the next process', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'dualign-probe-'));
+    const before = process.env.XDG_CACHE_HOME;
+    process.env.XDG_CACHE_HOME = home;
+    try {
+      const { device } = await requestDevice();
+      const found = await probeMatmul(device, GPU, diskProbeCache());
+      const gone = { features: device.features } as GPUDevice;
+      expect(await probeMatmul(gone, GPU, diskProbeCache())).toBe(found);
+      const other = probeMatmul(gone, { ...GPU, device: 'another' }, diskProbeCache());
+      await expect(other).rejects.toThrow();
+      device.destroy();
+      writeFileSync(join(home, 'dualign/probe.json'), 'not JSON');
+      expect(diskProbeCache()!.get('anything')).toBeUndefined();
+      diskProbeCache()!.set('anything', 'shared');
+      expect(diskProbeCache()!.get('anything')).toBe('shared');
+    } finally {
+      if (before === undefined) delete process.env.XDG_CACHE_HOME;
+      else process.env.XDG_CACHE_HOME = before;
+      rmSync(home, { recursive: true });
+    }
+  });
+
   test('one is found for a device, and a driver on the CPU is not put to the test', async () => {
     const { device, info } = await requestDevice();
     expect(await probeMatmul(device, { ...info, description: 'SwiftShader' })).toBe('registers');
-    expect(['registers', 'shared']).toContain(await probeMatmul(device, GPU));
+    expect(SAME).toContain(await probeMatmul(device, GPU));
     device.destroy();
   });
 });

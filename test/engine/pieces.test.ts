@@ -142,15 +142,12 @@ const programs: [string, Program][] = [
     [`products of ${sizes}`, products(sizes)],
     [`gradients of ${sizes}`, gradients(sizes)],
   ]),
-  ['products with f16', products([640, 320, 64], 'f16')],
-  ['products with bf16', products([640, 292, 64], 'bf16')],
+  ['products with f16 of odd width', products([5000, 41, 8], 'f16')],
   ['products with nf4', products([640, 512, 64], 'nf4')],
-  ['products with nf4 of odd width', products([1100, 293, 20], 'nf4')],
 ];
 
 const devices = [
   ['SwiftShader', 'registers'],
-  ['a GPU', 'registers'],
   ['a GPU', 'shared'],
 ] as const;
 
@@ -162,7 +159,7 @@ describe.skipIf(noGpu).each(devices)('on %s, %s', (description, matmul) => {
   });
 
   test.each(programs)('%s', async (name, program) => {
-    const results = [];
+    const results: (Float32Array | Uint32Array)[][] = [];
     for (const engine of [await large, await small]) {
       const tensors = program(engine, new Inputs(name));
       results.push(await Promise.all(tensors.map((tensor) => values(engine, tensor))));

@@ -40,7 +40,7 @@ function linked(software: boolean): [string, string][] {
     if (!source.includes('@compute')) continue;
     const settable = source.matchAll(/^const (\w+) = (\d+)u; \/\/ .*set by the host$/gm);
     const constants = Object.fromEntries(Array.from(settable, (m) => [m[1], Number(m[2])]));
-    const formats = /^\/\/ uses: .*weights/.test(source)
+    const formats = /^\/\/ uses: .*weights/m.test(source)
       ? (['f32', 'f16', 'bf16', 'nf4'] as const)
       : [undefined];
     for (const format of formats) kernels.get(name as KernelName, constants, format);
@@ -54,6 +54,8 @@ describe.each(COMPILERS)('%s', (compiler, args) => {
       const codes = linked(software);
       expect(codes.length).toBeGreaterThan(20);
       for (const [label, code] of codes) {
+        // Naga has no subgroups: no device of its browsers and runtimes offers the feature that this kernel asks for.
+        if (compiler === 'naga' && code.includes('enable subgroups;')) continue;
         const file = join(folder, 'kernel.wgsl');
         writeFileSync(file, code);
         try {

@@ -12,7 +12,7 @@ import { openEngine } from '../../src/host/device.ts';
 import { PageFolder } from '../../src/host/page_storage.ts';
 import { type Context, mocan, OnnxScorer, parseConfig, pecan, Run, silent } from '../../src/index.ts';
 import { loadAdapter } from '../../src/model/peft.ts';
-import { loadPolicy } from '../../src/model/policy.ts';
+import { loadPolicy, outlinePolicy } from '../../src/model/policy.ts';
 import type { PageOutcome, PageRun } from './support/align_page.ts';
 
 /** The folder, and when it has written a file whose path ends with `path`: then it does nothing any more. */
@@ -47,10 +47,12 @@ async function align(folder: WritableFolder, { threads, settings }: PageRun): Pr
   const config = parseConfig(await (await fetch(settings)).json(), 'settings');
   const run = await Run.open(folder, 'browser');
   run.configure(config, false);
-  const engine = await openEngine('cpu', threads);
+  const engine = await openEngine('cpu', { threads });
   const sources: Context['sources'] = {
     policy: (path) => ({ hash: async () => path, load: () => loadPolicy(engine, new HttpFolder(path)) }),
     scorer: (path) => ({ hash: async () => path, load: () => OnnxScorer.load(new HttpFolder(path)) }),
+    outline: (path) => outlinePolicy(engine.limits, new HttpFolder(path)),
+    room: async () => ({ device: 'cpu' }),
     async useAdapter(policy, path) {
       policy.adapter?.free();
       const inRun = subfolder(folder, path.slice(`${folder.name}/`.length));

@@ -77,15 +77,19 @@ describe.skipIf(!hasFixtures).each(cases)('a plan of memory for the %s engine', 
     engine.destroy();
     const needs: MemoryNeeds = { config, device, lora: LORA, ...SIZES };
     const whole = await planMemory(needs);
-    const limit = 0.6 * whole.training;
+    expect(whole.gradientCheckpointing).toBe(false);
+    const again = await planMemory({ ...needs, limit: 0.8 * whole.training });
+    expect(again).toMatchObject({ trainBatch: 32, gradientCheckpointing: true });
+    expect(again.training).toBeLessThan(0.8 * whole.training);
+    const limit = 0.7 * again.training;
     const fitted = await planMemory({ ...needs, limit });
     expect(fitted.trainBatch).toBeLessThan(32);
     expect(fitted.training).toBeLessThanOrEqual(limit);
-    const next = await planMemory({ ...needs, trainBatch: 2 * fitted.trainBatch });
-    expect(next.training).toBeGreaterThan(limit);
+    const twice = { ...needs, trainBatch: 2 * fitted.trainBatch, gradientCheckpointing: true };
+    expect((await planMemory(twice)).training).toBeGreaterThan(limit);
     await expect(planMemory({ ...needs, limit: 2 ** 20 })).rejects.toThrow(UserError);
     await expect(planMemory({ ...needs, limit: 2 ** 20 })).rejects.toThrow(
-      /^memory: with one response at a time, sampling takes \d+ MiB, more than 1 MiB$/,
+      /^memory: with one response at a time, sampling takes \d+ MiB, more than 1 MiB\. Use --dtype/,
     );
   });
 });

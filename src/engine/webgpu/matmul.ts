@@ -29,8 +29,21 @@ function side(length: number, size: number): number {
   return Math.min(length, Math.ceil(size / 4) * 4);
 }
 
-/** How large products are computed: each invocation on its own, or workgroups that share what they load. The bits are the same. */
-export type MatmulVariant = 'registers' | 'shared';
+/** Rows and columns that a workgroup of the kernel whose subgroups share loads is worth starting for. */
+const SUBGROUP_ROWS = 8;
+const SUBGROUP_COLUMNS = 256;
+
+/**
+ * How products are computed. Large ones: each invocation on its own, workgroups that share what they load, or subgroups that
+ * do; the bits are the same. `half` rounds the operands of all that it can to f16, and adds up in f32: other bits.
+ */
+export type MatmulVariant = 'registers' | 'shared' | 'subgroup' | 'half';
+
+/** What a device has to offer for a variant. */
+export const NEEDED_FEATURES: Readonly<Partial<Record<MatmulVariant, GPUFeatureName>>> = {
+  subgroup: 'subgroups',
+  half: 'shader-f16',
+};
 
 /**
  * What a dispatch computes of a product: out `[m, n]` from `firstColumn` on in rows of `stride`, from k of A's rows of
@@ -141,9 +154,15 @@ export function matmulOperation(
       plain(part);
     } else {
       const params = { ...common(part), k_stride: kStride, first_k: firstK, first4 };
-      if (variant === 'shared' && m >= SHARED_TILE && part.stride >= SHARED_TILE) {
-        const kernel = kernels.get('matmul_shared', { TRANSPOSED: Number(transposeB) }, format);
+      const large = m >= SHARED_TILE && part.stride >= SHARED_TILE;
+      const transposed = { TRANSPOSED: Number(transposeB) };
+      if (variant === 'half' || (variant === 'shared' && large)) {
+        const kernel = kernels.get(`matmul_${variant}`, transposed, format);
         const tiles = Math.ceil(m / SHARED_TILE) * Math.ceil(n / SHARED_TILE);
+        recorder.dispatch(kernel, [out, a, b], params, tiles);
+      } else if (variant === 'subgroup' && large && part.stride >= SUBGROUP_COLUMNS) {
+        const kernel = kernels.get('matmul_subgroup', transposed, format);
+        const tiles = Math.ceil(m / SUBGROUP_ROWS) * Math.ceil(n / SUBGROUP_COLUMNS);
         recorder.dispatch(kernel, [out, a, b], params, tiles);
       } else {
         const columns = side(tiling.columns, n);

@@ -196,7 +196,8 @@ export class Pool {
 
   /** Destroys idle buffers beyond what is worth keeping. Only with nothing recorded; true if there were any. */
   trim(): boolean {
-    const allowed = Math.max(IDLE_BYTES, this.#liveBytes);
+    const room = (this.limits.total ?? Infinity) - this.#liveBytes - this.#otherBytes;
+    const allowed = Math.min(Math.max(IDLE_BYTES, this.#liveBytes), Math.max(0, room));
     if (this.#idleBytes <= allowed) return false;
     for (const [size, list] of [...this.#idle].sort(([a], [b]) => b - a)) {
       while (list.length > 0 && this.#idleBytes > allowed) {

@@ -1,34 +1,52 @@
+import { VERSION } from '../../generated/version.ts';
 import type { DeviceInfo } from '../engine.ts';
 import { runsOnCpu } from './engine.ts';
 import { Kernels } from './kernels.ts';
-import { type MatmulVariant, matmulOperation } from './matmul.ts';
+import { type MatmulVariant, matmulOperation, NEEDED_FEATURES } from './matmul.ts';
 import { GpuTensor } from './memory.ts';
 import { Recorder } from './recorder.ts';
 
-const VARIANTS: readonly MatmulVariant[] = ['registers', 'shared'];
+/** Those that give the same bits. */
+const VARIANTS: readonly MatmulVariant[] = ['registers', 'shared', 'subgroup'];
 const SIDE = 512;
 /** Runs of each variant, the first of which compiles; the best counts. */
 const RUNS = 4;
 const PRODUCTS = 4;
 
-const found = new Map<string, Promise<MatmulVariant>>();
-
-/** The faster way of large products on a device, tried once in a process for each kind of device. */
-export function probeMatmul(device: GPUDevice, info: DeviceInfo): Promise<MatmulVariant> {
-  // Barriers cost a driver that runs shaders on the CPU far more than shared loads save.
-  if (runsOnCpu(info)) return Promise.resolve('registers');
-  const key = [info.vendor, info.device, info.description].join('\n');
-  let variant = found.get(key);
-  if (!variant) {
-    variant = fastest(device);
-    found.set(key, variant);
-  }
-  return variant;
+/** What was found, by kind of device. */
+export interface ProbeCache {
+  get(key: string): string | undefined;
+  set(key: string, variant: string): void;
 }
 
-async function fastest(device: GPUDevice): Promise<MatmulVariant> {
+const ofProcess = new Map<string, string>();
+
+/** The fastest way of large products on a device, of those with the same bits: tried once for each kind of device. */
+export async function probeMatmul(
+  device: GPUDevice,
+  info: DeviceInfo,
+  cache: ProbeCache = ofProcess,
+): Promise<MatmulVariant> {
+  // Barriers cost a driver that runs shaders on the CPU far more than shared loads save.
+  if (runsOnCpu(info)) return 'registers';
+  const offered = VARIANTS.filter((variant) => isOffered(device, variant));
+  const key = [VERSION, info.vendor, info.device, info.description, offered.join('|')].join(', ');
+  const known = offered.find((variant) => variant === cache.get(key));
+  if (known) return known;
+  const found = await fastest(device, offered);
+  cache.set(key, found);
+  return found;
+}
+
+/** Whether a device, as it was opened, has what a variant needs. */
+export function isOffered({ features }: GPUDevice, variant: MatmulVariant): boolean {
+  const needed = NEEDED_FEATURES[variant];
+  return needed === undefined || features.has(needed);
+}
+
+async function fastest(device: GPUDevice, variants: readonly MatmulVariant[]): Promise<MatmulVariant> {
   let best: { variant: MatmulVariant; milliseconds: number } | undefined;
-  for (const variant of VARIANTS) {
+  for (const variant of variants) {
     const milliseconds = await timeMatmul(device, variant);
     if (!best || milliseconds < best.milliseconds) best = { variant, milliseconds };
   }

@@ -1,0 +1,44 @@
+import { planMemory } from '../train/memory_plan.ts';
+import { loraSettings, need } from './config.ts';
+import type { Context } from './context.ts';
+import { encodePrompt } from './encode.ts';
+import { loadPrompts } from './split.ts';
+import { RESPONSES_PER_BATCH } from './train.ts';
+
+/**
+ * Says what the run will hold where, and how it will make it fit, before any weights are loaded.
+ *
+ * @throws UserError when not even one response at a time fits.
+ */
+export async function planRun({ config, sources, progress, ...rest }: Context): Promise<void> {
+  const { policy: path } = need(config, 'policy', 'prompts');
+  const { train, evaluation } = await loadPrompts({ config, sources, progress, ...rest });
+  const outline = await sources.outline(path);
+  const lengths = [...train, ...evaluation].map((prompt) => encodePrompt(outline, prompt).length);
+  const pairs = config.per_device_train_batch_size;
+  const needs = {
+    ...(await sources.room()),
+    config: outline.config,
+    formats: outline.formats,
+    lora: loraSettings(config),
+    promptTokens: lengths.reduce((longest, length) => Math.max(longest, length), 1),
+    newTokens: config.max_new_tokens,
+    responses: config.responses,
+    generationBatch: Math.min(config.generation_batch_size, lengths.length * config.responses),
+    trainBatch: pairs ? 2 * pairs : RESPONSES_PER_BATCH,
+    gradientCheckpointing: config.gradient_checkpointing,
+  };
+  const plan = await planMemory(needs);
+  const weights = plan.items.find(({ name }) => name === 'weights')!.bytes;
+  const again = plan.gradientCheckpointing ? ', blocks computed again in the backward pass' : '';
+  progress.say(
+    `memory: ${mebibytes(weights)} of weights (${outline.formats.linear}); sampling ${plan.generationBatch} at once ` +
+      `${mebibytes(plan.sampling)}; training on ${plan.trainBatch} responses at once${again} ` +
+      `${mebibytes(plan.training)}; ` +
+      `${plan.limit === undefined ? 'the GPU does not say how much it has: see --memory' : `of ${mebibytes(plan.limit)}`}`,
+  );
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
+}

@@ -1,0 +1,179 @@
+/** The phases of a run on an engine that only counts: what each comes to hold, by its own code. */
+import type { Engine, Tensor } from '../engine/engine.ts';
+import { createSizingEngine, type SizedDevice } from '../engine/sizing.ts';
+import type { LlamaConfig } from '../model/config.ts';
+import { Decoder } from '../model/decoder.ts';
+import type { HeadLimits } from '../model/head.ts';
+import { Adapter, type LoraConfig, mergeAdapter } from '../model/lora.ts';
+import type { Policy } from '../model/policy.ts';
+import { assembleWeights, isLinearWeight, weightShapes } from '../model/weights.ts';
+import { Workspace } from '../model/workspace.ts';
+import { dpoGradients, dpoWidth, type PreferencePair } from './dpo.ts';
+import { Optimizer } from './optimizer.ts';
+import { aligned, type Window } from './recorder.ts';
+import { adapterTrainable } from './trainable.ts';
+import { DPO_DEFAULTS } from './trainer.ts';
+
+/** A policy without its weights. */
+export interface SizedModel {
+  readonly config: LlamaConfig;
+  readonly device: SizedDevice;
+  readonly lora: LoraConfig;
+  /** What the weights of linear layers, and of the embedding and the head, are held as; f32 by default. */
+  readonly formats?: { readonly linear: Tensor['dtype']; readonly embedding: Tensor['dtype'] };
+  /** Longest sequence. */
+  readonly maxLength: number;
+}
+
+export interface Phase {
+  /** Most bytes held at a time, weights included. */
+  readonly peak: number;
+  readonly items: ReadonlyMap<string, number>;
+}
+
+/** The device of a policy's engine. */
+export function sizedDevice({ info, limits }: Engine): SizedDevice {
+  if (info.engine === 'cpu') return 'cpu';
+  return { maxBufferSize: limits.tensor, maxStorageBufferBindingSize: limits.tensor };
+}
+
+/** What sizing needs to know of a policy that is there. */
+export function sizedModel(policy: Policy, lora: LoraConfig): SizedModel {
+  return {
+    config: policy.config,
+    device: sizedDevice(policy.engine),
+    lora,
+    formats: {
+      linear: policy.weights.blocks[0].linears.q_proj.dtype,
+      embedding: policy.weights.embedding.dtype,
+    },
+    maxLength: policy.maxLength,
+  };
+}
+
+async function sizedPolicy({ config, device, formats, maxLength }: SizedModel): Promise<Policy> {
+  const engine: Engine = createSizingEngine(device);
+  const shapes = weightShapes(config);
+  const weights = await assembleWeights(config, async (key) => {
+    const shape = shapes.get(key)!;
+    const format = isLinearWeight(key) ? formats?.linear : formats?.embedding;
+    if (shape.length < 2 || !format || format === 'f32' || format === 'u32') return engine.tensor(shape);
+    return engine.uploadWeights(new Uint8Array(0), shape, format);
+  });
+  const table = () => engine.tensor([maxLength, config.headDim / 2]);
+  return {
+    name: 'plan',
+    engine,
+    config,
+    weights,
+    rope: { cos: table(), sin: table(), length: maxLength },
+    workspace: new Workspace(engine),
+    eosIds: [],
+    maxLength,
+    adapter: undefined,
+  } as unknown as Policy;
+}
+
+export interface SamplingSizes {
+  /** Longest prompt and longest response, in tokens. */
+  readonly promptTokens: number;
+  readonly newTokens: number;
+  /** Responses to a prompt. */
+  readonly responses: number;
+}
+
+/** Sampling so many responses at once from the aligned policy, as evaluation does. */
+export async function sizeSampling(
+  model: SizedModel,
+  { promptTokens, newTokens, responses }: SamplingSizes,
+  batch: number,
+): Promise<Phase> {
+  const frozen = await sizedPolicy(model);
+  const weights = frozen.engine.memory().live;
+  const merged = mergeAdapter(frozen, new Adapter(frozen.engine, model.config, model.lora));
+  const policy = { ...frozen, weights: merged.weights };
+  const copies = policy.engine.memory().live - weights;
+  const rows = Array.from({ length: batch }, (_, row) => {
+    const ids = new Array<number>(promptTokens).fill(0);
+    // Prompts that differ, each of so many responses.
+    ids[0] = Math.floor(row / responses);
+    return { ids, stream: [0, row] as const };
+  });
+  const decoder = new Decoder(policy, rows, {
+    maxNewTokens: newTokens,
+    temperature: 1,
+    topK: 0,
+    topP: 1,
+    repetitionPenalty: 1,
+    key: [0, 0],
+    eosIds: [],
+  });
+  for (let step = 0; step < Math.min(2, newTokens); step++) decoder.step();
+  const cache = sizeOf(policy.workspace, /^(key|value)Cache\./);
+  const rest = sizeOf(policy.workspace, /^(?!(key|value)Cache\.)/);
+  return {
+    peak: policy.engine.memory().peak,
+    items: new Map([
+      ['weights', weights],
+      ['sampling: weights with LoRA added', copies],
+      ['sampling: keys and values', cache],
+      ['sampling: activations and logits', rest],
+    ]),
+  };
+}
+
+/** Choices of a training step that no bit of a LoRA adapter depends on. */
+export interface StepChoice {
+  readonly gradient_checkpointing: boolean;
+  /** How much of the logits is there at a time; see `HeadLimits`. */
+  readonly head?: HeadLimits;
+}
+
+/** A step of DPO on these pairs, which go through the model at once. */
+export async function sizeDpo(
+  model: SizedModel,
+  pairs: readonly PreferencePair[],
+  { gradient_checkpointing: checkpointing, head }: StepChoice,
+): Promise<Phase> {
+  const policy = { ...(await sizedPolicy(model)), headLimits: head };
+  const { engine } = policy;
+  const adapter = new Adapter(engine, model.config, model.lora);
+  const trainable = adapterTrainable(adapter);
+  const optimizer = new Optimizer(engine, trainable, DPO_DEFAULTS);
+  const p = pairs.length;
+  const reference = { chosen: new Float32Array(p), rejected: new Float32Array(p) };
+  const results = engine.tensor([aligned(dpoWidth(p))]);
+  const out: Window = (offset, shape) => engine.view(results, offset, shape);
+  dpoGradients(policy, pairs, reference, DPO_DEFAULTS, 1, out, { ...trainable.pass, checkpointing });
+  optimizer.update(1, 1, engine.tensor([1]));
+  const logits = sizeOf(policy.workspace, /^logits$/);
+  const rest = sizeOf(policy.workspace, /^(?!logits$)/);
+  return {
+    peak: engine.memory().peak,
+    items: new Map([
+      ['LoRA and its gradients', 8 * adapter.size],
+      ['AdamW', 8 * adapter.size],
+      ['training: logits', logits],
+      ['training: activations and gradients', rest],
+    ]),
+  };
+}
+
+/** Pairs of so many different responses, as a batch of training has them. */
+export function pairsOf(
+  { promptTokens, newTokens }: Pick<SamplingSizes, 'promptTokens' | 'newTokens'>,
+  responses: number,
+): PreferencePair[] {
+  const response = (first: number) => [first, ...new Array<number>(newTokens - 1).fill(0)];
+  return Array.from({ length: Math.ceil(responses / 2) }, (_, i) => ({
+    promptIds: new Array<number>(promptTokens).fill(0),
+    chosenIds: response(2 * i),
+    rejectedIds: response(Math.min(2 * i + 1, responses - 1)),
+  }));
+}
+
+function sizeOf(workspace: Workspace, names: RegExp): number {
+  let sum = 0;
+  for (const [name, bytes] of workspace.sizes()) if (names.test(name)) sum += bytes;
+  return sum;
+}

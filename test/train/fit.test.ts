@@ -1,0 +1,104 @@
+/** How training is made to fit: what changes no bit first, then smaller batches of the same steps. */
+import { describe, expect, it } from 'vitest';
+import { createCpuEngine } from '../../src/engine/cpu/engine.ts';
+import { UserError } from '../../src/errors.ts';
+import { HEAD_LIMITS } from '../../src/model/head.ts';
+import { addAdapter, type Policy } from '../../src/model/policy.ts';
+import { referenceLogps } from '../../src/train/dpo.ts';
+import { fitDpo } from '../../src/train/fit.ts';
+import { DPO_DEFAULTS, trainDpo } from '../../src/train/trainer.ts';
+import { hasFixtures, loadStories } from '../model/golden.ts';
+
+const LORA = { r: 4, lora_alpha: 8, target_modules: ['all-linear'] };
+const ids = (length: number, first: number) =>
+  Array.from({ length }, (_, i) => 3 + ((first * 7 + i * 13) % 500));
+/** Four prompts of four pairs each, which share their responses. */
+const pairs = Array.from({ length: 16 }, (_, i) => {
+  const prompt = Math.floor(i / 4);
+  return {
+    promptIds: ids(20 + prompt, prompt),
+    chosenIds: ids(40, 100 * prompt + (i % 4)),
+    rejectedIds: ids(36, 100 * prompt + ((i + 1) % 4) + 50),
+  };
+});
+const config = { ...DPO_DEFAULTS, num_train_epochs: 2, per_device_train_batch_size: 12 };
+
+const within = (policy: Policy, total: number): Policy => ({
+  ...policy,
+  engine: { ...policy.engine, limits: { ...policy.engine.limits, total } },
+});
+
+describe.skipIf(!hasFixtures)('training on a device that has only so much memory', () => {
+  it('first computes blocks again, then takes smaller batches of the same steps, then refuses', async () => {
+    const policy = await loadStories(await createCpuEngine());
+    const whole = await fitDpo(policy, LORA, pairs, config);
+    expect(whole).toMatchObject({
+      per_device_train_batch_size: 12,
+      gradient_accumulation_steps: 1,
+      gradient_checkpointing: false,
+      headLimits: undefined,
+    });
+
+    const again = await fitDpo(within(policy, 0.9 * whole.bytes), LORA, pairs, config);
+    expect(again).toMatchObject({ per_device_train_batch_size: 12, gradient_checkpointing: true });
+    expect(again.bytes).toBeLessThanOrEqual(0.9 * whole.bytes);
+
+    for (const part of [0.9, 0.7, 0.5]) {
+      const small = await fitDpo(within(policy, part * again.bytes), LORA, pairs, config);
+      expect(small.per_device_train_batch_size).toBeLessThan(12);
+      expect(small.per_device_train_batch_size * small.gradient_accumulation_steps).toBe(12);
+      expect(small.bytes).toBeLessThanOrEqual(part * again.bytes);
+    }
+
+    const least = fitDpo(within(policy, 2 ** 20), LORA, pairs, config);
+    await expect(least).rejects.toThrow(UserError);
+    await expect(least).rejects.toThrow(
+      /^memory: training on 1 pair at a time takes \d+ MiB, more than 1 MiB\. Use --dtype bfloat16 or nf4,/,
+    );
+    await expect(fitDpo(within(policy, 0.5 * again.bytes), LORA, pairs, config, true)).rejects.toThrow(
+      /^memory: training on 12 pairs at a time takes \d+ MiB, more than \d+ MiB, and it began with batches of this size\./,
+    );
+    policy.engine.destroy();
+  });
+
+  it('counts what the engine comes to hold', async () => {
+    for (const gradient_checkpointing of [false, true]) {
+      const policy = await loadStories(await createCpuEngine());
+      const { bytes } = await fitDpo(policy, LORA, pairs, { ...config, gradient_checkpointing });
+      addAdapter(policy, LORA, 1);
+      const zeros = { chosen: new Float32Array(16), rejected: new Float32Array(16) };
+      await trainDpo(policy, pairs, { ...config, gradient_checkpointing }, { reference: zeros });
+      expect(Math.abs(policy.engine.memory().peak / bytes - 1)).toBeLessThan(0.15);
+      policy.engine.destroy();
+    }
+  });
+
+  it('ends with the same bits, and goes on from a checkpoint, whatever was chosen that no bit depends on', async () => {
+    const policy = await loadStories(await createCpuEngine());
+    const reference = await referenceLogps(policy, pairs);
+    const settings = { ...config, per_device_train_batch_size: 4, save_steps: 3 };
+    let checkpoint: Uint8Array | undefined;
+    const train = async (gradient_checkpointing: boolean, rows?: number, resume?: Uint8Array) => {
+      addAdapter(policy, LORA, 1);
+      const headLimits = rows ? { ...HEAD_LIMITS, rows } : undefined;
+      await trainDpo(
+        { ...policy, headLimits },
+        pairs,
+        { ...settings, gradient_checkpointing },
+        {
+          reference,
+          resume,
+          onCheckpoint: (bytes) => {
+            checkpoint = bytes;
+          },
+        },
+      );
+      return await policy.adapter!.read();
+    };
+    const whole = await train(false);
+    const bytes = checkpoint!;
+    expect(await train(true, 64)).toEqual(whole);
+    expect(await train(true, 64, bytes)).toEqual(whole);
+    policy.engine.destroy();
+  });
+});
