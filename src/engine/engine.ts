@@ -132,7 +132,7 @@ export interface Engine {
   memory(): MemoryUse;
 
   /**
-   * A new tensor of zeros. One larger than `limits.tensor` is held in pieces of whole rows. It may be the table of
+   * A new tensor of zeros. A matrix larger than `limits.tensor` is held in pieces of whole rows. It may be the table of
    * `embedding` and `scatterRows`, b and out of `matmul`, and what `sumSquares` and `adamw` take; it can be written, read,
    * copied, zeroed and viewed. The bits are the same.
    */

@@ -14,7 +14,7 @@ function greatestCommonDivisor(a: number, b: number): number {
 
 /**
  * Elements of each piece of a tensor of this shape, so that none takes more than `limit` bytes; one where it fits. The
- * last may be shorter. Undefined where not even the fewest rows fit.
+ * last may be shorter. Undefined where it has no rows to cut at, or not even the fewest fit.
  */
 export function pieceLengths(
   shape: readonly number[],
@@ -23,6 +23,7 @@ export function pieceLengths(
 ): readonly number[] | undefined {
   const length = shape.reduce((product, size) => product * size, 1);
   if (storedBytes(dtype, length) <= limit) return [length];
+  if (shape.length < 2) return undefined;
   const width = shape.slice(1).reduce((product, size) => product * size, 1);
   const rows = Math.max(PIECE_ROWS, PIECE_SPAN / greatestCommonDivisor(PIECE_SPAN, width));
   const unit = rows * width;

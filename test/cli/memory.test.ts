@@ -25,19 +25,19 @@ function argumentsFor(out: string, ...more: string[]): string[] {
 describe.skipIf(!hasShared)('dualign align --memory', () => {
   it('says what it will hold before it loads, takes smaller batches, and is verified with the same ones', async () => {
     const out = join(folder, 'small');
-    const { code, stderr } = await dualign('node', argumentsFor('small', '--memory', '0.012'));
+    const { code, stderr } = await dualign('node', argumentsFor('small', '--memory', '0.009'));
     expect(code, stderr).toBe(0);
     const plan = stderr.indexOf('memory: 2 MiB of weights (f32); sampling ');
     expect(plan).toBeGreaterThanOrEqual(0);
     expect(plan).toBeLessThan(stderr.indexOf('collect'));
-    expect(stderr).toMatch(/blocks computed again in the backward pass \d+ MiB; of 13 MiB\n/);
+    expect(stderr).toMatch(/blocks computed again in the backward pass \d+ MiB; of 10 MiB\n/);
     expect(stderr).toMatch(
-      /memory: room to train on (\d+) pairs at once, not 60: a step takes \d+ batches\n/,
+      /memory: room to train on (\d+) pairs at once, not 150: a step takes \d+ batches\n/,
     );
     const { stages } = JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8'));
     const { per_device_train_batch_size: size, gradient_accumulation_steps: batches } = stages.train.settings;
-    expect(size).toBeLessThan(60);
-    expect(size * batches).toBe(60);
+    expect(size).toBeLessThan(150);
+    expect(size * batches).toBe(150);
 
     const again = await dualign('node', argumentsFor('small'));
     expect(again.code, again.stderr).toBe(0);
@@ -48,10 +48,13 @@ describe.skipIf(!hasShared)('dualign align --memory', () => {
   });
 
   it('refuses what cannot fit before anything is made', async () => {
-    const { code, stderr } = await dualign('node', argumentsFor('none', '--memory', '0.002'));
+    const { code, stderr } = await dualign(
+      'node',
+      argumentsFor('none', '--memory', '0.005', '--max-new-tokens', '400'),
+    );
     expect(code).toBe(2);
     expect(stderr).toMatch(
-      /memory: with one response at a time, (sampling|training) takes \d+ MiB, more than 2 MiB\. Use --dtype bfloat16 or nf4, /,
+      /memory: with one response at a time, (sampling|training) takes \d+ MiB, more than 5 MiB\. Use --dtype bfloat16 or nf4, /,
     );
     expect(existsSync(join(folder, 'none/samples.jsonl'))).toBe(false);
     expect(existsSync(join(folder, 'none/manifest.json'))).toBe(false);

@@ -122,6 +122,20 @@ describe.each(engines)('memory, %s', (name) => {
     }
   });
 
+  test('attention and its gradient hold no matrix of all queries by all keys', async () => {
+    const engine = await openEngine(name);
+    const [length, heads, width] = [512, 8, 8];
+    const full = 4 * heads * length ** 2;
+    const wide = () => engine.tensor([1, length, heads, width]);
+    const [out, q, k, v, dq, dk, dv, dout] = Array.from({ length: 8 }, wide);
+    const lse = engine.tensor([1, heads, length]);
+    engine.attention(out, lse, q, k, v, 1);
+    engine.attentionBackward(dq, dk, dv, dout, q, k, v, out, lse, 1);
+    await engine.read(dq);
+    expect(engine.memory().peak).toBeLessThan(full / 2);
+    engine.destroy();
+  });
+
   test('more than 65535 workgroups', async () => {
     const engine = await opened;
     const length = 65_535 * 64 + 100;

@@ -33,6 +33,7 @@ test('pieces are whole rows and whole spans, and each fits', () => {
   }
   expect(pieceLengths([100, 100], 'f32', 40_000)).toEqual([10_000]);
   expect(pieceLengths([100, 100], 'f32', 10_000)).toBeUndefined();
+  expect(pieceLengths([100_000], 'f32', 10_000)).toBeUndefined();
 });
 
 async function open(description: string, matmul: MatmulVariant, limit?: number): Promise<Engine> {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { UserError } from '../../src/errors.ts';
 import { generate, responseText, streamTokens } from '../../src/model/generate.ts';
@@ -242,6 +242,22 @@ describe.skipIf(!hasFixtures).each(engines)('sampling and scoring on the $name e
       expect(done).toEqual(whole);
       expect(ids).toEqual(whole.map((generation) => generation.ids));
       expect(texts).toEqual(whole.map((each, row) => responseText(policy, rows[row].ids, each)));
+    }
+  });
+
+  it('sends a prompt through the model once for all its responses, and no token twice, log-probs included', async () => {
+    const embedding = vi.spyOn(engine, 'embedding');
+    const many = [0, 1].flatMap((prompt) =>
+      Array.from({ length: 6 }, (_, draw) => ({ ids: rows[prompt].ids, stream: [prompt, draw] as const })),
+    );
+    const tilted = { ...sampling, maxNewTokens: 5, temperature: 0.7, repetitionPenalty: 1.2 };
+    const made = await generate(policy, many, tilted);
+    const passes = embedding.mock.calls.map(([, ids]) => ids.shape[0]);
+    embedding.mockRestore();
+    const longest = Math.max(rows[0].ids.length, rows[1].ids.length);
+    expect(passes).toEqual([2 * longest, 12, 12, 12, 12]);
+    for (const { ids, logps, samplingLogps } of made) {
+      expect([logps.length, samplingLogps.length]).toEqual([ids.length, ids.length]);
     }
   });
 

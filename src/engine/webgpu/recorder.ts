@@ -1,6 +1,6 @@
 import { messageOf, UserError } from '../../errors.ts';
 import type { Kernel } from './kernels.ts';
-import { type BufferLimits, GpuTensor, Pool, type Storage } from './memory.ts';
+import { type BufferLimits, GpuTensor, isFrozen, Pool, type Storage } from './memory.ts';
 
 /** Bytes of one dispatch's parameters; WebGPU's portable alignment of dynamic uniform offsets. */
 const SLOT_BYTES = 256;
@@ -21,6 +21,32 @@ interface PendingRead {
   readonly reject: (error: Error) => void;
 }
 
+/** Where a tensor lies, as far as what is bound of it depends on that. */
+interface Place {
+  readonly storage: Storage;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** A kernel with what it was bound to, and what was recorded after it. */
+interface Bound {
+  readonly kernel: Kernel;
+  readonly places: readonly Place[];
+  readonly bindGroup: GPUBindGroup;
+  next?: Bound;
+}
+
+function placeOf(tensor: GpuTensor): Place {
+  const { storage, offset, length } = tensor;
+  return isFrozen(tensor) ? { storage, offset: 0, length: storage.used } : { storage, offset, length };
+}
+
+function isAt(tensor: GpuTensor, place: Place): boolean {
+  if (tensor.storage !== place.storage) return false;
+  if (isFrozen(tensor)) return place.offset === 0 && place.length === tensor.storage.used;
+  return tensor.offset === place.offset && tensor.length === place.length;
+}
+
 /**
  * Records dispatches and copies into one command encoder and submits them in batches, in program order. Parameters of
  * all dispatches of a batch travel in one uniform buffer, read at dynamic offsets.
@@ -37,7 +63,8 @@ export class Recorder {
   #words = new ArrayBuffer(SLOTS * SLOT_BYTES);
   #floats = new Float32Array(this.#words);
   #integers = new Uint32Array(this.#words);
-  #bindGroups = new Map<string, GPUBindGroup>();
+  #bound = new Map<string, Bound>();
+  #last: Bound | undefined;
   #reads: PendingRead[] = [];
   #staging = new Map<number, GPUBuffer[]>();
   #failure: Error | undefined;
@@ -85,7 +112,6 @@ export class Recorder {
   ): void {
     this.check();
     if (groups === 0) return;
-    let key = `${kernel.id}`;
     let bound = tensors;
     for (let i = 0; i < tensors.length; i++) {
       const tensor = tensors[i];
@@ -101,8 +127,6 @@ export class Recorder {
         if (tensor.isView) this.settle(tensor);
         else storage.stale = false;
       }
-      const { offset, size } = bound[i].binding;
-      key += `,${bound[i].storage.id}:${offset}:${size}`;
     }
     if (this.#slots === SLOTS) this.flush();
     for (const tensor of bound) tensor.storage.recording = this.#recording;
@@ -112,7 +136,7 @@ export class Recorder {
       if (isFloat) this.#floats[word++] = params[name];
       else this.#integers[word++] = params[name];
     }
-    const bindGroup = this.#bindGroups.get(key) ?? this.#bind(key, kernel, bound);
+    const { bindGroup } = this.#recorded(kernel, bound);
     this.#encoder ??= this.#device.createCommandEncoder();
     if (!this.#pass) {
       this.#pass = this.#encoder.beginComputePass();
@@ -221,7 +245,7 @@ export class Recorder {
     }
     this.#slots = 0;
     this.#recording++;
-    if (this.pool.trim()) this.#bindGroups.clear();
+    if (this.pool.trim()) this.#forget();
     for (const read of this.#reads.splice(0)) this.#finish(read);
   }
 
@@ -262,8 +286,23 @@ export class Recorder {
     return duplicate;
   }
 
-  #bind(key: string, kernel: Kernel, tensors: readonly GpuTensor[]): GPUBindGroup {
-    if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
+  /** What a dispatch binds. Steps are alike, so it is first looked for where it came last time: after the one before. */
+  #recorded(kernel: Kernel, tensors: readonly GpuTensor[]): Bound {
+    const next = this.#last?.next;
+    if (next && next.kernel === kernel && tensors.every((tensor, i) => isAt(tensor, next.places[i]))) {
+      this.#last = next;
+      return next;
+    }
+    let key = `${kernel.id}`;
+    for (const { storage, binding } of tensors) key += `,${storage.id}:${binding.offset}:${binding.size}`;
+    const bound = this.#bound.get(key) ?? this.#bind(key, kernel, tensors);
+    if (this.#last) this.#last.next = bound;
+    this.#last = bound;
+    return bound;
+  }
+
+  #bind(key: string, kernel: Kernel, tensors: readonly GpuTensor[]): Bound {
+    if (this.#bound.size >= MAX_BIND_GROUPS) this.#forget();
     const bindGroup = this.#device.createBindGroup({
       layout: kernel.layout,
       entries: [
@@ -274,8 +313,14 @@ export class Recorder {
         })),
       ],
     });
-    this.#bindGroups.set(key, bindGroup);
-    return bindGroup;
+    const bound = { kernel, places: tensors.map(placeOf), bindGroup };
+    this.#bound.set(key, bound);
+    return bound;
+  }
+
+  #forget(): void {
+    this.#bound.clear();
+    this.#last = undefined;
   }
 
   #acquireStaging(size: number): GPUBuffer {
