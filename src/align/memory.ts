@@ -15,7 +15,7 @@ export async function planRun({ config, sources, progress, ...rest }: Context): 
   const { train, evaluation } = await loadPrompts({ config, sources, progress, ...rest });
   const outline = await sources.outline(path);
   const lengths = [...train, ...evaluation].map((prompt) => encodePrompt(outline, prompt).length);
-  const pairs = config.per_device_train_batch_size;
+  const size = config.per_device_train_batch_size;
   const needs = {
     ...(await sources.room()),
     config: outline.config,
@@ -25,7 +25,8 @@ export async function planRun({ config, sources, progress, ...rest }: Context): 
     newTokens: config.max_new_tokens,
     responses: config.responses,
     generationBatch: Math.min(config.generation_batch_size, lengths.length * config.responses),
-    trainBatch: pairs ? 2 * pairs : RESPONSES_PER_BATCH,
+    // In pairs, or in responses that the policy draws as it learns.
+    trainBatch: size ? (config.trainer === 'dpo' ? 2 * size : size) : RESPONSES_PER_BATCH,
     gradientCheckpointing: config.gradient_checkpointing,
   };
   const plan = await planMemory(needs);

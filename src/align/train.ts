@@ -114,7 +114,12 @@ export async function trainAdapter(context: Context, target: TrainTarget): Promi
         policy,
         total: totalSteps(dpo, pairs.length),
         train: (hooks) =>
-          trainDpo({ ...policy, headLimits }, pairs, { ...dpo, gradient_checkpointing }, { ...hooks, reference }),
+          trainDpo(
+            { ...policy, headLimits },
+            pairs,
+            { ...dpo, gradient_checkpointing },
+            { ...hooks, reference },
+          ),
         told: ({ loss }) => `loss ${loss.toFixed(4)}`,
       };
     },
