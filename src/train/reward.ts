@@ -6,7 +6,7 @@ import { checkTrainConfig, TRAIN_DEFAULTS, type TrainConfig } from './config.ts'
 import type { StepBatch, TrainHooks } from './loop.ts';
 import { aligned, type Window } from './recorder.ts';
 import { adapterTrainable, type Trainable, weightsTrainable } from './trainable.ts';
-import { type Split, splitOf, trainEpochs } from './trainer.ts';
+import { orderOf, type Split, splitOf, trainEpochs } from './trainer.ts';
 
 /** Two texts in token ids, prompt and response together, of which the first is the better. */
 export interface RewardPair {
@@ -174,8 +174,11 @@ export async function trainReward(
       trainable,
       config,
       count: train.length,
-      groups: train.map((_, index) => [index]),
-      lengthOf: (index) => Math.max(train[index].chosenIds.length, train[index].rejectedIds.length),
+      order: orderOf(
+        config,
+        train.map((_, index) => [index]),
+        (index) => Math.max(train[index].chosenIds.length, train[index].rejectedIds.length),
+      ),
       width: aligned(size) + 2 * size,
       settings: { pairs: train.length, head: 'score' },
       batch: (indices, epoch) =>

@@ -146,7 +146,8 @@ export function dpoOrder(pairs: readonly PreferencePair[], config: TrainConfig):
   });
 }
 
-function orderOf(
+/** The order of examples; `groups` are those to keep together. */
+export function orderOf(
   { seed, group_by_length }: TrainConfig,
   groups: Order['groups'],
   lengthOf: (index: number) => number,
