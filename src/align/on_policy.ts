@@ -3,6 +3,7 @@ import { parseJsonl } from '../data/jsonl.ts';
 import type { Prompt } from '../data/messages.ts';
 import { UserError } from '../errors.ts';
 import type { Policy } from '../model/policy.ts';
+import { type FittedRollouts, fitRollouts } from '../train/fit.ts';
 import { type OnPolicyHooks, type OnPolicyMetrics, trainGrpo, trainRloo } from '../train/on_policy.ts';
 import {
   cycleOf,
@@ -16,7 +17,7 @@ import type { RewardFunctions } from '../train/rollouts.ts';
 import { runAdapterStage } from './adapter_stage.ts';
 import { METRICS } from './artefacts.ts';
 import { mean } from './bootstrap.ts';
-import { grpoLoss, need, type RunConfig } from './config.ts';
+import { grpoLoss, loraSettings, need, type RunConfig } from './config.ts';
 import type { Context } from './context.ts';
 import { encodePrompt } from './encode.ts';
 import { loadScorers, type ScoreRows, scorerSettings } from './score.ts';
@@ -41,6 +42,7 @@ export async function trainOnPolicy(context: Context, target: OnPolicyTarget): P
   const { policy: path } = need(config, 'policy', 'reward');
   const { name, trainer, prompts, lambda, beta } = target;
   const method = methodOf(trainer, config, prompts.length, beta);
+  const { total } = cycleOf(method.filled, prompts.length);
   const source = sources.policy(path);
   if (trainer === 'grpo' && config.scale_rewards !== 'none') {
     progress.say(
@@ -64,14 +66,43 @@ export async function trainOnPolicy(context: Context, target: OnPolicyTarget): P
       const policy = await source.load();
       const rewards = rewardFunctions(await loadScorers(context), prompts, lambda);
       const ids = prompts.map((prompt) => encodePrompt(policy, prompt));
+      const { headLimits, ...fitted } = await fitCompletions(context, policy, ids, method.filled);
       return {
         policy,
-        total: method.total,
-        train: (hooks) => method.train(policy, ids, rewards, hooks),
+        total,
+        train: (hooks) => method.train({ ...policy, headLimits }, ids, rewards, fitted, hooks),
         told: ({ reward, kl }) => `reward ${reward.toFixed(3)}, KL ${kl.toFixed(4)} a token`,
       };
     },
   });
+}
+
+/** How to hold completions of these settings, told where it is not as asked. */
+async function fitCompletions(
+  { config, progress }: Context,
+  policy: Policy,
+  ids: readonly (readonly number[])[],
+  settings: OnPolicyConfig,
+): Promise<FittedRollouts> {
+  const { per_device_train_batch_size: completions, max_completion_length, num_generations } = settings;
+  const slices = settings.steps_per_generation || settings.gradient_accumulation_steps;
+  const asked = Math.min(config.generation_batch_size, completions * slices);
+  const sizes = {
+    promptTokens: ids.reduce((longest, { length }) => Math.max(longest, length), 1),
+    newTokens: max_completion_length,
+    responses: num_generations,
+    completions,
+    asked,
+  };
+  const checkpointing = settings.gradient_checkpointing;
+  const fitted = await fitRollouts(policy, loraSettings(config), sizes, checkpointing);
+  if (fitted.generation_batch_size < asked) {
+    progress.say(`memory: room to sample ${fitted.generation_batch_size} at once, not ${asked}`);
+  }
+  if (fitted.gradient_checkpointing && !checkpointing) {
+    progress.say('memory: blocks are computed again in the backward pass, to make room');
+  }
+  return fitted;
 }
 
 /** TRL's default for RLOO. */
@@ -114,10 +145,11 @@ type Train = (
   policy: Policy,
   ids: readonly (readonly number[])[],
   rewards: RewardFunctions,
+  fitted: Partial<OnPolicyConfig>,
   hooks: OnPolicyHooks,
 ) => Promise<void>;
 
-/** A trainer with its settings filled in, and the steps that it makes. */
+/** A trainer with its settings, as they are given and filled in. */
 function methodOf(trainer: OnPolicyTrainer, config: RunConfig, prompts: number, beta: number) {
   const shared = sharedSettings(config, prompts, beta);
   if (trainer === 'grpo') {
@@ -127,16 +159,18 @@ function methodOf(trainer: OnPolicyTrainer, config: RunConfig, prompts: number, 
       scale_rewards: config.scale_rewards,
       use_bias_correction_kl: config.use_bias_correction_kl,
     };
-    const train: Train = (policy, ids, rewards, hooks) => trainGrpo(policy, ids, rewards, settings, hooks);
-    return { settings, total: cycleOf({ ...GRPO_DEFAULTS, ...settings }, prompts).total, train };
+    const train: Train = (policy, ids, rewards, fitted, hooks) =>
+      trainGrpo(policy, ids, rewards, { ...settings, ...fitted }, hooks);
+    return { settings, filled: { ...GRPO_DEFAULTS, ...settings }, train };
   }
   const settings: Partial<RlooConfig> = {
     ...shared,
     normalize_advantages: config.normalize_advantages,
     ...(config.reward_clip_range ? { reward_clip_range: config.reward_clip_range } : {}),
   };
-  const train: Train = (policy, ids, rewards, hooks) => trainRloo(policy, ids, rewards, settings, hooks);
-  return { settings, total: cycleOf({ ...RLOO_DEFAULTS, ...settings }, prompts).total, train };
+  const train: Train = (policy, ids, rewards, fitted, hooks) =>
+    trainRloo(policy, ids, rewards, { ...settings, ...fitted }, hooks);
+  return { settings, filled: { ...RLOO_DEFAULTS, ...settings }, train };
 }
 
 /** Completions in a batch, unless the user set its size. */

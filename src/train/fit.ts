@@ -5,9 +5,9 @@ import type { LoraConfig } from '../model/lora.ts';
 import type { Policy } from '../model/policy.ts';
 import { checkTrainConfig, totalSteps } from './config.ts';
 import { checkPairs, type PreferencePair } from './dpo.ts';
-import { leastChange, MEND, mebibytes } from './memory_plan.ts';
+import { fittingGenerationBatch, leastChange, MEND, mebibytes } from './memory_plan.ts';
 import { epochIndices } from './order.ts';
-import { type SizedModel, sizeDpo, sizedModel } from './sizing.ts';
+import { pairsOf, type SamplingSizes, type SizedModel, sizeDpo, sizedModel } from './sizing.ts';
 import { type DpoConfig, dpoOrder } from './trainer.ts';
 
 /** Batches of one step, by TRL's names: their product is what a step learns from. */
@@ -68,6 +68,40 @@ export async function fitDpo(
     }
   }
   throw new UserError(`memory: ${reason}. ${MEND}`);
+}
+
+export interface FittedRollouts {
+  /** Completions sampled at once. */
+  readonly generation_batch_size: number;
+  readonly gradient_checkpointing: boolean;
+  readonly headLimits?: HeadLimits;
+}
+
+/**
+ * The way to sample and to train on completions of at most these sizes that fits the device, `completions` of them in a
+ * batch of training. No bit depends on it.
+ *
+ * @throws UserError when not even blocks computed again and logits in smaller parts make a batch fit.
+ */
+export async function fitRollouts(
+  policy: Policy,
+  lora: LoraConfig,
+  sizes: SamplingSizes & { readonly completions: number; readonly asked: number },
+  checkpointing: boolean,
+): Promise<FittedRollouts> {
+  const generation_batch_size = await fittingGenerationBatch(policy, lora, sizes);
+  const model = sizedModel(policy, lora);
+  const most = policy.engine.limits.total ?? Infinity;
+  const pairs = pairsOf(sizes, sizes.completions);
+  const { choice, phase } = await leastChange(checkpointing, most, (each) => sizeDpo(model, pairs, each));
+  if (phase.peak > most) {
+    throw new UserError(
+      `memory: training on ${sizes.completions} completions at a time takes ${mebibytes(phase.peak)} MiB, more than ` +
+        `${Math.floor(most / 2 ** 20)} MiB. Lower --per-device-train-batch-size. ${MEND}`,
+    );
+  }
+  const { gradient_checkpointing, head } = choice;
+  return { generation_batch_size, gradient_checkpointing, headLimits: head };
 }
 
 /** The most that a batch of this training takes. */

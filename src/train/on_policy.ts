@@ -158,6 +158,8 @@ async function trainOnPolicy(
       metrics: { ...rolloutMetrics(rollouts, rewards.names, fracZeroStd), ...method.drawnMetrics(rollouts) },
     };
   });
+  // No result depends on how many are sampled at once, so a checkpoint does not either.
+  const { generation_batch_size: _, ...decisive } = config;
   const { gradient_accumulation_steps: accumulation } = config;
 
   async function batch(step: number): Promise<StepBatch<RolloutMetrics>> {
@@ -179,7 +181,7 @@ async function trainOnPolicy(
     {
       engine: policy.engine,
       trainable,
-      config,
+      config: decisive,
       total: cycle.total,
       microBatches: accumulation,
       width: method.width,
