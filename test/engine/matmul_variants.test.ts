@@ -113,6 +113,7 @@ describe.skipIf(noGpu)('ways of computing large products', () => {
     try {
       const { device } = await requestDevice();
       const found = await probeMatmul(device, GPU, diskProbeCache());
+      expect(SAME).toContain(found);
       const gone = { features: device.features } as GPUDevice;
       expect(await probeMatmul(gone, GPU, diskProbeCache())).toBe(found);
       const other = probeMatmul(gone, { ...GPU, device: 'another' }, diskProbeCache());
@@ -129,10 +130,8 @@ describe.skipIf(noGpu)('ways of computing large products', () => {
     }
   });
 
-  test('one is found for a device, and a driver on the CPU is not put to the test', async () => {
-    const { device, info } = await requestDevice();
-    expect(await probeMatmul(device, { ...info, description: 'SwiftShader' })).toBe('registers');
-    expect(SAME).toContain(await probeMatmul(device, GPU));
-    device.destroy();
+  test('a driver on the CPU is not put to the test', async () => {
+    const software = { ...GPU, description: 'SwiftShader' };
+    expect(await probeMatmul({} as GPUDevice, software)).toBe('registers');
   });
 });
