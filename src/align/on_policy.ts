@@ -41,6 +41,7 @@ export async function trainOnPolicy(context: Context, target: OnPolicyTarget): P
   const { config, sources, progress } = context;
   const { policy: path } = need(config, 'policy', 'reward');
   const { name, trainer, prompts, lambda, beta } = target;
+  refusePairSettings(trainer, config);
   const method = methodOf(trainer, config, prompts.length, beta);
   const { total } = cycleOf(method.filled, prompts.length);
   const source = sources.policy(path);
@@ -75,6 +76,19 @@ export async function trainOnPolicy(context: Context, target: OnPolicyTarget): P
       };
     },
   });
+}
+
+/** Settings of trainings on pairs change nothing here. */
+function refusePairSettings(trainer: OnPolicyTrainer, config: RunConfig): void {
+  const set = [
+    ...(config.group_by_length ? ['--group-by-length true'] : []),
+    ...(config.label_smoothing > 0 ? [`--label-smoothing ${config.label_smoothing}`] : []),
+    ...(trainer === 'rloo' && config.loss_type !== undefined ? [`--loss-type ${config.loss_type}`] : []),
+  ];
+  if (set.length === 0) return;
+  throw new UserError(
+    `${trainer}: expected settings that it has, got ${set.join(', ')}, which it does not; leave them out`,
+  );
 }
 
 /** How to hold completions of these settings, told where it is not as asked. */
