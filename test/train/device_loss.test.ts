@@ -58,4 +58,35 @@ describe.skipIf(noGpu)('when the device is lost', () => {
     expect(await finish({ resume: checkpoint })).toEqual(whole);
     again.engine.destroy();
   });
+
+  it('memory that runs out ends training with a clear error and the last checkpoint whole', async () => {
+    const { device, policy } = await open();
+    let checkpoint: Uint8Array | undefined;
+    const training = trainDpo(policy, pairs, config, {
+      onMetrics: ({ step }) => {
+        if (step !== 17) return;
+        // What a driver reports that has no more memory to give.
+        const error = new GPUOutOfMemoryError('buffer of 4096 bytes');
+        device.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', { error }));
+      },
+      onCheckpoint: (bytes) => {
+        checkpoint = bytes;
+      },
+    });
+    await expect(training).rejects.toThrow(UserError);
+    await expect(training).rejects.toThrow(
+      /^The GPU ran out of memory \(buffer of 4096 bytes\)\. Use a smaller batch or a shorter sequence/,
+    );
+    expect([10, 15]).toContain(checkpointStep(checkpoint!));
+    device.destroy();
+
+    const again = await open();
+    const finish = async (hooks: DpoHooks) => {
+      addAdapter(again.policy, LORA, 3);
+      await trainDpo(again.policy, pairs, config, hooks);
+      return await again.policy.adapter!.read();
+    };
+    expect(await finish({ resume: checkpoint })).toEqual(await finish({}));
+    again.engine.destroy();
+  });
 });

@@ -347,7 +347,7 @@ function describeError(error: GPUError): Error {
   const text = error.message.trim().split('\n')[0];
   if (error.constructor.name === 'GPUOutOfMemoryError') {
     return new UserError(
-      `The GPU ran out of memory (${text}). Use a smaller batch or a shorter sequence.`,
+      `The GPU ran out of memory (${text}). Use a smaller batch or a shorter sequence, or say with --memory how much there is.`,
       1,
     );
   }
