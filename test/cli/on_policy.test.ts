@@ -152,6 +152,11 @@ describe.skipIf(!hasShared)('policy gradients refuse', () => {
       /at least 16 prompts.*got 6/,
     ],
     [
+      'what only pairs have',
+      alone('grpo', 'bad', '--label-smoothing', '0.1'),
+      /grpo: expected settings that it has, got --label-smoothing 0.1/,
+    ],
+    [
       'a range of one number',
       alone('rloo', 'bad', '--reward-clip-range', '3'),
       /expected two numbers, lowest,highest/,
