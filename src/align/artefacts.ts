@@ -11,4 +11,6 @@ export const ADAPTER_FILES = ['adapter/adapter_config.json', 'adapter/adapter_mo
 export const EVALUATION = 'evaluation.json';
 export const EVALUATION_REFERENCE = 'evaluation/reference.jsonl';
 export const EVALUATION_ALIGNED = 'evaluation/aligned.jsonl';
+export const JUDGEMENTS = 'judgements.jsonl';
+export const JUDGEMENT = 'judgement.json';
 export const REPORT = 'report.html';

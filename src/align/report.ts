@@ -3,7 +3,14 @@ import { parseJsonl } from '../data/jsonl.ts';
 import { promptText } from '../data/messages.ts';
 import type { Run } from '../data/run.ts';
 import { VERSION } from '../generated/version.ts';
-import type { Evaluation, Metrics, ReportData, ScoredSamples, TextSample } from '../report/data.ts';
+import type {
+  Evaluation,
+  Judgement,
+  Metrics,
+  ReportData,
+  ScoredSamples,
+  TextSample,
+} from '../report/data.ts';
 import { renderReport } from '../report/report.ts';
 import {
   ADAPTER_FILES,
@@ -11,6 +18,7 @@ import {
   EVALUATION,
   EVALUATION_ALIGNED,
   EVALUATION_REFERENCE,
+  JUDGEMENT,
   METRICS,
   PAIRS,
   REPORT,
@@ -31,7 +39,7 @@ export async function report(context: Context): Promise<ReportData> {
   const { run } = context;
   const data = await gather(context);
   const hashes: Record<string, string> = {};
-  for (const file of [DUAL, METRICS, EVALUATION, EVALUATION_REFERENCE, EVALUATION_ALIGNED]) {
+  for (const file of [DUAL, METRICS, EVALUATION, EVALUATION_REFERENCE, EVALUATION_ALIGNED, JUDGEMENT]) {
     if (await run.folder.exists(file)) hashes[file] = await run.hash(file);
   }
   await runStage(context, {
@@ -83,6 +91,9 @@ async function gather(context: Context): Promise<ReportData> {
     training,
     ...(answers === undefined ? {} : { answers }),
     evaluation,
+    ...((await run.folder.exists(JUDGEMENT))
+      ? { judgement: JSON.parse(await run.folder.readText(JUDGEMENT)) as Judgement }
+      : {}),
     scores: { reference: scoresOf(reference), aligned: scoresOf(aligned) },
     samples: textSamples(reference, aligned),
   };

@@ -5,6 +5,7 @@ import { VERSION } from '../generated/version.ts';
 import { curveCommand } from './curve.ts';
 import { dualCommand } from './dual.ts';
 import { generateCommand } from './generate.ts';
+import { judgeCommand } from './judge.ts';
 import { planCommand } from './plan.ts';
 import { planMemoryCommand } from './plan_memory.ts';
 import { rewardCommand } from './reward.ts';
@@ -26,6 +27,7 @@ function program(): Command {
   root.addCommand(curveCommand());
   root.addCommand(planCommand());
   root.addCommand(planMemoryCommand());
+  root.addCommand(judgeCommand());
   root.addCommand(verifyCommand());
   root.addCommand(generateCommand());
   root.addCommand(rewardCommand());

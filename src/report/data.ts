@@ -71,6 +71,24 @@ export interface Evaluation {
   readonly verdicts: readonly ('met' | 'not met' | 'uncertain')[];
 }
 
+/** How often one policy's answers win over another's. */
+export interface WinRate {
+  readonly question: 'helpfulness' | 'safety';
+  readonly wins: number;
+  readonly ties: number;
+  readonly losses: number;
+  /** Comparisons without a verdict. */
+  readonly unjudged: number;
+  /** Wins and half the ties, of all comparisons with a verdict; absent where none has one. */
+  readonly rate?: Estimate;
+}
+
+/** Pairwise comparison of the aligned policy's answers with the reference's. */
+export interface Judgement {
+  readonly judge: string;
+  readonly rates: readonly WinRate[];
+}
+
 /** A line of metrics.jsonl, in TRL's names. */
 export type Metrics = Readonly<Record<string, number>>;
 
@@ -99,6 +117,8 @@ export interface ReportData {
   /** How the aligned policy answers, where no adapter was trained. */
   readonly answers?: string;
   readonly evaluation: Evaluation;
+  /** Where a judge was asked. */
+  readonly judgement?: Judgement;
   readonly scores: { readonly reference: ScoredSamples; readonly aligned: ScoredSamples };
   readonly samples: readonly TextSample[];
 }

@@ -6,6 +6,7 @@ import { diagnosticsSection } from './sections/diagnostics.ts';
 import { distributionSection } from './sections/distributions.ts';
 import { dualSection } from './sections/dual.ts';
 import { guideSection } from './sections/guide.ts';
+import { judgementSection } from './sections/judgement.ts';
 import { resultSection } from './sections/results.ts';
 import { sampleSection } from './sections/samples.ts';
 import { trainingSection } from './sections/training.ts';
@@ -28,6 +29,7 @@ export function renderReport(data: ReportData, document: Document = blankDocumen
       verdictSection(data),
       warningSection(data),
       resultSection(data, document),
+      judgementSection(data),
       dualSection(data, document),
       distributionSection(data, document),
       trainingSection(data, document),

@@ -1,6 +1,7 @@
 import type { ReportData } from './data.ts';
 import { rewardChange, safetyChange } from './findings.ts';
 import { interval, score, setting, signed } from './format.ts';
+import { judgementText } from './judgement.ts';
 import {
   divergenceSentence,
   headline,
@@ -95,6 +96,7 @@ export function renderSummary(data: ReportData): string {
     ...constraints.map((_, index) => printable(priceSentence(data, index))),
     `KL: ${divergenceSentence(data)}`,
     `λ* from ${dual.prompts} prompts × ${dual.responses} responses, β = ${setting(dual.beta)}: ${dual.status}.`,
+    ...(data.judgement ? [printable(judgementText(data.judgement))] : []),
     ...warnings(data).map((warning) => `Warning: ${printable(warning)}`),
   ];
   return `${lines.map((line) => (line.length > COLUMNS && rows.length > 0 && !line.includes('   ') ? wrapped(line) : line)).join('\n')}\n`;
