@@ -13,4 +13,7 @@ export const EVALUATION_REFERENCE = 'evaluation/reference.jsonl';
 export const EVALUATION_ALIGNED = 'evaluation/aligned.jsonl';
 export const JUDGEMENTS = 'judgements.jsonl';
 export const JUDGEMENT = 'judgement.json';
+/** Of policies aligned to one goal alone. */
+export const BASELINES = 'baselines';
+export const COMPARISON = 'comparison.json';
 export const REPORT = 'report.html';

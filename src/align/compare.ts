@@ -6,7 +6,7 @@ import { predict, type SolvedRunDual } from './dual.ts';
 import { type EvaluationRow, groupByPrompt } from './rows.ts';
 
 /** Per-prompt means of one quantity. */
-function perPrompt(rows: readonly EvaluationRow[], value: (row: EvaluationRow) => number): number[] {
+export function perPrompt<R extends EvaluationRow>(rows: readonly R[], value: (row: R) => number): number[] {
   return groupByPrompt(rows).map((group) => mean(group.map((row) => share(row, group) * value(row))));
 }
 

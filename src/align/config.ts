@@ -42,6 +42,10 @@ export const configSchema = v.strictObject({
   eval_fraction: v.optional(v.pipe(v.number(), v.gtValue(0), v.ltValue(1)), 0.25),
   reward: v.optional(v.string()),
   constraints: v.optional(v.array(constraintSchema), []),
+  /** Scorers that take no part in the run and only measure its outcome; `cost` where less is better. */
+  measures: v.optional(v.array(constraintSchema), []),
+  /** Policies to train beside the aligned one, for comparison: by reward alone, by safety alone. */
+  baselines: v.optional(v.array(v.picklist(['helpful', 'safe'])), []),
   /** One per constraint, in the same order. */
   limits: v.optional(v.array(limitSchema), []),
   /** KL weight β, of the dual and of DPO. */
@@ -164,6 +168,11 @@ export function checkConfig(config: RunConfig): RunConfig & Required<Pick<RunCon
     );
   }
   checkDecoding(config);
+  if (config.baselines.length > 0 && config.decoding !== 'adapter') {
+    throw new UserError(
+      `--baselines trains policies to compare with, which --decoding ${config.decoding} does not; leave one of them out`,
+    );
+  }
   limitsOf(config);
   return checked;
 }

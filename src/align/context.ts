@@ -48,8 +48,10 @@ export interface Context {
   readonly progress: Progress;
 }
 
-/** Name of a scorer as shown to people: the last part of its path. */
+/** Name of a scorer as shown to people: the last part of its path, or what a module calls the export. */
 export function scorerName(spec: string): string {
+  const exported = /\.[cm]?[jt]s#(.+)$/.exec(spec)?.[1];
+  if (exported !== undefined) return exported;
   return (
     spec
       .replace(/[/\\]+$/, '')

@@ -33,7 +33,7 @@ export async function drawAligned(
   scoreRows: ScoreRows,
   target: SampleTarget,
 ): Promise<EvaluationRow[]> {
-  const { run, config, sources } = context;
+  const { config } = context;
   if (config.decoding === 'resample') {
     // Other candidates than the reference's own samples, which made the prediction.
     const candidates = await samplePrompts(context, policy, prompts, { ...target, purpose: 'resample' });
@@ -45,18 +45,40 @@ export async function drawAligned(
       return group.map((row, k) => ({ ...row, weight: weights[k] }));
     });
   }
-  let rows: SampleRow[];
-  if (config.decoding === 'mix') {
-    const mixture = await mixtureOf(context, policy, await readDual(context));
-    try {
-      rows = await samplePrompts(context, policy, prompts, { ...target, mixture });
-    } finally {
-      for (const { adapter } of mixture) adapter?.free();
-    }
-  } else {
-    await sources.useAdapter(policy, `${run.folder.name}/${ADAPTER}`);
-    rows = await samplePrompts(context, policy, prompts, { ...target, adapter: true });
+  if (config.decoding === 'adapter') {
+    return await drawFrom(context, ADAPTER, policy, prompts, scoreRows, target);
   }
+  const mixture = await mixtureOf(context, policy, await readDual(context));
+  try {
+    return await scoredWithLogps(
+      policy,
+      await samplePrompts(context, policy, prompts, { ...target, mixture }),
+      scoreRows,
+    );
+  } finally {
+    for (const { adapter } of mixture) adapter?.free();
+  }
+}
+
+/** K scored responses to each prompt of the policy with an adapter of the run folder. */
+export async function drawFrom(
+  context: Context,
+  adapter: string,
+  policy: Policy,
+  prompts: readonly Prompt[],
+  scoreRows: ScoreRows,
+  target: SampleTarget,
+): Promise<EvaluationRow[]> {
+  await context.sources.useAdapter(policy, `${context.run.folder.name}/${adapter}`);
+  const rows = await samplePrompts(context, policy, prompts, { ...target, adapter: true });
+  return await scoredWithLogps(policy, rows, scoreRows);
+}
+
+async function scoredWithLogps(
+  policy: Policy,
+  rows: readonly SampleRow[],
+  scoreRows: ScoreRows,
+): Promise<EvaluationRow[]> {
   const scored = await scoreSamples(rows, scoreRows);
   const logps = await bothLogps(policy, rows);
   return scored.map((row, index) => ({ ...row, logps: logps[index] }));

@@ -1,5 +1,7 @@
 import { sha256 } from '../data/hash.ts';
 import { toJsonl } from '../data/jsonl.ts';
+import type { Prompt } from '../data/messages.ts';
+import type { Policy } from '../model/policy.ts';
 import type { Evaluation } from '../report/data.ts';
 import { EVALUATION, EVALUATION_ALIGNED, EVALUATION_REFERENCE } from './artefacts.ts';
 import { compare } from './compare.ts';
@@ -9,7 +11,7 @@ import { decodingSettings, drawAligned } from './decoding.ts';
 import { readDual } from './dual.ts';
 import { type EvaluationRow, parseEvaluationRows } from './rows.ts';
 import { type SampleTarget, samplePrompts, samplingSettings } from './sample.ts';
-import { loadScorers, scorerSettings, scoreSamples } from './score.ts';
+import { loadScorers, type ScoreRows, scorerSettings, scoreSamples } from './score.ts';
 import { loadPrompts } from './split.ts';
 import { readArtefact, runStage } from './stage.ts';
 
@@ -20,8 +22,19 @@ import { readArtefact, runStage } from './stage.ts';
 export async function evaluate(context: Context): Promise<Evaluation> {
   const { run } = context;
   const dual = await readDual(context);
-  await drawAndScore(context, EVALUATION_REFERENCE, false);
-  await drawAndScore(context, EVALUATION_ALIGNED, true);
+  await evaluatePolicy(context, {
+    name: 'evaluate reference',
+    path: EVALUATION_REFERENCE,
+    settings: async () => ({}),
+    draw: async (policy, prompts, scoreRows, target) =>
+      scoreSamples(await samplePrompts(context, policy, prompts, target), scoreRows),
+  });
+  await evaluatePolicy(context, {
+    name: 'evaluate aligned',
+    path: EVALUATION_ALIGNED,
+    settings: () => decodingSettings(context),
+    draw: (policy, prompts, scoreRows, target) => drawAligned(context, policy, prompts, scoreRows, target),
+  });
   await runStage(context, {
     name: 'evaluate',
     settings: {
@@ -47,32 +60,48 @@ export async function readEvaluationRows(context: Context) {
   return { reference: await read(EVALUATION_REFERENCE), aligned: await read(EVALUATION_ALIGNED) };
 }
 
-async function drawAndScore(context: Context, file: string, isAligned: boolean): Promise<void> {
+/** A policy to evaluate on the held-out prompts. */
+export interface EvaluationTarget {
+  /** Of the stage. */
+  readonly name: string;
+  /** Of its scored responses, in the run folder. */
+  readonly path: string;
+  /** What its answers depend on, besides the policy, the scorers and how is sampled. */
+  settings(): Promise<Record<string, unknown>>;
+  draw(
+    policy: Policy,
+    prompts: readonly Prompt[],
+    scoreRows: ScoreRows,
+    target: SampleTarget,
+  ): Promise<EvaluationRow[]>;
+}
+
+/** Draws and scores K responses of a policy to each held-out prompt. */
+export async function evaluatePolicy(context: Context, evaluated: EvaluationTarget): Promise<void> {
   const { run, config, sources } = context;
-  const { policy: path } = need(config, 'policy', 'prompts', 'reward');
+  const { policy: source } = need(config, 'policy', 'prompts', 'reward');
   const { evaluation: prompts } = await loadPrompts(context);
-  const samples = file.replace('.jsonl', '_samples.jsonl');
-  const target: SampleTarget = { purpose: 'evaluate', path: samples, adapter: false };
+  const { name, path } = evaluated;
+  const samples = path.replace('.jsonl', '_samples.jsonl');
   await runStage(context, {
-    name: isAligned ? 'evaluate aligned' : 'evaluate reference',
+    name,
     settings: {
-      policy: await sources.policy(path).hash(),
+      policy: await sources.policy(source).hash(),
       device: await sources.engine(),
       prompts: await sha256(JSON.stringify(prompts)),
-      ...(isAligned ? await decodingSettings(context) : {}),
+      ...(await evaluated.settings()),
       ...samplingSettings(config),
       ...(await scorerSettings(context)),
     },
-    outputs: [file],
+    outputs: [path],
     partials: [samples, `${samples}.partial`],
     note: `${config.responses} responses to each of ${prompts.length} held-out prompts`,
     work: async () => {
-      const policy = await sources.policy(path).load();
+      const policy = await sources.policy(source).load();
       const scoreRows = await loadScorers(context);
-      const rows = isAligned
-        ? await drawAligned(context, policy, prompts, scoreRows, target)
-        : await scoreSamples(await samplePrompts(context, policy, prompts, target), scoreRows);
-      await run.folder.write(file, toJsonl(rows satisfies EvaluationRow[]));
+      const target: SampleTarget = { purpose: 'evaluate', path: samples, adapter: false };
+      const rows = await evaluated.draw(policy, prompts, scoreRows, target);
+      await run.folder.write(path, toJsonl(rows));
       await run.folder.remove(samples);
     },
   });

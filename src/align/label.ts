@@ -4,36 +4,51 @@ import { loadWasm } from '../wasm.ts';
 import { PAIRS, SAMPLES, SCORES } from './artefacts.ts';
 import type { Context } from './context.ts';
 import { readDual } from './dual.ts';
-import { type LabelRow, makePairs } from './pairs.ts';
+import { type LabelRow, makePairs, type ScoreWeights } from './pairs.ts';
 import { betaPre } from './prealign.ts';
 import { groupByPrompt, pairForFile, parseSampleRows, parseScoreRows } from './rows.ts';
 import { readArtefact, runStage } from './stage.ts';
 
 /** MoCAN step 4: pseudo-preferences by r + λ*ᵀg. Writes pairs.jsonl. */
 export async function label(context: Context): Promise<void> {
-  const { run, config } = context;
   const { lambda } = await readDual(context);
+  await labelPairs(context, { name: 'label', path: PAIRS, weights: { reward: 1, safety: lambda } });
+}
+
+/** Pairs to make: by the weighted sum of the scores, into a file of the run folder. */
+export interface LabelTarget {
+  /** Of the stage. */
+  readonly name: string;
+  readonly path: string;
+  readonly weights: ScoreWeights;
+}
+
+/** Makes preference pairs of the scored responses. */
+export async function labelPairs(context: Context, { name, path, weights }: LabelTarget): Promise<void> {
+  const { run, config } = context;
+  const { reward, safety } = weights;
   const unscaled = config.method === 'pecan' && config.pecan_labels === 'unscaled';
   const scale = unscaled ? 1 / betaPre(config) : 1;
-  const groups = groupByPrompt(await readScored(context, lambda.length));
+  const groups = groupByPrompt(await readScored(context, safety.length));
   const longest = Math.max(...groups.map((group) => group.length));
   const pairsPerPrompt = config.pairs_per_prompt ?? (longest * (longest - 1)) / 2;
   await runStage(context, {
-    name: 'label',
+    name,
     settings: {
       scores: await run.hash(SCORES),
-      lambda,
+      lambda: safety,
+      ...(reward === 1 ? {} : { reward }),
       seed: config.seed,
       labels: config.labels,
       pairs_per_prompt: pairsPerPrompt,
       ...(scale === 1 ? {} : { scale }),
     },
-    outputs: [PAIRS],
+    outputs: [path],
     note: `${pairsPerPrompt} ${config.labels} pairs a prompt`,
     work: async () => {
       const { exp } = await loadWasm();
       const pairs = makePairs(groups, {
-        lambda,
+        weights,
         seed: config.seed,
         labels: config.labels,
         scale,
@@ -45,7 +60,7 @@ export async function label(context: Context): Promise<void> {
           `${SCORES}: expected prompts with different responses, found none; raise --responses or --temperature`,
         );
       }
-      await run.folder.write(PAIRS, toJsonl(pairs.map(pairForFile)));
+      await run.folder.write(path, toJsonl(pairs.map(pairForFile)));
     },
   });
 }

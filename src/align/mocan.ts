@@ -1,5 +1,7 @@
 import type { ReportData } from '../report/data.ts';
+import { baselines } from './baselines.ts';
 import { collect } from './collect.ts';
+import { compareAlignments } from './comparison.ts';
 import { checkConfig } from './config.ts';
 import type { Context } from './context.ts';
 import { type RunDual, solveDual } from './dual.ts';
@@ -32,6 +34,8 @@ export async function mocan(context: Context): Promise<AlignResult> {
     await train(context);
   }
   await evaluate(context);
+  await baselines(context);
+  await compareAlignments(context);
   return { dual, report: await report(context) };
 }
 

@@ -1,8 +1,15 @@
 import { keyOf, Random } from '../random.ts';
 import type { PairRow, ScoreRow } from './rows.ts';
 
+/** What each score counts in w = reward · r + safetyᵀg. */
+export interface ScoreWeights {
+  readonly reward: number;
+  /** One per constraint: λ. */
+  readonly safety: readonly number[];
+}
+
 export interface LabelOptions {
-  readonly lambda: readonly number[];
+  readonly weights: ScoreWeights;
   /** Factor on w; 1 if left out. */
   readonly scale?: number;
   readonly seed: number;
@@ -28,7 +35,9 @@ export function makePairs(groups: readonly (readonly LabelRow[])[], options: Lab
     const random = new Random(key, promptIndex);
     const scale = options.scale ?? 1;
     const weight = responses.map(
-      (row) => scale * row.safety.reduce((sum, g, j) => sum + options.lambda[j] * g, row.reward),
+      ({ reward, safety }) =>
+        scale *
+        safety.reduce((sum, g, j) => sum + options.weights.safety[j] * g, options.weights.reward * reward),
     );
     return pairings(responses.length, options.pairsPerPrompt, random).flatMap(([i, j]) => {
       const uniform = random.uniform();

@@ -1,4 +1,6 @@
+import { baselines } from './baselines.ts';
 import { collect } from './collect.ts';
+import { compareAlignments } from './comparison.ts';
 import { checkConfig } from './config.ts';
 import type { Context } from './context.ts';
 import { solveDual } from './dual.ts';
@@ -28,6 +30,8 @@ export async function pecan(context: Context): Promise<AlignResult> {
     await train(context);
   }
   await evaluate(context);
+  await baselines(context);
+  await compareAlignments(context);
   return { dual, report: await report(context) };
 }
 

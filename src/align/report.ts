@@ -4,6 +4,7 @@ import { promptText } from '../data/messages.ts';
 import type { Run } from '../data/run.ts';
 import { VERSION } from '../generated/version.ts';
 import type {
+  Comparison,
   Evaluation,
   Judgement,
   Metrics,
@@ -14,6 +15,7 @@ import type {
 import { renderReport } from '../report/report.ts';
 import {
   ADAPTER_FILES,
+  COMPARISON,
   DUAL,
   EVALUATION,
   EVALUATION_ALIGNED,
@@ -39,7 +41,8 @@ export async function report(context: Context): Promise<ReportData> {
   const { run } = context;
   const data = await gather(context);
   const hashes: Record<string, string> = {};
-  for (const file of [DUAL, METRICS, EVALUATION, EVALUATION_REFERENCE, EVALUATION_ALIGNED, JUDGEMENT]) {
+  const files = [DUAL, METRICS, EVALUATION, EVALUATION_REFERENCE, EVALUATION_ALIGNED, JUDGEMENT, COMPARISON];
+  for (const file of files) {
     if (await run.folder.exists(file)) hashes[file] = await run.hash(file);
   }
   await runStage(context, {
@@ -94,9 +97,17 @@ async function gather(context: Context): Promise<ReportData> {
     ...((await run.folder.exists(JUDGEMENT))
       ? { judgement: JSON.parse(await run.folder.readText(JUDGEMENT)) as Judgement }
       : {}),
+    ...(await comparisonOf(context)),
     scores: { reference: scoresOf(reference), aligned: scoresOf(aligned) },
     samples: textSamples(reference, aligned),
   };
+}
+
+/** The policies side by side, where the run compares some. */
+async function comparisonOf({ run, config }: Context): Promise<Pick<ReportData, 'comparison'>> {
+  if (config.measures.length === 0 && config.baselines.length === 0) return {};
+  if (!(await run.folder.exists(COMPARISON))) return {};
+  return { comparison: JSON.parse(await run.folder.readText(COMPARISON)) as Comparison };
 }
 
 function titleOf({ config }: Context, dual: SolvedRunDual): string {

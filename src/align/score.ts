@@ -65,7 +65,8 @@ export async function scorerSettings(context: Context): Promise<Record<string, u
   };
 }
 
-async function scoreWith(scorer: Scorer, rows: readonly TextRow[]): Promise<Float64Array> {
+/** A scorer's scores of the rows, each finite. */
+export async function scoreWith(scorer: Scorer, rows: readonly TextRow[]): Promise<Float64Array> {
   const scores = await scorer.score(rows);
   const bad = scores.findIndex((score) => !Number.isFinite(score));
   if (bad >= 0) {

@@ -5,6 +5,7 @@ import { SCHEDULERS } from '../train/schedule.ts';
 /** Groups of options; a command takes those that its stage reads. */
 export type OptionGroup =
   | 'preferences'
+  | 'comparison'
   | 'policy'
   | 'prompts'
   | 'sampling'
@@ -109,6 +110,11 @@ function store(options: RunOptions, name: string, value: unknown): void {
     options.reward = value as string;
   } else if (name === 'margin' || name === 'threshold') {
     options.limits = [...(options.limits ?? []), { kind: name, value: value as number }];
+  } else if (name === 'measure' || name === 'measure_cost') {
+    options.measures = [
+      ...(options.measures ?? []),
+      { scorer: value as string, cost: name === 'measure_cost' },
+    ];
   } else if (name === 'stop') {
     options.stop = [...(options.stop ?? []), value as string];
   } else if (name === 'lambda') {
@@ -186,6 +192,18 @@ const OPTIONS: Record<OptionGroup, readonly Row[]> = {
       '--beta-pre <b>',
       'weight of the KL divergence when policies learn these preferences (that of --beta)',
       number,
+    ],
+  ],
+  comparison: [
+    [
+      '--measure <scorer>',
+      'a scorer that takes no part in the run and only measures its outcome, more is better; repeatable',
+    ],
+    ['--measure-cost <scorer>', 'the same, where less is better; repeatable'],
+    [
+      '--baselines <names>',
+      'policies to train for comparison, comma separated: helpful (by the reward alone), safe (by safety alone)',
+      list,
     ],
   ],
   limits: [

@@ -38,6 +38,7 @@ const ALL: readonly OptionGroup[] = [
   'scorers',
   'preferences',
   'limits',
+  'comparison',
   'sampling',
   'labels',
   'training',

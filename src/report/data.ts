@@ -89,6 +89,30 @@ export interface Judgement {
   readonly rates: readonly WinRate[];
 }
 
+/** A policy of the comparison; `helpful` and `safe` are aligned to one goal alone. */
+export interface Alignment {
+  readonly name: 'reference' | 'aligned' | 'helpful' | 'safe';
+  readonly reward: Estimate;
+  readonly safety: readonly Estimate[];
+  /** One per measure. */
+  readonly measured: readonly Estimate[];
+}
+
+/** A scorer that took no part in the run. */
+export interface Measure {
+  readonly name: string;
+  /** Less is better. */
+  readonly cost: boolean;
+  /** Every response got 0 or 1, so that the mean is a rate. */
+  readonly share: boolean;
+}
+
+/** The run's policies on the held-out prompts, the reference first and the aligned one second. */
+export interface Comparison {
+  readonly measures: readonly Measure[];
+  readonly alignments: readonly Alignment[];
+}
+
 /** A line of metrics.jsonl, in TRL's names. */
 export type Metrics = Readonly<Record<string, number>>;
 
@@ -119,6 +143,8 @@ export interface ReportData {
   readonly evaluation: Evaluation;
   /** Where a judge was asked. */
   readonly judgement?: Judgement;
+  /** Where the run has measures of its own or baselines. */
+  readonly comparison?: Comparison;
   readonly scores: { readonly reference: ScoredSamples; readonly aligned: ScoredSamples };
   readonly samples: readonly TextSample[];
 }

@@ -2,6 +2,7 @@ import type { ReportData } from './data.ts';
 import { blankDocument } from './document.ts';
 import { plural, setting } from './format.ts';
 import { pageOf } from './page.ts';
+import { comparisonSection } from './sections/comparison.ts';
 import { diagnosticsSection } from './sections/diagnostics.ts';
 import { distributionSection } from './sections/distributions.ts';
 import { dualSection } from './sections/dual.ts';
@@ -28,6 +29,7 @@ export function renderReport(data: ReportData, document: Document = blankDocumen
     sections: [
       verdictSection(data),
       warningSection(data),
+      comparisonSection(data, document),
       resultSection(data, document),
       judgementSection(data),
       dualSection(data, document),

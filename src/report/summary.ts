@@ -1,10 +1,11 @@
 import type { ReportData } from './data.ts';
 import { rewardChange, safetyChange } from './findings.ts';
-import { interval, score, setting, signed } from './format.ts';
+import { interval, plural, score, setting, signed } from './format.ts';
 import { judgementText } from './judgement.ts';
 import {
   divergenceSentence,
   headline,
+  measuredValue,
   priceSentence,
   safetyName,
   safetySentence,
@@ -50,6 +51,29 @@ function table(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
+/** What the measures that took no part in the run say of each policy, in a table of few words. */
+function measurements({ comparison, evaluation }: ReportData): string[] {
+  if (!comparison || comparison.measures.length === 0) return [];
+  const { measures, alignments } = comparison;
+  const names = { reference: 'before', aligned: 'aligned', helpful: 'help only', safe: 'safe only' };
+  const rows = [
+    ['', ...alignments.map(({ name }) => names[name])],
+    ...measures.map((measure, j) => [
+      `${shortName(measure.name)} (${measure.cost ? 'less' : 'more'} is better)`,
+      ...alignments.map(({ measured }) => measuredValue(measure)(measured[j]!.mean)),
+    ]),
+  ];
+  const responses = `${plural(evaluation.prompts, 'held-out prompt')} × ${plural(evaluation.responses, 'response')}`;
+  return [
+    `By measures that took no part in the run, on ${responses}:`,
+    '',
+    ...table(rows).map((line) => `  ${line}`),
+    '',
+    'By the scorers that it aligned to:',
+    '',
+  ];
+}
+
 /** The outcome of a run in plain text for a terminal. */
 export function renderSummary(data: ReportData): string {
   const { dual, evaluation, constraints } = data;
@@ -90,6 +114,7 @@ export function renderSummary(data: ReportData): string {
   const lines = [
     headline(data),
     '',
+    ...measurements(data),
     ...table(rows),
     '',
     ...constraints.map((_, index) => printable(safetySentence(data, index))),

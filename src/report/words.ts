@@ -1,4 +1,4 @@
-import type { ReportData } from './data.ts';
+import type { Alignment, Measure, ReportData } from './data.ts';
 import type { Change } from './findings.ts';
 import { predictedToMiss, rewardChange, safetyChange, tally, unconstrained } from './findings.ts';
 import { estimate, interval, percent, plural, score, signed, significant } from './format.ts';
@@ -76,6 +76,36 @@ export function safetyName({ constraints }: ReportData, index: number): string {
   const { name, cost } = constraints[index]!;
   return cost ? `safety = −${name}` : `safety ${name}`;
 }
+
+/** What the report calls a policy of the comparison. */
+export function policyName(name: Alignment['name']): 'reference' | 'aligned' | 'help only' | 'safe only' {
+  return name === 'helpful' ? 'help only' : name === 'safe' ? 'safe only' : name;
+}
+
+/** How a measure's values read: a rate as a percentage. */
+export function measuredValue({ share }: Measure): (value: number) => string {
+  return share ? percent : score;
+}
+
+/** What each measure found, in one sentence under its name. */
+export function comparisonSentences({ comparison }: ReportData): [string, string][] {
+  if (!comparison) return [];
+  const [reference, aligned, ...others] = comparison.alignments;
+  return comparison.measures.map((measure, j) => {
+    const format = measuredValue(measure);
+    const { mean, interval: range } = aligned!.measured[j]!;
+    const what = measure.share ? 'of the responses' : 'on average';
+    const beside = others.map(({ name, measured }) => `${format(measured[j]!.mean)} ${AIMED_AT[name]}`);
+    return [
+      measure.name,
+      `${format(reference!.measured[j]!.mean)} ${what} before, ${format(mean)} after ` +
+        `(95 % interval ${interval(range, format)}; ${measure.cost ? 'less' : 'more'} is better)` +
+        `${beside.length > 0 ? `. Aligned to one goal alone: ${beside.join(', ')}` : ''}.`,
+    ];
+  });
+}
+
+const AIMED_AT: Readonly<Record<string, string>> = { helpful: 'to help', safe: 'to safety' };
 
 /** A margin in words. */
 export function besideReference(margin: number): string {

@@ -27,7 +27,7 @@ describe('makePairs', () => {
     reward,
     safety,
   });
-  const options = { lambda: [2, 0.5], seed: 1, pairsPerPrompt: 10, exp };
+  const options = { weights: { reward: 1, safety: [2, 0.5] }, seed: 1, pairsPerPrompt: 10, exp };
 
   it('labels softly with σ(w₁ − w₀), w = r + λᵀg', () => {
     const [pair] = makePairs([[row('a', 1, [0, 1]), row('b', 0.5, [0.5, -1])]], {

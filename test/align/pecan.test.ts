@@ -65,7 +65,13 @@ describe('PeCAN', () => {
       safety: [BETA_PRE * s_g[0][k]],
     }));
     const lambda = 0.4;
-    const options = { lambda: [lambda], seed: 0, labels: 'soft', pairsPerPrompt: 1, exp: Math.exp } as const;
+    const options = {
+      weights: { reward: 1, safety: [lambda] },
+      seed: 0,
+      labels: 'soft',
+      pairsPerPrompt: 1,
+      exp: Math.exp,
+    } as const;
     const gap = Math.abs(s_r[0][1] + lambda * s_g[0][1] - s_r[0][0] - lambda * s_g[0][0]);
     const [scaled] = makePairs([rows], options);
     const [unscaled] = makePairs([rows], { ...options, scale: 1 / BETA_PRE });

@@ -4,10 +4,15 @@ import type { Html } from '../html.ts';
 import { COLOR, chart, drawable, extent, WIDTH } from './chart.ts';
 
 export interface IntervalRow {
-  readonly name: 'reference' | 'predicted' | 'aligned';
+  readonly name: 'reference' | 'predicted' | 'aligned' | 'help only' | 'safe only';
   readonly mean: number;
   /** A prediction has none. */
   readonly interval?: readonly [number, number];
+}
+
+/** Policies to compare with have no colour of their own. */
+function colorOf({ name }: IntervalRow): string {
+  return name === 'help only' || name === 'safe only' ? COLOR.ink : COLOR[name];
 }
 
 const LEFT = 78;
@@ -66,7 +71,7 @@ export function intervalChart(
         dx: 4 - LEFT,
         textAnchor: 'start',
         text: 'name',
-        fill: (row: IntervalRow) => COLOR[row.name],
+        fill: colorOf,
         fontWeight: '600',
       }),
       Plot.link(bars, {
@@ -74,7 +79,7 @@ export function intervalChart(
         x2: (row: IntervalRow) => row.interval![1],
         y1: 'index',
         y2: 'index',
-        stroke: (row: IntervalRow) => COLOR[row.name],
+        stroke: colorOf,
         strokeWidth: 5,
         strokeOpacity: 0.35,
         strokeLinecap: 'round',
@@ -84,7 +89,7 @@ export function intervalChart(
         y: 'index',
         r: 5.5,
         symbol: (row: IntervalRow) => (row.name === 'predicted' ? 'diamond' : 'circle'),
-        fill: (row: IntervalRow) => COLOR[row.name],
+        fill: colorOf,
         stroke: COLOR.paper,
         strokeWidth: 1.5,
       }),
@@ -102,7 +107,7 @@ export function intervalChart(
           dx: side * 5,
           textAnchor: side === 0 || !fits ? 'middle' : side < 0 ? 'end' : 'start',
           text: [format(row.mean)],
-          fill: COLOR[row.name],
+          fill: colorOf(row),
           stroke: COLOR.paper,
           strokeWidth: 4,
         });
