@@ -57,6 +57,7 @@ small { font-size: 0.8125rem; color: var(--muted); font-weight: 400; }
 .facts > div, .guide > div { display: grid; grid-template-columns: 9.5rem minmax(0, 46rem); gap: 4px 20px; }
 .facts > div { padding: 7px 0; }
 .facts dt { color: var(--muted); }
+.facts + .scroll { margin-top: 28px; }
 .pill {
   display: inline-block; border-radius: 999px; padding: 1px 10px; font-size: 0.8125rem; font-weight: 600;
   border: 1px solid currentColor; white-space: nowrap;

@@ -3,10 +3,12 @@ import { rewardChange, safetyChange } from './findings.ts';
 import { interval, plural, score, setting, signed } from './format.ts';
 import { judgementText } from './judgement.ts';
 import {
+  askedSentence,
   divergenceSentence,
   headline,
   measuredValue,
   priceSentence,
+  rewardTitle,
   safetyName,
   safetySentence,
   warnings,
@@ -69,6 +71,7 @@ function measurements({ comparison, evaluation }: ReportData): string[] {
     '',
     ...table(rows).map((line) => `  ${line}`),
     '',
+    ...(alignments.length > 2 ? ['“Only”: the same policy, trained for that one goal alone.', ''] : []),
     'By the scorers that it aligned to:',
     '',
   ];
@@ -91,7 +94,7 @@ export function renderSummary(data: ReportData): string {
       evaluation.verdicts[index]!,
     ]),
     [
-      shortName(`reward ${data.rewardName}`),
+      shortName(rewardTitle(data)),
       '',
       score(evaluation.reference.reward.mean),
       score(evaluation.predicted.reward),
@@ -113,6 +116,7 @@ export function renderSummary(data: ReportData): string {
   ];
   const lines = [
     headline(data),
+    ...constraints.map((_, index) => printable(askedSentence(data, index))),
     '',
     ...measurements(data),
     ...table(rows),

@@ -1,6 +1,13 @@
 import type { Alignment, Measure, ReportData } from './data.ts';
 import type { Change } from './findings.ts';
-import { predictedToMiss, rewardChange, safetyChange, tally, unconstrained } from './findings.ts';
+import {
+  asksForMargin,
+  predictedToMiss,
+  rewardChange,
+  safetyChange,
+  tally,
+  unconstrained,
+} from './findings.ts';
 import { estimate, interval, percent, plural, score, signed, significant } from './format.ts';
 
 /** Below this share of the predicted divergence the policy has plainly not moved as far as it should. */
@@ -107,10 +114,32 @@ export function comparisonSentences({ comparison }: ReportData): [string, string
 
 const AIMED_AT: Readonly<Record<string, string>> = { helpful: 'to help', safe: 'to safety' };
 
+/** Name of the reward: its scorer's. */
+export function rewardTitle({ rewardName }: ReportData): string {
+  return rewardName === 'reward' ? rewardName : `reward ${rewardName}`;
+}
+
 /** A margin in words. */
 export function besideReference(margin: number): string {
   if (Math.abs(margin) < 5e-4) return 'the level of the reference';
   return `${score(Math.abs(margin))} ${margin > 0 ? 'above' : 'below'} the reference`;
+}
+
+/** What constraint `index` asked for, what λ* promised and what came of it. */
+export function askedSentence(data: ReportData, index: number): string {
+  const { threshold, margin } = data.constraints[index]!;
+  const { predicted, achieved } = safetyChange(data, index);
+  const { evaluation } = data;
+  if (asksForMargin(data, index)) {
+    return (
+      `Asked: ${safetyName(data, index)} ${besideReference(margin)}. Predicted before training: ${signed(predicted)}. ` +
+      `Achieved: ${signed(achieved.mean)} (95 % interval ${interval(achieved.interval, signed)}).`
+    );
+  }
+  return (
+    `Asked: ${safetyName(data, index)} of at least ${score(threshold)}. Predicted before training: ` +
+    `${score(evaluation.predicted.safety[index]!)}. Achieved: ${estimate(evaluation.aligned.safety[index]!)}.`
+  );
 }
 
 /** λ of constraint `index` as the price of safety. */
@@ -176,6 +205,11 @@ export function warnings({ dual, evaluation }: ReportData): string[] {
 export function safetySentence(data: ReportData, index: number): string {
   const what = data.constraints.length > 1 ? `safety (${data.constraints[index]!.name})` : 'mean safety';
   const text = sentence(changeSentence(what, safetyChange(data, index)));
-  if (data.evaluation.verdicts[index] === 'met' || !predictedToMiss(data, index)) return text;
-  return `${text} By prediction, even the optimal policy misses the bound on these prompts.`;
+  const verdict = data.evaluation.verdicts[index];
+  if (verdict !== 'met' && predictedToMiss(data, index)) {
+    return `${text} By prediction, even the optimal policy misses the bound on these prompts.`;
+  }
+  return verdict === 'uncertain'
+    ? `${text} What was asked lies inside the interval: more held-out prompts would settle it.`
+    : text;
 }

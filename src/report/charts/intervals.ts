@@ -23,7 +23,12 @@ export function intervalChart(
   document: Document,
   quantity: string,
   rows: readonly IntervalRow[],
-  options: { readonly threshold?: number; readonly format?: (value: number) => string } = {},
+  options: {
+    readonly threshold?: number;
+    readonly format?: (value: number) => string;
+    /** Formats the ticks of the axis. */
+    readonly tick?: (value: number) => string;
+  } = {},
 ): Html {
   const { format = score } = options;
   const threshold = drawable(options.threshold) ? options.threshold : undefined;
@@ -46,7 +51,7 @@ export function intervalChart(
     height: top + ROW * rows.length + 38,
     top,
     left: LEFT,
-    x: { domain, ticks: 4 },
+    x: { domain, ticks: 4, format: options.tick },
     y: { domain: [rows.length - 0.5, -0.5] },
     yAxis: false,
     marks: [

@@ -1,10 +1,10 @@
 import { figure } from '../charts/chart.ts';
 import { type IntervalRow, intervalChart } from '../charts/intervals.ts';
 import type { Alignment, Comparison, Estimate, ReportData } from '../data.ts';
-import { interval, plural, score } from '../format.ts';
+import { interval, percent, plural, score } from '../format.ts';
 import type { Html } from '../html.ts';
 import { html, isolated } from '../html.ts';
-import { comparisonSentences, measuredValue, policyName, safetyName } from '../words.ts';
+import { comparisonSentences, measuredValue, policyName, rewardTitle, safetyName } from '../words.ts';
 
 /** Policies side by side; empty where the run has neither baselines nor measures of its own. */
 export function comparisonSection(data: ReportData, document: Document): Html {
@@ -22,7 +22,7 @@ ${table(data, comparison)}${figures(data, comparison, document)}</section>
 }
 
 function table(data: ReportData, { measures, alignments }: Comparison): Html {
-  const { evaluation, rewardName, constraints } = data;
+  const { evaluation, constraints } = data;
   const header = alignments.map(({ name }) => {
     const colour = name === 'reference' || name === 'aligned' ? name : '';
     return html`<th scope="col" class="${colour}">${policyName(name)}</th>`;
@@ -48,7 +48,7 @@ ${measures.map((measure, j) =>
     ({ measured }) => measured[j]!,
     measuredValue(measure),
   ),
-)}${row(`reward ${rewardName}`, 'more is better', ({ reward }) => reward)}${constraints.map((_, j) =>
+)}${row(rewardTitle(data), 'more is better', ({ reward }) => reward)}${constraints.map((_, j) =>
   row(safetyName(data, j), `asked: at least ${score(evaluation.bounds[j]!)}`, ({ safety }) => safety[j]!),
 )}</tbody></table></div>
 `;
@@ -59,7 +59,10 @@ function figures(data: ReportData, { measures, alignments }: Comparison, documen
     alignments.map((alignment): IntervalRow => ({ name: policyName(alignment.name), ...value(alignment) }));
   const independent = measures.map((measure, j) => {
     const values = rows(({ measured }) => measured[j]!);
-    const drawing = intervalChart(document, measure.name, values, { format: measuredValue(measure) });
+    const drawing = intervalChart(document, measure.name, values, {
+      format: measuredValue(measure),
+      ...(measure.share ? { tick: percent } : {}),
+    });
     return figure(isolated(measure.name), `Further ${measure.cost ? 'left' : 'right'} is better.`, drawing);
   });
   const own = data.constraints.map((_, j) => {

@@ -4,7 +4,7 @@ import type { ReportData } from '../data.ts';
 import { plural } from '../format.ts';
 import type { Html } from '../html.ts';
 import { html, isolated } from '../html.ts';
-import { safetyName } from '../words.ts';
+import { rewardTitle, safetyName } from '../words.ts';
 
 /** Scores of all responses before and after. */
 export function distributionSection(data: ReportData, document: Document): Html {
@@ -38,7 +38,7 @@ export function distributionSection(data: ReportData, document: Document): Html 
     ),
   );
   const reward = drawing(
-    `reward ${data.rewardName}`,
+    rewardTitle(data),
     scores.reference.reward,
     scores.aligned.reward,
     { reference: evaluation.reference.reward.mean, aligned: evaluation.aligned.reward.mean },

@@ -5,7 +5,7 @@ import { asksForMargin, rewardChange, safetyChange } from '../findings.ts';
 import { interval, plural, score, signed } from '../format.ts';
 import type { Html } from '../html.ts';
 import { html, isolated } from '../html.ts';
-import { safetyName } from '../words.ts';
+import { rewardTitle, safetyName } from '../words.ts';
 import { pill } from './verdict.ts';
 
 function measured(value: Estimate, gain?: Estimate): Html {
@@ -27,7 +27,7 @@ function table(data: ReportData): Html {
 <caption>Means over ${plural(evaluation.prompts, 'held-out prompt')} × ${plural(evaluation.responses, 'response')} with 95 % intervals. Predicted: the reference’s responses to them, weighted as λ* from ${plural(dual.prompts, 'other prompt')} says.</caption>
 <thead><tr><th scope="col">Quantity</th><th scope="col" class="reference">Reference</th><th scope="col" class="predicted">Predicted</th><th scope="col" class="aligned">Achieved</th></tr></thead>
 <tbody>
-${safety}<tr><th scope="row">${isolated(`reward ${data.rewardName}`)}</th>${measured(evaluation.reference.reward)}${predicted(evaluation.predicted.reward, reward.predicted)}${measured(evaluation.aligned.reward, reward.achieved)}</tr>
+${safety}<tr><th scope="row">${isolated(rewardTitle(data))}</th>${measured(evaluation.reference.reward)}${predicted(evaluation.predicted.reward, reward.predicted)}${measured(evaluation.aligned.reward, reward.achieved)}</tr>
 <tr><th scope="row">KL from the reference<small>nats per response</small></th><td><b>0</b></td>${predicted(evaluation.predicted.kl)}${measured(evaluation.aligned.kl)}</tr>
 </tbody></table></div>
 `;
@@ -81,7 +81,7 @@ function figures(data: ReportData, document: Document): Html {
     { name: 'aligned', ...evaluation.aligned.kl },
   ]);
   return html`<div class="charts">
-${constraints.map((_, index) => safetyFigure(data, document, index))}${figure(isolated(`reward ${data.rewardName}`), 'Further right is better.', reward)}${figure('KL from the reference', 'How far the policy moved, in nats per response.', divergence)}</div>
+${constraints.map((_, index) => safetyFigure(data, document, index))}${figure(isolated(rewardTitle(data)), 'Further right is better.', reward)}${figure('KL from the reference', 'How far the policy moved, in nats per response.', divergence)}</div>
 `;
 }
 
