@@ -5,7 +5,7 @@ import { DTYPE_CHOICES } from '../model/dtype.ts';
 import type { LoraConfig } from '../model/lora.ts';
 import { SCALE_REWARDS } from '../train/advantages.ts';
 import { GRPO_LOSSES, type GrpoLoss } from '../train/on_policy_config.ts';
-import { SCHEDULERS } from '../train/schedule.ts';
+import { checkSchedule, SCHEDULERS, type SchedulerKwargs } from '../train/schedule.ts';
 
 const DPO_LOSS_TYPES = ['sigmoid', 'ipo', 'hinge'] as const satisfies readonly DpoLoss[];
 
@@ -17,6 +17,7 @@ const count = v.pipe(v.number(), v.integer(), v.minValue(1));
 const nonNegativeInteger = v.pipe(v.number(), v.integer(), v.minValue(0));
 const positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
 const nonNegative = v.pipe(v.number(), v.finite(), v.minValue(0));
+const belowOne = v.pipe(v.number(), v.minValue(0), v.ltValue(1));
 const fraction = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 
 const constraintSchema = v.strictObject({
@@ -93,13 +94,14 @@ export const configSchema = v.strictObject({
   lora_r: v.optional(count, 8),
   lora_alpha: v.optional(positive, 16),
   lora_target_modules: v.optional(v.pipe(v.array(v.string()), v.minLength(1)), ['all-linear']),
-  lora_dropout: v.optional(v.pipe(v.number(), v.minValue(0), v.ltValue(1)), 0),
+  lora_dropout: v.optional(belowOne, 0),
   use_rslora: v.optional(v.boolean(), false),
   /** Of preference pairs (sigmoid by default; ipo and hinge take no soft labels), or of GRPO (dapo by default). */
   loss_type: v.optional(v.picklist([...DPO_LOSS_TYPES, ...GRPO_LOSSES])),
   label_smoothing: v.optional(v.pipe(v.number(), v.minValue(0), v.ltValue(0.5)), 0),
   learning_rate: v.optional(positive, 1.5e-3),
   lr_scheduler_type: v.optional(v.picklist(SCHEDULERS), 'cosine'),
+  lr_scheduler_kwargs: v.optional(v.custom<SchedulerKwargs>((value) => value?.constructor === Object)),
   /** In place of warmup_ratio, where it is above 0. */
   warmup_steps: v.optional(nonNegativeInteger, 0),
   warmup_ratio: v.optional(fraction, 0.1),
@@ -111,6 +113,9 @@ export const configSchema = v.strictObject({
   gradient_accumulation_steps: v.optional(count, 1),
   gradient_checkpointing: v.optional(v.boolean(), false),
   group_by_length: v.optional(v.boolean(), false),
+  adam_beta1: v.optional(belowOne, 0.9),
+  adam_beta2: v.optional(belowOne, 0.999),
+  adam_epsilon: v.optional(positive, 1e-8),
   weight_decay: v.optional(nonNegative, 0),
   max_grad_norm: v.optional(positive, 1),
   save_steps: v.optional(count, 25),
@@ -156,6 +161,7 @@ export function need<K extends Needed>(
 /** Everything a whole run needs, checked before any of it starts. */
 export function checkConfig(config: RunConfig): RunConfig & Required<Pick<RunConfig, Needed>> {
   const checked = need(config, 'policy', 'prompts', 'reward', 'beta');
+  checkSchedule(config);
   if (config.trainer === 'grpo') grpoLoss(config);
   if (
     config.trainer === 'dpo' &&
@@ -226,6 +232,30 @@ export function loraSettings(config: RunConfig): LoraConfig {
     target_modules: config.lora_target_modules,
     use_rslora: config.use_rslora,
     lora_dropout: config.lora_dropout,
+  };
+}
+
+/** The settings of training that a run's configuration holds under the names that they have there. */
+export function trainSettings(config: RunConfig) {
+  const { lr_scheduler_kwargs, max_steps } = config;
+  return {
+    seed: config.seed,
+    learning_rate: config.learning_rate,
+    lr_scheduler_type: config.lr_scheduler_type,
+    ...(lr_scheduler_kwargs === undefined ? {} : { lr_scheduler_kwargs }),
+    warmup_steps: config.warmup_steps,
+    warmup_ratio: config.warmup_ratio,
+    num_train_epochs: config.num_train_epochs,
+    ...(max_steps === undefined ? {} : { max_steps }),
+    gradient_accumulation_steps: config.gradient_accumulation_steps,
+    gradient_checkpointing: config.gradient_checkpointing,
+    group_by_length: config.group_by_length,
+    adam_beta1: config.adam_beta1,
+    adam_beta2: config.adam_beta2,
+    adam_epsilon: config.adam_epsilon,
+    weight_decay: config.weight_decay,
+    max_grad_norm: config.max_grad_norm,
+    save_steps: config.save_steps,
   };
 }
 

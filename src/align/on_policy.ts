@@ -17,7 +17,7 @@ import type { RewardFunctions } from '../train/rollouts.ts';
 import { runAdapterStage } from './adapter_stage.ts';
 import { METRICS } from './artefacts.ts';
 import { mean } from './bootstrap.ts';
-import { grpoLoss, loraSettings, need, type RunConfig } from './config.ts';
+import { grpoLoss, loraSettings, need, type RunConfig, trainSettings } from './config.ts';
 import type { Context } from './context.ts';
 import { encodePrompt } from './encode.ts';
 import { loadScorers, type ScoreRows, scorerSettings } from './score.ts';
@@ -193,14 +193,11 @@ const COMPLETIONS_PER_BATCH = 64;
 /** Settings that the run's configuration holds under the same names, but for TRL's max_completion_length. */
 function sharedSettings(config: RunConfig, prompts: number, beta: number): Partial<OnPolicyConfig> {
   const { num_generations, num_iterations, steps_per_generation, mask_truncated_completions } = config;
-  const { temperature, top_k, top_p, repetition_penalty, stop, epsilon, epsilon_high, seed } = config;
-  const { learning_rate, lr_scheduler_type, warmup_steps, warmup_ratio, num_train_epochs, max_steps } =
-    config;
-  const { gradient_accumulation_steps, gradient_checkpointing, weight_decay, max_grad_norm } = config;
-  const slices = steps_per_generation ?? gradient_accumulation_steps;
+  const { temperature, top_k, top_p, repetition_penalty, stop, epsilon, epsilon_high } = config;
+  const slices = steps_per_generation ?? config.gradient_accumulation_steps;
   const fitting = Math.floor(Math.min(COMPLETIONS_PER_BATCH / num_generations, prompts / slices));
   return {
-    seed,
+    ...trainSettings(config),
     beta,
     num_generations,
     num_iterations,
@@ -214,18 +211,7 @@ function sharedSettings(config: RunConfig, prompts: number, beta: number): Parti
     epsilon,
     ...(epsilon_high === undefined ? {} : { epsilon_high }),
     mask_truncated_completions,
-    learning_rate,
-    lr_scheduler_type,
-    warmup_steps,
-    warmup_ratio,
-    num_train_epochs,
-    ...(max_steps === undefined ? {} : { max_steps }),
     per_device_train_batch_size: config.per_device_train_batch_size ?? num_generations * Math.max(1, fitting),
-    gradient_accumulation_steps,
-    gradient_checkpointing,
-    weight_decay,
-    max_grad_norm,
-    save_steps: config.save_steps,
   };
 }
 

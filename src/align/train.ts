@@ -7,7 +7,7 @@ import { type Batches, fitDpo } from '../train/fit.ts';
 import { DPO_DEFAULTS, type DpoConfig, type TrainMetrics, trainDpo } from '../train/trainer.ts';
 import { runAdapterStage } from './adapter_stage.ts';
 import { ADAPTER_FILES, PAIRS, REFERENCE_LOGPS } from './artefacts.ts';
-import { dpoLoss, loraSettings, need, type RunConfig } from './config.ts';
+import { dpoLoss, loraSettings, need, type RunConfig, trainSettings } from './config.ts';
 import type { Context } from './context.ts';
 import { readDual } from './dual.ts';
 import { encodePrompt, encodeResponse } from './encode.ts';
@@ -79,7 +79,7 @@ export async function trainAdapter(context: Context, target: TrainTarget): Promi
       await run.folder.write(file(REFERENCE_LOGPS), packLogps(logps));
     },
   });
-  const settings = { beta, seed: config.seed, ...trainingSettings(config, rows) };
+  const settings = { beta, ...trainingSettings(config, rows) };
   const asked: DpoConfig = { ...DPO_DEFAULTS, ...settings };
   const batches = async (): Promise<Batches> => {
     const before = earlierBatches(run.earlier(stage('train')), asked);
@@ -148,26 +148,11 @@ function earlierBatches(settings: StageSettings | undefined, asked: Batches): Ba
 
 /** Settings of DPO training that the run's configuration holds under the same names. */
 function trainingSettings(config: RunConfig, rows: readonly PairRow[]) {
-  const { learning_rate, lr_scheduler_type, warmup_ratio, num_train_epochs, save_steps, max_steps } = config;
-  const { gradient_accumulation_steps, weight_decay, max_grad_norm, warmup_steps } = config;
-  const { label_smoothing, gradient_checkpointing, group_by_length } = config;
-  const per_device_train_batch_size = config.per_device_train_batch_size ?? pairsPerBatch(rows);
   return {
-    learning_rate,
+    ...trainSettings(config),
     loss_type: dpoLoss(config),
-    label_smoothing,
-    lr_scheduler_type,
-    warmup_steps,
-    warmup_ratio,
-    num_train_epochs,
-    ...(max_steps === undefined ? {} : { max_steps }),
-    save_steps,
-    per_device_train_batch_size,
-    gradient_accumulation_steps,
-    gradient_checkpointing,
-    group_by_length,
-    weight_decay,
-    max_grad_norm,
+    label_smoothing: config.label_smoothing,
+    per_device_train_batch_size: config.per_device_train_batch_size ?? pairsPerBatch(rows),
   };
 }
 

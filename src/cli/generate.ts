@@ -23,7 +23,8 @@ import {
 import type { Policy } from '../model/policy.ts';
 import { keyOf, Random } from '../random.ts';
 import { loadWasm } from '../wasm.ts';
-import { addRunOptions, positiveInteger } from './options.ts';
+import { positiveInteger } from './option_values.ts';
+import { addRunOptions } from './options.ts';
 import { fetchProgress, terminalProgress } from './terminal.ts';
 
 interface GenerateFlags {

@@ -13,7 +13,7 @@ import { EndpointJudge } from '../judge/endpoint.ts';
 import type { Judge } from '../judge/judge.ts';
 import { ScorerJudge } from '../judge/scorer.ts';
 import { judgementText } from '../report/judgement.ts';
-import { positiveInteger } from './options.ts';
+import { positiveInteger } from './option_values.ts';
 import { terminalProgress } from './terminal.ts';
 
 const HELP = `

@@ -5,7 +5,8 @@ import { UserError } from '../errors.ts';
 import { DiskSources } from '../host/sources.ts';
 import { type DtypeChoice, heldFormats } from '../model/dtype.ts';
 import { type MemoryNeeds, type MemoryPlan, planMemory } from '../train/memory_plan.ts';
-import { addRunOptions, gibibytes, positiveInteger } from './options.ts';
+import { gibibytes, positiveInteger } from './option_values.ts';
+import { addRunOptions } from './options.ts';
 
 interface PlanMemoryFlags {
   readonly promptTokens: number;

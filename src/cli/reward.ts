@@ -1,6 +1,6 @@
 import process from 'node:process';
 import { Command, InvalidArgumentError } from 'commander';
-import { loraSettings, parseConfig, type RunConfig } from '../align/config.ts';
+import { loraSettings, parseConfig, type RunConfig, trainSettings } from '../align/config.ts';
 import { splitPrompts } from '../align/split.ts';
 import { toJsonl } from '../data/jsonl.ts';
 import type { Judgement, Preference } from '../data/preferences.ts';
@@ -12,7 +12,8 @@ import { type RewardModel, saveRewardModel } from '../model/reward_model.ts';
 import { loadTextEncoder, readOptional } from '../score/encode.ts';
 import type { StepMetrics } from '../train/loop.ts';
 import { type RewardMetrics, type RewardPair, trainReward } from '../train/reward.ts';
-import { addRunOptions, positiveInteger } from './options.ts';
+import { positiveInteger } from './option_values.ts';
+import { addRunOptions } from './options.ts';
 import { fetchProgress, terminalProgress } from './terminal.ts';
 
 interface RewardFlags {
@@ -175,22 +176,9 @@ function splitPairs(
 }
 
 function trainingSettings(config: RunConfig, center_rewards_coefficient: number) {
-  const { learning_rate, lr_scheduler_type, warmup_ratio, warmup_steps, num_train_epochs, seed } = config;
-  const { gradient_accumulation_steps, weight_decay, max_grad_norm } = config;
-  const { gradient_checkpointing, group_by_length } = config;
   return {
-    learning_rate,
-    lr_scheduler_type,
-    warmup_ratio,
-    warmup_steps,
-    num_train_epochs,
+    ...trainSettings(config),
     per_device_train_batch_size: config.per_device_train_batch_size ?? 16,
-    gradient_accumulation_steps,
-    weight_decay,
-    max_grad_norm,
-    gradient_checkpointing,
-    group_by_length,
-    seed,
     center_rewards_coefficient,
   };
 }

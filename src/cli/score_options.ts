@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { constraintsOf, type DualProblem, type Limit, type ScoreTable } from '../dual/problem.ts';
 import { thresholdsOf } from '../dual/solve.ts';
 import { UserError } from '../errors.ts';
-import { positiveInteger } from './options.ts';
+import { positiveInteger } from './option_values.ts';
 
 export const BETA_DESCRIPTION = 'weight of the KL divergence from the reference policy';
 

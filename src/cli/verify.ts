@@ -7,7 +7,7 @@ import { UserError } from '../errors.ts';
 import { DiskFolder, temporaryFolder } from '../host/disk.ts';
 import { runtimeName } from '../host/runtime.ts';
 import { DiskSources } from '../host/sources.ts';
-import { gibibytes, positiveInteger } from './options.ts';
+import { gibibytes, positiveInteger } from './option_values.ts';
 import { fetchProgress, terminalProgress } from './terminal.ts';
 
 /** Exit code where a stage gave other bits. */

@@ -1,12 +1,9 @@
 import { UserError } from '../errors.ts';
 import type { OptimizerConfig } from './optimizer.ts';
-import { SCHEDULERS, type SchedulerKwargs, type SchedulerType } from './schedule.ts';
+import { checkSchedule, type ScheduleConfig } from './schedule.ts';
 
 /** Settings that every way of training has, in the names of transformers' TrainingArguments. */
-export interface TrainConfig extends OptimizerConfig {
-  readonly learning_rate: number;
-  readonly lr_scheduler_type: SchedulerType;
-  readonly lr_scheduler_kwargs?: SchedulerKwargs;
+export interface TrainConfig extends OptimizerConfig, ScheduleConfig {
   /** Where it is above 0 it takes the place of warmup_ratio. */
   readonly warmup_steps: number;
   readonly warmup_ratio: number;
@@ -69,11 +66,7 @@ export function checkTrainConfig(config: TrainConfig): void {
       throw new UserError(`training: expected ${name} as a positive integer, got ${config[name]}`);
     }
   }
-  if (!SCHEDULERS.includes(config.lr_scheduler_type)) {
-    throw new UserError(
-      `training: expected lr_scheduler_type as one of ${SCHEDULERS.join(', ')}, got ${config.lr_scheduler_type}`,
-    );
-  }
+  checkSchedule(config);
 }
 
 /** Optimisation steps of one pass over `examples`. */

@@ -112,14 +112,7 @@ export async function runTraining<M extends object>(
       batch.microBatches.forEach((micro, index) => {
         micro.record(recorder.window(index), pass);
       });
-      const factor = scheduleFactor(
-        config.lr_scheduler_type,
-        step,
-        warmup,
-        total,
-        math,
-        config.lr_scheduler_kwargs,
-      );
+      const factor = scheduleFactor(config, step, warmup, total, math);
       const learningRate = config.learning_rate * factor;
       optimizer.update(step + 1, learningRate, recorder.gradSquares());
       engine.flush();

@@ -1,0 +1,105 @@
+/** Options of training, in the names of TRL's and transformers' settings. */
+import { SCHEDULERS } from '../train/schedule.ts';
+import {
+  boolean,
+  integer,
+  kwargs,
+  list,
+  number,
+  type OptionRow,
+  positiveInteger,
+  range,
+} from './option_values.ts';
+
+export type TrainingGroup = 'training' | 'losses' | 'trainer' | 'on-policy' | 'grpo' | 'rloo';
+
+export const TRAINING_OPTIONS: Record<TrainingGroup, readonly OptionRow[]> = {
+  training: [
+    ['--lora-r <r>', 'rank of the adapter (8)', integer],
+    ['--lora-alpha <a>', 'scale of the adapter is alpha / r (16)', number],
+    [
+      '--target-modules <names>',
+      'linear layers that get an adapter, comma separated, or all-linear (all-linear)',
+      list,
+    ],
+    ['--lora-dropout <p>', 'part of a layer’s inputs that its adapter does not see in training (0)', number],
+    ['--use-rslora <bool>', 'scale the adapter by alpha / √r in place of alpha / r (false)', boolean],
+    [
+      '--learning-rate <lr>',
+      'highest learning rate of AdamW (1.5e-3, for small models; a billion parameters want 1e-4 to 5e-4)',
+      number,
+    ],
+    ['--lr-scheduler-type <name>', `${SCHEDULERS.join(', ')} (cosine)`],
+    [
+      '--lr-scheduler-kwargs <json>',
+      'settings of single schedules, such as {"num_decay_steps": 100} of warmup_stable_decay',
+      kwargs,
+    ],
+    ['--warmup-steps <n>', 'steps over which the learning rate rises, in place of --warmup-ratio', integer],
+    ['--warmup-ratio <f>', 'part of the steps over which the learning rate rises (0.1)', number],
+    ['--num-train-epochs <n>', 'passes over the pairs, or the prompts (3)', integer],
+    ['--max-steps <n>', 'steps of the optimizer, in place of --num-train-epochs', positiveInteger],
+    [
+      '--per-device-train-batch-size <n>',
+      'pairs, or completions, trained on at once (as many as hold about 64 responses)',
+      integer,
+    ],
+    ['--gradient-accumulation-steps <n>', 'batches per optimizer step (1)', integer],
+    [
+      '--gradient-checkpointing <bool>',
+      'compute each block again in the backward pass: less memory, the same bits (false)',
+      boolean,
+    ],
+    ['--group-by-length <bool>', 'batch pairs of like length: less padding (false)', boolean],
+    ['--adam-beta1 <b>', 'decay of AdamW’s first moment (0.9)', number],
+    ['--adam-beta2 <b>', 'decay of its second moment (0.999)', number],
+    ['--adam-epsilon <e>', 'what its denominator is kept above (1e-8)', number],
+    ['--weight-decay <w>', 'decoupled weight decay of AdamW (0)', number],
+    ['--max-grad-norm <n>', 'gradients are clipped to this norm (1)', number],
+    ['--save-steps <n>', 'a checkpoint every n steps (25)', integer],
+  ],
+  losses: [
+    [
+      '--loss-type <name>',
+      'of pairs: sigmoid, or ipo or hinge, which take no soft labels (sigmoid); of grpo: dapo, grpo, bnpo or dr_grpo (dapo)',
+    ],
+    ['--label-smoothing <p>', 'probability that the label of a pair is wrong (0)', number],
+  ],
+  trainer: [
+    [
+      '--trainer <name>',
+      'dpo on pairs; or grpo or rloo: policy gradients on r + λᵀg of what the policy draws as it learns (dpo)',
+    ],
+  ],
+  'on-policy': [
+    ['--num-generations <n>', 'grpo, rloo: completions drawn for a prompt, to be compared (8)', integer],
+    ['--num-iterations <n>', 'grpo, rloo: passes over what was drawn before more is (1)', integer],
+    [
+      '--steps-per-generation <n>',
+      'grpo, rloo: batches drawn at once (that of --gradient-accumulation-steps)',
+      positiveInteger,
+    ],
+    ['--epsilon <e>', 'grpo, rloo: ratios of probabilities are clipped to 1 ± e (0.2)', number],
+    ['--epsilon-high <e>', 'grpo, rloo: and to 1 + e above (that of --epsilon)', number],
+    [
+      '--mask-truncated-completions <bool>',
+      'grpo, rloo: learn nothing from completions cut at --max-new-tokens (false)',
+      boolean,
+    ],
+  ],
+  grpo: [
+    [
+      '--scale-rewards <how>',
+      'grpo: divide rewards by the deviation of a prompt’s (group), of all (batch), or not (none)',
+    ],
+    [
+      '--use-bias-correction-kl <bool>',
+      'grpo: weigh the KL divergence by the ratio, which makes its gradient unbiased (true)',
+      boolean,
+    ],
+  ],
+  rloo: [
+    ['--normalize-advantages <bool>', 'rloo: to mean 0 and deviation 1 (false)', boolean],
+    ['--reward-clip-range <low,high>', 'rloo: clip rewards to it, before the KL divergence', range],
+  ],
+};
