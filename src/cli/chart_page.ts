@@ -24,7 +24,7 @@ interface Answer {
   readonly solution?: DualSolution;
 }
 
-type Extras = Pick<DualPageData, 'bootstrap' | 'safe' | 'plan'>;
+type Extras = Pick<DualPageData, 'bootstrap' | 'safe' | 'plan' | 'convergence' | 'stability'>;
 
 /** Writes the page of an answer, whole or not at all. */
 export async function writeChart(path: string, answer: Answer, extras: Extras = {}): Promise<void> {

@@ -12,6 +12,7 @@ import { addScoreOptions, loadScores, SCORES_HELP, type ScoreFiles } from './sco
 import {
   addLimitOptions,
   BETA_DESCRIPTION,
+  collect,
   number,
   print,
   problemOf,
@@ -61,8 +62,6 @@ interface Options extends ScoreFiles {
   readonly threads?: number;
   readonly json?: boolean;
 }
-
-const collect = (text: string, others: readonly number[] = []) => [...others, number(text)];
 
 /** `dualign curve`: the trade-off over all thresholds. */
 export function curveCommand(): Command {

@@ -7,6 +7,7 @@ import type { Limit } from '../dual/problem.ts';
 import { safeThresholds } from '../dual/safe.ts';
 import type { DualSolution } from '../dual/solution.ts';
 import { solveDual } from '../dual/solve.ts';
+import { type ScoreErrors, stability } from '../dual/stability.ts';
 import { solveStream } from '../dual/stream.ts';
 import { UserError } from '../errors.ts';
 import { useThreads } from '../host/dual_threads.ts';
@@ -23,13 +24,14 @@ import {
 import {
   addLimitOptions,
   BETA_DESCRIPTION,
+  collect,
   number,
   print,
   problemOf,
   THREADS_OPTION,
   wholeNumber,
 } from './score_options.ts';
-import { bootstrapText, solutionText, tighteningText } from './solution_text.ts';
+import { bootstrapText, solutionText, stabilityText, tighteningText } from './solution_text.ts';
 
 const HELP = `
 What it solves
@@ -46,6 +48,7 @@ Examples
   dualign dual --scores scores.jsonl --beta 0.1 --margin 0.5
   dualign dual --scores scores.safetensors --beta 0.1 --threshold 0.5 --margin 0.25 --json
   dualign dual --scores scores.jsonl --beta 0.1 --margin 0.5 --confidence 0.95 --bootstrap 1000
+  dualign dual --scores scores.jsonl --beta 0.1 --margin 0.5 --score-error 0.05
   dualign dual --scores scores.jsonl --beta 0.1 --margin 0.5 --chart dual.html
   dualign dual --out runs/first --beta 1 --margin 0.25
   score-my-samples | dualign dual --scores - --beta 1 --threshold 0
@@ -58,6 +61,7 @@ interface Options extends Partial<CommonOptions>, ScoreFiles {
   readonly confidence?: number;
   readonly bootstrap?: number;
   readonly seed?: number;
+  readonly scoreError?: readonly number[];
   readonly chart?: string;
   readonly threads?: number;
 }
@@ -83,6 +87,11 @@ export function dualCommand(
     )
     .option('--bootstrap <n>', 'intervals from n resamples of the prompts', wholeNumber)
     .option('--seed <n>', 'seed of the resamples (0)', wholeNumber)
+    .option(
+      '--score-error <e>',
+      'where λ* can be if every score is off by up to e; or once for the reward, then for each safety score',
+      collect,
+    )
     .option('--chart <html>', CHART_DESCRIPTION)
     .option('--out <folder>', 'in place of --scores: solve on the scores of this run, into its dual.json')
     .option('--redo', 'with --out: replace a dual solved with other settings')
@@ -123,10 +132,10 @@ function runLimits(limits: readonly Limit[]): RunOptions {
 }
 
 async function solveScores(limits: readonly Limit[], options: Options): Promise<void> {
-  const { beta, bootstrap, confidence, seed, json } = options;
+  const { beta, bootstrap, confidence, seed, scoreError, json } = options;
   if (beta === undefined) throw new UserError('--beta is missing; see dualign dual --help');
   await useThreads(options.threads);
-  if (bootstrap === undefined && confidence === undefined && options.chart === undefined) {
+  if ([bootstrap, confidence, scoreError, options.chart].every((option) => option === undefined)) {
     const streamed = await solveLarge(options, beta, limits);
     if (streamed) return report(streamed, streamed, [solutionText(streamed)], json);
   }
@@ -144,15 +153,19 @@ async function solveScores(limits: readonly Limit[], options: Options): Promise<
     bootstrap === undefined || !solved
       ? undefined
       : await bootstrapDual(problem, { replicates: bootstrap, seed: seed ?? 0 });
+  const errors = scoreError && errorsOf(scoreError, problem.thresholds.length);
+  const stable = errors && solved ? await stability(problem, errors) : undefined;
   const result = {
     ...solution,
     ...(tightening ? { confidence, tightening } : {}),
     ...(intervals ? { bootstrap: intervals } : {}),
+    ...(stable ? { stability: stable } : {}),
   };
   const parts = [
     solutionText(solution),
     ...(tightening && confidence !== undefined ? [tighteningText(confidence, tightening)] : []),
     ...(intervals ? [bootstrapText(intervals)] : []),
+    ...(stable ? [stabilityText(stable)] : []),
   ];
   if (options.chart !== undefined) {
     await writeChart(
@@ -160,11 +173,24 @@ async function solveScores(limits: readonly Limit[], options: Options): Promise<
       { table: scores, files: options, beta, solution },
       {
         ...(intervals ? { bootstrap: intervals } : {}),
+        ...(stable ? { stability: stable } : {}),
         ...(tightening && confidence !== undefined ? { safe: { confidence, tightening } } : {}),
       },
     );
   }
   report(solution, result, parts, json);
+}
+
+/** One error for all scores, or one for the reward and each safety score. */
+function errorsOf(errors: readonly number[], constraints: number): ScoreErrors {
+  const each = errors.length === 1 ? new Array<number>(constraints + 1).fill(errors[0]) : errors;
+  if (each.length !== constraints + 1) {
+    throw new UserError(
+      `--score-error: expected one for all scores, or ${constraints + 1}, for the reward and each safety score; got ${errors.length}`,
+    );
+  }
+  const [reward, ...safety] = each;
+  return { reward, safety };
 }
 
 /** Solves on scores too large to hold; undefined where they are not, or have to be held. */

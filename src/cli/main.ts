@@ -2,6 +2,7 @@ import process from 'node:process';
 import { Command, CommanderError } from 'commander';
 import { messageOf, UserError } from '../errors.ts';
 import { VERSION } from '../generated/version.ts';
+import { convergenceCommand } from './convergence.ts';
 import { curveCommand } from './curve.ts';
 import { dualCommand } from './dual.ts';
 import { generateCommand } from './generate.ts';
@@ -26,6 +27,7 @@ function program(): Command {
   root.addCommand(dualCommand(solveRun));
   root.addCommand(curveCommand());
   root.addCommand(planCommand());
+  root.addCommand(convergenceCommand());
   root.addCommand(planMemoryCommand());
   root.addCommand(judgeCommand());
   root.addCommand(verifyCommand());

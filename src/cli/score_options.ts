@@ -19,6 +19,11 @@ export function wholeNumber(text: string): number {
   return value;
 }
 
+/** For options that may be given again. */
+export function collect(text: string, others: readonly number[] = []): number[] {
+  return [...others, number(text)];
+}
+
 /** Adds --threshold and --margin; the limits given, in order of the command line, stand in the array returned. */
 export function addLimitOptions(command: Command): Limit[] {
   const limits: Limit[] = [];

@@ -1,5 +1,6 @@
 import type { Bootstrap } from '../dual/bootstrap.ts';
 import type { DualSolution, Interval, Solved } from '../dual/solution.ts';
+import type { Stability } from '../dual/stability.ts';
 
 export function shown(value: number): string {
   if (!Number.isFinite(value)) return value > 0 ? '∞' : '−∞';
@@ -114,6 +115,25 @@ export function bootstrapText({ replicates, level, infeasible, ...intervals }: B
   ]);
   const unsolved = infeasible > 0 ? `\n${infeasible} resamples cannot meet the thresholds.` : '';
   return `${100 * level} % intervals over ${replicates} resamples of the prompts\n${rows}${unsolved}`;
+}
+
+/** Where λ* can be, for people. */
+export function stabilityText({ errors, lambda, lambdaIntervals, firstOrder, method }: Stability): string {
+  const rows = table([
+    ['', 'λ*', 'range', 'for small errors'],
+    ...lambda.map((value, j) => [
+      `λ* ${j + 1}`,
+      shown(value),
+      span(lambdaIntervals[j]),
+      `± ${shown(firstOrder[j])}`,
+    ]),
+  ]);
+  const off = errors.safety.map((error, j) => `safety ${j + 1} by ${shown(error)}`).join(', ');
+  const bound =
+    method === 'monotone'
+      ? 'no scores so near to these have their λ* elsewhere'
+      : 'no scores so near to these have their λ* elsewhere; the true range is narrower';
+  return `If scores are off by at most so much: reward by ${shown(errors.reward)}, ${off}\n${rows}\n(${bound})`;
 }
 
 export function tighteningText(confidence: number, tightening: readonly number[]): string {

@@ -1,12 +1,15 @@
 import type { Bootstrap } from '../dual/bootstrap.ts';
+import type { Convergence } from '../dual/convergence.ts';
 import type { Plan } from '../dual/plan.ts';
 import type { DualSolution } from '../dual/solution.ts';
+import type { Stability } from '../dual/stability.ts';
 import type { CurvePoint } from './data.ts';
 import { blankDocument } from './document.ts';
 import { plural, setting } from './format.ts';
 import { pageOf } from './page.ts';
 import { certaintySection, diagnosticSection, planSection } from './sections/dual_certainty.ts';
 import { readingSection } from './sections/dual_guide.ts';
+import { convergenceSection, stabilitySection } from './sections/dual_theory.ts';
 import { scoreSection, tradeOffSection } from './sections/dual_tradeoff.ts';
 import { cautionSection, outcomeSection } from './sections/dual_verdict.ts';
 
@@ -43,6 +46,8 @@ export interface DualPageData {
   /** Thresholds raised so as to hold with this probability, and by how much. */
   readonly safe?: { readonly confidence: number; readonly tightening: readonly number[] };
   readonly plan?: Plan;
+  readonly convergence?: Convergence;
+  readonly stability?: Stability;
 }
 
 /** What the page calls safety score `index`. */
@@ -65,9 +70,11 @@ export function renderDualPage(data: DualPageData, document: Document = blankDoc
     sections: [
       outcomeSection(data),
       cautionSection(data),
+      convergenceSection(data, document),
       tradeOffSection(data, document),
       planSection(data, document),
       certaintySection(data),
+      stabilitySection(data),
       scoreSection(data, document),
       diagnosticSection(data),
       readingSection(data),

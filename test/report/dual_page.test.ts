@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { parseHTML } from 'linkedom';
 import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type DualSolution, solveDual, thresholdsOf } from '../../src/dual/index.ts';
+import {
+  type DualSolution,
+  type ScoreTable,
+  safeThresholds,
+  solveDual,
+  stability,
+  thresholdsOf,
+} from '../../src/dual/index.ts';
 import { significant } from '../../src/report/format.ts';
 import { dualign } from '../cli/command.ts';
 import { chromiumPath } from '../hosts/support/browser.ts';
@@ -40,15 +47,23 @@ async function run(name: string, ...args: string[]): Promise<number | null> {
   return code;
 }
 
-const certainty = ['--confidence', '0.9', '--bootstrap', '50'];
+const marginOf = async (table: ScoreTable) => ({
+  thresholds: await thresholdsOf(table, [{ margin: 0.5 }]),
+  relative: [true],
+});
+const certainty = ['--confidence', '0.9', '--bootstrap', '50', '--score-error', '0.02'];
 beforeAll(async () => {
   expect(await run('dual.html', 'dual', '--scores', one, '--margin', '0.5', ...certainty)).toBe(0);
   expect(await run('two.html', 'dual', '--scores', two, '--margin', '0.5', '--margin', '0.2')).toBe(0);
   expect(await run('beyond.html', 'dual', '--scores', one, '--threshold', '50')).toBe(3);
   expect(await run('curve.html', 'curve', '--scores', one)).toBe(0);
+  const steps = ['--step', '0.5', '--step', '30', '--passes', '200'];
+  expect(
+    await run('steps.html', 'convergence', '--scores', two, '--margin', '0.5', '--margin', '0.2', ...steps),
+  ).toBe(0);
   expect(await run('plan.html', 'plan', '--scores', one, '--margin', '0.5', '--target', '0.05')).toBe(0);
 });
-const PAGES = ['dual.html', 'two.html', 'beyond.html', 'curve.html', 'plan.html'];
+const PAGES = ['dual.html', 'two.html', 'beyond.html', 'curve.html', 'plan.html', 'steps.html'];
 
 test('says the verdict, the price of each score, and how sure they are', async () => {
   const table = generateScores(3, 60, 16, 2);
@@ -76,6 +91,24 @@ test('says why a threshold is out of reach, with the curve of those that are not
 test('shows what more samples would bring', () => {
   expect(textOf('plan.html')).toMatch(/λ\* with fewer prompts .* λ\* with fewer responses/);
   expect(textOf('plan.html')).toMatch(/For ± 0\.0500: about \d+ prompts/);
+});
+
+test('shows how fast λ* is found, and where it may be if scores are off', async () => {
+  const text = textOf('steps.html');
+  expect(text).toMatch(/How fast λ\* is found .*Newton.*step 1\/L.*step 0\.5.*step 30\S*––––/);
+  const { document } = parseHTML(read('steps.html'));
+  const drawings = Array.from(document.querySelectorAll('[aria-labelledby=convergence] svg'));
+  expect(drawings).toHaveLength(4);
+  expect(drawings[0]!.getAttribute('aria-label')).toMatch(
+    /Newton: \d\.\d\de−15 after \d passes; .* step 30: .* after 201 passes/,
+  );
+  const problem = { ...generateScores(3, 60, 16, 1), beta: 1 };
+  const { thresholds } = await safeThresholds({ ...problem, ...(await marginOf(problem)) }, 0.1);
+  const { lambdaIntervals } = await stability(
+    { ...problem, thresholds, relative: [true] },
+    { reward: 0.02, safety: [0.02] },
+  );
+  expect(textOf('dual.html')).toContain(lambdaIntervals[0]!.map(significant).join(' to '));
 });
 
 test('a curve reads its points to a resting pointer', () => {
