@@ -1,0 +1,1 @@
+document.getElementById('panel')!.textContent = 'dualign';

@@ -1,0 +1,74 @@
+/** The built extension in a real Chromium. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { chromiumPath } from '../../hosts/support/browser.ts';
+import { ROOT } from '../../support/shared.ts';
+
+export interface BuiltExtension {
+  /** To load unpacked. */
+  readonly path: string;
+  readonly manifest: Readonly<Record<string, unknown>>;
+  remove(): void;
+}
+
+/** Builds the extension for Chromium, as `npm run build:extension` does, into a folder of its own. */
+export function buildExtension(): BuiltExtension {
+  const folder = mkdtempSync(join(tmpdir(), 'dualign-extension-'));
+  execFileSync(process.execPath, [join(ROOT, 'node_modules/wxt/bin/wxt.mjs'), 'build', 'extension'], {
+    cwd: ROOT,
+    env: { ...process.env, EXTENSION_OUT: folder },
+  });
+  const path = join(folder, 'chrome');
+  const manifest = JSON.parse(readFileSync(join(path, 'manifest.json'), 'utf8'));
+  return { path, manifest, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+/** A profile with the extension, which outlives the browser. */
+export interface Profile {
+  readonly folder: string;
+  readonly extension: BuiltExtension;
+}
+
+export interface OpenBrowser {
+  readonly context: BrowserContext;
+  /** The extension's origin. */
+  readonly origin: string;
+  /** Its panel, as a page. */
+  panel(): Promise<Page>;
+}
+
+/** Chromium with the extension. */
+export async function openBrowser({ folder, extension }: Profile, ...args: string[]): Promise<OpenBrowser> {
+  const context = await chromium.launchPersistentContext(folder, {
+    executablePath: chromiumPath,
+    headless: true,
+    ignoreDefaultArgs: ['--disable-extensions'],
+    args: [
+      `--disable-extensions-except=${extension.path}`,
+      `--load-extension=${extension.path}`,
+      '--no-sandbox',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      ...args,
+    ],
+  });
+  const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'));
+  // The origin of such an address is "null" to Node.
+  const [origin] = worker.url().match(/^chrome-extension:\/\/\w+/)!;
+  return {
+    context,
+    origin,
+    async panel() {
+      const page = await context.newPage();
+      await page.setViewportSize({ width: 360, height: 760 });
+      await page.goto(`${origin}/sidepanel.html`);
+      return page;
+    },
+  };
+}
