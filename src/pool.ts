@@ -4,6 +4,7 @@ export type Kernel = (...args: number[]) => void;
 /** Threads of the host, each of which runs a script that calls the function of that text with `message`. */
 export type StartThreads = (text: string, message: unknown, count: number) => Threads;
 
+/** Threads that were started. */
 export interface Threads {
   terminate(): void;
 }

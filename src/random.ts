@@ -9,6 +9,7 @@ const WEYL_0 = 0x9e3779b9;
 const WEYL_1 = 0xbb67ae85;
 const ROUNDS = 10;
 
+/** Key of the counter-based generator: two 32-bit words, of a seed and a purpose. */
 export type Key = readonly [number, number];
 export type Words = [number, number, number, number];
 

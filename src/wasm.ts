@@ -13,6 +13,7 @@ export const SHARE_NAMES = [
   'takeShare',
 ] as const;
 
+/** A kernel that threads share the rows of. */
 export type ShareName = (typeof SHARE_NAMES)[number];
 
 /** What assembly/index.ts exports. Pointers are byte offsets into `memory`; 0 from a `create…` means out of memory. */

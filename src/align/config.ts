@@ -33,6 +33,10 @@ const limitSchema = v.strictObject({
   value: v.pipe(v.number(), v.finite()),
 });
 
+/**
+ * The settings of a run, with their defaults: what the command's options, and config in manifest.json, are checked
+ * by.
+ */
 export const configSchema = v.strictObject({
   /** `mocan` scores with models; `pecan` learns the scores from preferences, which `reward` and `constraints` then name. */
   method: v.optional(v.picklist(['mocan', 'pecan']), 'mocan'),
@@ -136,9 +140,13 @@ export const configSchema = v.strictObject({
   reward_clip_range: v.optional(v.tuple([v.number(), v.number()])),
 });
 
+/** Settings of a run, complete with defaults; `parseConfig` makes them. */
 export type RunConfig = v.InferOutput<typeof configSchema>;
+/** Settings of a run as a caller gives them: what is left out takes its default. */
 export type RunOptions = Partial<v.InferInput<typeof configSchema>>;
+/** A scorer of cost or safety, and the limit on its mean. */
 export type ConstraintConfig = v.InferOutput<typeof constraintSchema>;
+/** A lower bound on mean safety: at least `threshold`, or `margin` above the reference's mean. */
 export type Limit = v.InferOutput<typeof limitSchema>;
 
 /** Settings without a default, that a stage may need. */

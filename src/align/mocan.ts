@@ -12,6 +12,7 @@ import { report } from './report.ts';
 import { score, scorerSettings } from './score.ts';
 import { train } from './train.ts';
 
+/** What a run comes to. */
 export interface AlignResult {
   readonly dual: RunDual;
   /** Absent when the constraints are infeasible: then nothing is trained. */

@@ -8,6 +8,7 @@ export interface ScoreWeights {
   readonly safety: readonly number[];
 }
 
+/** How preference pairs are made of scored responses. */
 export interface LabelOptions {
   readonly weights: ScoreWeights;
   /** Factor on w; 1 if left out. */

@@ -8,4 +8,5 @@ export interface Progress {
   say(text: string): void;
 }
 
+/** Progress that nobody watches. */
 export const silent: Progress = { stage: () => {}, advance: () => {}, say: () => {} };

@@ -6,6 +6,7 @@ import { sha256 } from './hash.ts';
 /** What a stage was made from: settings and input hashes. Equal settings give equal outputs. */
 export type StageSettings = Readonly<Record<string, unknown>>;
 
+/** What the manifest says of a stage. */
 export interface StageRecord {
   /** `given`: the user put the outputs there; the stage never ran. */
   status: 'running' | 'done' | 'given';
@@ -14,6 +15,7 @@ export interface StageRecord {
   outputs: Record<string, string>;
 }
 
+/** manifest.json: what a run was made of, by whom, and the hashes of what came out. */
 export interface Manifest {
   dualign: string;
   /** Runtime and version, such as "deno 2.9.6". */
@@ -32,6 +34,7 @@ export interface Manifest {
   results: Record<string, string>;
 }
 
+/** A step of a run: its settings, its files, and the work that makes them. */
 export interface Stage {
   readonly name: string;
   readonly settings: StageSettings;

@@ -23,6 +23,7 @@ export interface SafeTensor {
   f64(): Float64Array;
 }
 
+/** The tensors of a file, by name, and its metadata. */
 export interface SafeTensorsFile {
   readonly tensors: ReadonlyMap<string, SafeTensor>;
   readonly metadata: Readonly<Record<string, string>>;

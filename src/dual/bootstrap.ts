@@ -9,6 +9,7 @@ import { optimise } from './solve.ts';
 import { quantile } from './sums.ts';
 import { COLUMN, type Outcome, type Workspace, withWorkspace } from './workspace.ts';
 
+/** How `bootstrapDual` resamples. */
 export interface BootstrapOptions {
   /** 1000 if left out. */
   readonly replicates?: number;
@@ -58,6 +59,7 @@ export async function bootstrapDual(
   return bootstrapWith(await loadWasm(), problem, options);
 }
 
+/** `bootstrapDual` with kernels already loaded. */
 export function bootstrapWith(
   kernels: Kernels,
   problem: DualProblem,

@@ -23,6 +23,7 @@ export async function largestThreshold(
   return largestThresholdWith(await loadWasm(), table, beta, budget);
 }
 
+/** `largestThreshold` with kernels already loaded. */
 export function largestThresholdWith(
   kernels: Kernels,
   table: ScoreTable,

@@ -20,6 +20,7 @@ export interface TracePoint {
   readonly projectedGradient: number;
 }
 
+/** What a method passed through on its way to λ*, one point for each pass over the scores. */
 export interface Trace {
   /** The first is the start. */
   readonly points: readonly TracePoint[];
@@ -27,6 +28,7 @@ export interface Trace {
   readonly converged: boolean;
 }
 
+/** The trace of projected gradient descent at one step size. */
 export interface DescentTrace extends Trace {
   /** λ := max(0, λ − step·∇D). */
   readonly step: number;
@@ -34,6 +36,7 @@ export interface DescentTrace extends Trace {
   readonly rate: number;
 }
 
+/** λ*, and how Newton's method and projected gradient descent get there. */
 export interface Convergence {
   readonly lambda: readonly number[];
   readonly dual: number;
@@ -43,6 +46,7 @@ export interface Convergence {
   readonly gradient: readonly DescentTrace[];
 }
 
+/** Where descent starts, its step sizes, and when it ends. */
 export interface ConvergenceOptions {
   /** [m]; all 1, as the paper starts, if left out. */
   readonly start?: readonly number[];
@@ -64,6 +68,7 @@ export async function convergence(
   return convergenceWith(await loadWasm(), problem, options);
 }
 
+/** `convergence` with kernels already loaded. */
 export function convergenceWith(
   kernels: Kernels,
   problem: DualProblem,

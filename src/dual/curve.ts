@@ -24,6 +24,7 @@ export async function describePolicies(
   return describePoliciesWith(await loadWasm(), table, beta, lambdas);
 }
 
+/** `describePolicies` with kernels already loaded. */
 export function describePoliciesWith(
   kernels: Kernels,
   table: ScoreTable,

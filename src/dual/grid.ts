@@ -33,6 +33,7 @@ export async function solvePath(
   return solvePathWith(await loadWasm(), table, beta, path);
 }
 
+/** `solvePath` with kernels already loaded. */
 export function solvePathWith(
   kernels: Kernels,
   table: ScoreTable,
@@ -99,6 +100,7 @@ export async function farthestAlong(
   return farthestAlongWith(await loadWasm(), table, beta, thresholds, direction);
 }
 
+/** `farthestAlong` with kernels already loaded. */
 export function farthestAlongWith(
   kernels: Kernels,
   table: ScoreTable,

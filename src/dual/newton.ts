@@ -1,6 +1,7 @@
 import type { WasmExports } from '../wasm.ts';
 import { type Statistics, unitOf } from './table.ts';
 
+/** The dual at one λ: value, gradient `[m]` and Hessian `[m][m]`. */
 export interface Evaluation {
   readonly value: number;
   readonly gradient: readonly number[];

@@ -6,6 +6,7 @@ import { optimise } from './solve.ts';
 import { median } from './sums.ts';
 import { COLUMN, type Workspace, withWorkspace } from './workspace.ts';
 
+/** Which part of a curve to draw, and how finely. */
 export interface CurveOptions {
   /** Points wanted; one or two more or fewer may come. 100 if left out. */
   readonly points?: number;
@@ -37,6 +38,7 @@ export async function safetyCurve(
   return safetyCurveWith(await loadWasm(), table, beta, options);
 }
 
+/** `safetyCurve` with kernels already loaded. */
 export function safetyCurveWith(
   kernels: Kernels,
   table: ScoreTable,

@@ -12,6 +12,7 @@ import {
 import { optimise, solveWith } from './solve.ts';
 import { withWorkspace } from './workspace.ts';
 
+/** What `planDual` plans for. */
 export interface PlanOptions {
   /** Half-width of the 95 % interval of λ*, and size of its bias, to plan for. */
   readonly target?: number;
@@ -65,6 +66,7 @@ export async function planDual(problem: DualProblem, options: PlanOptions = {}):
   return planWith(await loadWasm(), problem, options);
 }
 
+/** `planDual` with kernels already loaded. */
 export function planWith(kernels: Kernels, whole: DualProblem, options: PlanOptions = {}): Plan {
   const { subsets = 16, seed = 0, target } = options;
   checkProblem(whole);

@@ -37,6 +37,7 @@ export async function safeThresholds(problem: DualProblem, delta: number): Promi
   return safeThresholdsWith(await loadWasm(), problem, delta);
 }
 
+/** `safeThresholds` with kernels already loaded. */
 export function safeThresholdsWith(kernels: Kernels, problem: DualProblem, delta: number): SafeThresholds {
   checkProblem(problem);
   if (!(delta > 0 && delta < 0.5))

@@ -15,6 +15,7 @@ interface Verdict {
   readonly warnings: readonly string[];
 }
 
+/** ESS = 1/Σp² of a prompt's responses under λ*, over prompts: K if all weigh alike, 1 if one has all the weight. */
 export interface EffectiveSampleSize {
   readonly median: number;
   readonly mean: number;
@@ -32,6 +33,7 @@ export interface Curvature {
   readonly smallest: number;
 }
 
+/** Lower and upper end. */
 export type Interval = readonly [number, number];
 
 /** 95 % intervals over the draw of prompts; infinite (null in JSON) where the data do not bound them. */
@@ -51,6 +53,7 @@ export interface Intervals {
   };
 }
 
+/** λ* and what the policy at λ* is predicted to achieve. */
 export interface Solved extends Verdict {
   /** nearly-infeasible: λ* is so large, or infinite, that the reward no longer counts; the policy shown is the limit. */
   readonly status: 'optimal' | 'nearly-infeasible';
@@ -75,6 +78,7 @@ export interface Solved extends Verdict {
   readonly iterations: number;
 }
 
+/** No policy meets the constraints: the proof. */
 export interface Infeasible extends Verdict {
   readonly status: 'infeasible';
   /**
@@ -84,4 +88,5 @@ export interface Infeasible extends Verdict {
   readonly certificate: { readonly direction: readonly number[]; readonly value: number };
 }
 
+/** λ* and what it predicts, or the proof that no policy meets the constraints. */
 export type DualSolution = Solved | Infeasible;

@@ -26,6 +26,7 @@ export interface ScoreErrors {
   readonly safety: readonly number[];
 }
 
+/** How far λ* may be from where the scores put it, if they are wrong by as much as stated. */
 export interface Stability {
   readonly errors: ScoreErrors;
   readonly lambda: readonly number[];
@@ -47,6 +48,7 @@ export async function stability(problem: DualProblem, errors: ScoreErrors): Prom
   return stabilityWith(await loadWasm(), problem, errors);
 }
 
+/** `stability` with kernels already loaded. */
 export function stabilityWith(kernels: Kernels, problem: DualProblem, errors: ScoreErrors): Stability {
   checkProblem(problem);
   const m = problem.thresholds.length;

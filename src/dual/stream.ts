@@ -33,6 +33,7 @@ import { median } from './sums.ts';
 import { LoadedTable, type Statistics, statisticsOf } from './table.ts';
 import { Workspace } from './workspace.ts';
 
+/** What to solve over a table that is streamed. */
 export interface StreamProblem {
   readonly beta: number;
   /** `[m]`; a margin is over the mean of all reference samples of the source. */

@@ -37,6 +37,7 @@ export interface MemoryUse {
   readonly peak: number;
 }
 
+/** What a device can hold. */
 export interface MemoryLimits {
   /** Bytes of the largest tensor that every operation takes. */
   readonly tensor: number;
@@ -46,6 +47,7 @@ export interface MemoryLimits {
   readonly total?: number;
 }
 
+/** Which product `matmul` computes. */
 export interface MatmulOptions {
   /** Use aᵀ: `a` is stored `[k, m]`. */
   readonly transposeA?: boolean;
@@ -57,6 +59,7 @@ export interface MatmulOptions {
   readonly accumulate?: boolean;
 }
 
+/** How the next token is drawn of the logits. */
 export interface SampleOptions {
   /** 0 takes the most likely token (lowest id on a tie). */
   readonly temperature: number;
@@ -68,6 +71,7 @@ export interface SampleOptions {
   readonly key: readonly [number, number];
 }
 
+/** One step of AdamW (Loshchilov & Hutter 2019), with torch's conventions. */
 export interface AdamWOptions {
   readonly learningRate: number;
   readonly beta1: number;
@@ -93,6 +97,7 @@ export type DpoLoss = 'sigmoid' | 'ipo' | 'hinge';
 /** The number by which kernels know a loss. */
 export const DPO_LOSSES: Readonly<Record<DpoLoss, number>> = { sigmoid: 0, ipo: 1, hinge: 2 };
 
+/** The loss on a pair: its kind and β. */
 export interface DpoOptions {
   readonly loss: DpoLoss;
   readonly beta: number;
@@ -100,6 +105,7 @@ export interface DpoOptions {
   readonly scale: number;
 }
 
+/** The clipped loss of policy gradients, and its KL term. */
 export interface PolicyGradientOptions {
   /** The ratio of probabilities is clipped to 1 − epsilonLow … 1 + epsilonHigh. */
   readonly epsilonLow: number;
@@ -110,6 +116,7 @@ export interface PolicyGradientOptions {
   readonly weighKl: boolean;
 }
 
+/** Which elements are dropped. */
 export interface DropoutOptions {
   /** Part of the elements that become zero; the rest is scaled by 1 / (1 − rate). */
   readonly rate: number;
@@ -123,6 +130,10 @@ export interface DropoutOptions {
   readonly accumulate?: boolean;
 }
 
+/**
+ * The operations that a policy needs, on a device: `createCpuEngine` and `createWebGpuEngine` implement it.
+ * Operations are queued in order; reading waits for them.
+ */
 export interface Engine {
   readonly info: DeviceInfo;
 

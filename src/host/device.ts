@@ -10,6 +10,7 @@ import { defaultThreads, threadStarter } from './threads.ts';
 /** `auto`: a GPU where there is one, else the CPU. `webgpu` also takes a driver that runs shaders on the CPU. */
 export type DeviceChoice = 'auto' | 'webgpu' | 'cpu';
 
+/** How an engine is opened. */
 export interface OpenOptions {
   /** Of the CPU; no result depends on it. */
   readonly threads?: number;

@@ -23,6 +23,7 @@ const LIMITS = ['maxStorageBufferBindingSize', 'maxBufferSize'] as const;
 /** What faster kernels use where there is it. */
 const FEATURES: readonly GPUFeatureName[] = ['subgroups', 'shader-f16'];
 
+/** A device, and what is known of it. */
 export interface GpuDevice {
   readonly device: GPUDevice;
   readonly info: DeviceInfo;

@@ -7,6 +7,7 @@ import { ResponseReader } from './response_text.ts';
 
 export type { GenerationRow } from './decoder.ts';
 
+/** How responses are drawn, and when they end. */
 export interface GenerateOptions {
   readonly maxNewTokens: number;
   /** 0 takes the most likely token; 1 by default. */
@@ -31,12 +32,14 @@ export interface GenerateOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+/** A policy of the mixture, and the factor on its log-probabilities. */
 export interface MixtureTerm {
   /** Undefined: the reference policy. */
   readonly adapter: Adapter | undefined;
   readonly factor: number;
 }
 
+/** One response, in tokens. */
 export interface Generation {
   /** The new tokens, those that ended them included. */
   readonly ids: number[];

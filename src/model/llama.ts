@@ -13,6 +13,7 @@ import type { RopeTables } from './rope.ts';
 import { LINEAR_NAMES, type LinearName, type LlamaWeights } from './weights.ts';
 import type { Workspace } from './workspace.ts';
 
+/** A model ready to run: weights, rotary tables and working memory on one engine. */
 export interface Llama {
   readonly engine: Engine;
   readonly config: LlamaConfig;

@@ -10,6 +10,7 @@ import {
 import { forward } from './llama.ts';
 import { checkSequence, type Policy } from './policy.ts';
 
+/** Which policy's log-probabilities to take, and how many tokens at a time. */
 export interface LogpsOptions {
   /** False for the reference policy. True by default. */
   readonly adapter?: boolean;

@@ -32,6 +32,7 @@ export interface Policy extends Llama {
 /** Positions to make tables for: a model may claim far more than anyone asks for. */
 const DEFAULT_MAX_LENGTH = 8192;
 
+/** How a policy is loaded. */
 export interface LoadPolicyOptions {
   /** A PEFT folder. */
   readonly adapter?: Folder;

@@ -18,6 +18,7 @@ export interface RewardModel extends Policy {
   readonly weights: LlamaWeights & { readonly score: Tensor };
 }
 
+/** How a reward model is loaded. */
 export interface LoadRewardOptions extends LoadPolicyOptions {
   /** Of the head's first values, where the folder holds a language model. */
   readonly seed?: number;
@@ -84,6 +85,7 @@ const TOKENIZER_CONFIG = 'tokenizer_config.json';
 /** Files of a language model that its reward model takes over as they are. */
 const TAKEN_OVER = ['tokenizer.json', TOKENIZER_CONFIG, 'special_tokens_map.json', 'chat_template.jinja'];
 
+/** What is written beside the weights. */
 export interface SaveRewardOptions {
   /** Also writes model.onnx, for texts of at most so many tokens, which the model itself must take. */
   readonly onnxLength?: number;

@@ -25,6 +25,7 @@ export const LINEAR_PATHS = {
   down_proj: 'mlp.down_proj',
 } as const;
 
+/** A linear layer of a block, by its name in the checkpoint: q_proj, k_proj, … */
 export type LinearName = keyof typeof LINEAR_PATHS;
 
 const EMBEDDING = 'model.embed_tokens.weight';
@@ -44,6 +45,7 @@ export interface BlockWeights {
   readonly biases: Readonly<Partial<Record<LinearName, Tensor>>>;
 }
 
+/** All weights of a model, on the device. */
 export interface LlamaWeights {
   /** `[vocab, hidden]` */
   readonly embedding: Tensor;

@@ -2,6 +2,7 @@ import type { Engine, Tensor } from '../engine/engine.ts';
 import { VIEW_ALIGNMENT } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
 
+/** A tensor and the shapes it has been viewed as. */
 interface Buffer {
   readonly whole: Tensor;
   readonly capacity: number;

@@ -6,6 +6,7 @@ export interface Estimate {
   readonly interval: readonly [number, number];
 }
 
+/** A constraint, by its name and its bound. */
 export interface Constraint {
   /** What the user called the scorer: its folder or file name. */
   readonly name: string;
@@ -27,6 +28,7 @@ export interface CurvePoint {
   readonly essMedian: number;
 }
 
+/** The dual's solution as the report shows it. */
 export interface DualSummary {
   readonly status: 'optimal' | 'nearly-infeasible' | 'infeasible';
   readonly beta: number;
@@ -52,6 +54,7 @@ export interface ScoredSamples {
   readonly safety: readonly (readonly number[])[];
 }
 
+/** What was achieved on held-out prompts. */
 export interface Evaluation {
   readonly prompts: number;
   readonly responses: number;
@@ -116,6 +119,7 @@ export interface Comparison {
 /** A line of metrics.jsonl, in TRL's names. */
 export type Metrics = Readonly<Record<string, number>>;
 
+/** A held-out prompt with the answers before and after. */
 export interface TextSample {
   readonly prompt: string;
   readonly reference: {
@@ -130,6 +134,7 @@ export interface TextSample {
   };
 }
 
+/** All that a report shows. Numbers that a run has not come to are absent. */
 export interface ReportData {
   readonly title: string;
   /** Name and value of what identifies the run: policy, scorers, beta, seeds, device, hashes. */

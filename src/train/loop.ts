@@ -41,6 +41,7 @@ export interface StepBatch<M> {
   summarize(parts: readonly Float32Array[]): M & { readonly loss: number };
 }
 
+/** What a training calls as it goes, and what it starts from. */
 export interface TrainHooks<M = object> {
   /** Called in order, a few steps late: metrics are read from the device several steps at a time. */
   readonly onMetrics?: (metrics: StepMetrics & M, totalSteps: number) => void | Promise<void>;

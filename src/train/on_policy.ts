@@ -53,6 +53,7 @@ export interface Generated {
   readonly slices: readonly (readonly Judged[])[];
 }
 
+/** Hooks of training on what the policy draws: `onGenerated` sees it. */
 export interface OnPolicyHooks extends TrainHooks<RolloutMetrics> {
   readonly onGenerated?: (generated: Generated) => void | Promise<void>;
 }

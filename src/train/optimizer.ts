@@ -2,6 +2,7 @@ import type { Engine, Tensor } from '../engine/engine.ts';
 import { VIEW_ALIGNMENT } from '../engine/engine.ts';
 import type { ParameterGroup, Trainable } from './trainable.ts';
 
+/** AdamW and clipping, by transformers' names. */
 export interface OptimizerConfig {
   readonly adam_beta1: number;
   readonly adam_beta2: number;

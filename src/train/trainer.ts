@@ -35,6 +35,7 @@ export interface Split<T> {
   readonly evaluation: readonly T[];
 }
 
+/** Hooks of DPO: log-probabilities of the reference may be given too. */
 export interface DpoHooks extends TrainHooks<DpoMetrics> {
   /** What `referenceLogps` gave for the pairs and for those held out; computed when absent. */
   readonly reference?: ReferenceLogps;

@@ -7,6 +7,7 @@ const MOST_PAGES = 65_536;
 
 const DEFAULT_LEAST_SHARED = 200_000;
 
+/** How many threads the CPU engine takes, and from where. */
 export interface CpuEngineOptions {
   /** Threads to compute with; results do not depend on it. 1 by default. */
   readonly threads?: number;

@@ -16,6 +16,7 @@ export function runsOnCpu({ vendor, device, description }: DeviceInfo): boolean 
   return SOFTWARE.test(`${vendor} ${device} ${description}`);
 }
 
+/** What the WebGPU engine makes of its device. */
 export interface WebGpuEngineOptions {
   /** How large products are computed: speed alone. */
   readonly matmul?: MatmulVariant;
