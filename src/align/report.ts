@@ -12,7 +12,6 @@ import type {
   ScoredSamples,
   TextSample,
 } from '../report/data.ts';
-import { renderReport } from '../report/report.ts';
 import {
   ADAPTER_FILES,
   COMPARISON,
@@ -49,7 +48,11 @@ export async function report(context: Context): Promise<ReportData> {
     name: 'report',
     settings: { dualign: VERSION, settings: data.settings, ...hashes },
     outputs: [REPORT],
-    work: () => run.folder.write(REPORT, renderReport(data)),
+    work: async () => {
+      // Apart, so that a page loads what draws charts only when there is something to draw.
+      const { renderReport } = await import('../report/report.ts');
+      await run.folder.write(REPORT, renderReport(data));
+    },
   });
   run.manifest.results = {
     lambda: await sha256(JSON.stringify(data.dual.lambda)),

@@ -3,17 +3,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf, UserError } from '../errors.ts';
-
-/** A file of a server, as it says it is before it is fetched. */
-export interface RemoteFile {
-  readonly url: string;
-  /** How messages call it. */
-  readonly name: string;
-  readonly size: number;
-  /** Hexadecimal: sha-256 of the content, or SHA-1 of the git blob with it; absent where the server names none. */
-  readonly sha256?: string;
-  readonly gitSha1?: string;
-}
+import type { RemoteFile } from './hub_model.ts';
 
 /** Times that a transfer goes on after the connection broke. */
 const ATTEMPTS = 4;

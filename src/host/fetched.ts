@@ -1,7 +1,7 @@
+import type { Folder } from '../data/folder.ts';
 import { UserError } from '../errors.ts';
 import { POLICY_SETTINGS, policyFiles } from '../model/policy_files.ts';
 import { WEIGHTS, WEIGHTS_INDEX } from '../model/weight_files.ts';
-import type { DiskFolder } from './disk.ts';
 
 /** How a download tells what it is doing. */
 export interface FetchProgress {
@@ -13,7 +13,7 @@ export interface FetchProgress {
 /** A place to fetch from and the folder that what comes is put into. */
 export interface Origin {
   readonly available: readonly string[];
-  readonly folder: DiskFolder;
+  readonly folder: Folder;
   sizeOf(path: string): number;
   /** Whether the content is on the disk already. */
   has(path: string): Promise<boolean>;

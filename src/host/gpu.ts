@@ -56,7 +56,11 @@ export async function requestGpu(): Promise<GpuDevice | undefined> {
 
 async function open(adapter: GPUAdapter): Promise<GpuDevice> {
   const requiredFeatures = FEATURES.filter((name) => adapter.features.has(name));
-  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits: offeredLimits(adapter) });
+  const requiredLimits = offeredLimits(adapter);
+  const device = await adapter
+    .requestDevice({ requiredFeatures, requiredLimits })
+    // Some drivers refuse limits that they offered; the defaults are enough, as large tensors are held in pieces.
+    .catch(() => adapter.requestDevice({ requiredFeatures }));
   return { device, info: describe(adapter.info) };
 }
 

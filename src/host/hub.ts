@@ -2,28 +2,12 @@ import { copyFile, mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs
 import { homedir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import process from 'node:process';
-import { messageOf, UserError } from '../errors.ts';
-import { POLICY_SETTINGS } from '../model/policy_files.ts';
+import { UserError } from '../errors.ts';
 import { WEIGHTS, WEIGHTS_INDEX } from '../model/weight_files.ts';
 import { DiskFolder } from './disk.ts';
-import { downloadFile, type RemoteFile } from './download.ts';
+import { downloadFile } from './download.ts';
 import { type FetchProgress, fetchPolicyFiles } from './fetched.ts';
-
-/** A model of a hub: `org/name`, or `org/name@revision` for a branch, tag or commit. */
-export interface HubModel {
-  readonly id: string;
-  readonly revision: string;
-}
-
-const NAME = /^([\w.-]+\/[\w.-]+?)(?:@([\w./-]+))?$/;
-const COMMIT = /^[0-9a-f]{40}$/;
-
-/** The model that a text names; undefined where it can only be a path. */
-export function parseHubName(text: string): HubModel | undefined {
-  const match = NAME.exec(text);
-  if (!match || /(^|\/)\.{1,2}(\/|$)/.test(text)) return undefined;
-  return { id: match[1], revision: match[2] ?? 'main' };
-}
+import { COMMIT, causeOf, type HubModel, listModel } from './hub_model.ts';
 
 /** HF_ENDPOINT, else the public hub. */
 function endpoint(): string {
@@ -90,7 +74,7 @@ export async function fetchHubModel(
         'check the path or the network, or set HF_ENDPOINT to a mirror',
     );
   }
-  const remote = await listModel(id, commit, token);
+  const remote = await listModel(endpoint(), { id, revision: commit }, token);
   const folder = snapshot(commit);
   const blobOf = (path: string) => {
     const { sha256, gitSha1 } = remote.get(path)!;
@@ -144,31 +128,6 @@ async function commitOf(id: string, revision: string, headers: Record<string, st
   );
 }
 
-/** The files of a commit that a policy may need. */
-async function listModel(
-  id: string,
-  commit: string,
-  token: string | undefined,
-): Promise<Map<string, RemoteFile>> {
-  const { listFiles } = await import('@huggingface/hub');
-  const files = new Map<string, RemoteFile>();
-  const credentials = token === undefined ? {} : { accessToken: token };
-  try {
-    const query = { repo: id, revision: commit, recursive: true, hubUrl: endpoint(), ...credentials };
-    for await (const { type, path, size, oid, lfs } of listFiles(query)) {
-      const wanted =
-        POLICY_SETTINGS.includes(path) || path === WEIGHTS_INDEX || /^[\w.-]+\.safetensors$/.test(path);
-      if (type !== 'file' || !wanted) continue;
-      const checksum = lfs ? { sha256: lfs.oid.replace(/^sha256:/, '') } : { gitSha1: oid };
-      const url = `${endpoint()}/${id}/resolve/${commit}/${path}`;
-      files.set(path, { url, name: `${id}/${path}`, size: lfs?.size ?? size, ...checksum });
-    }
-  } catch (error) {
-    throw new UserError(`${id}: ${endpoint()} did not list its files (${causeOf(error)})`, 1);
-  }
-  return files;
-}
-
 /** Whether a snapshot has all that a policy needs. */
 async function isWhole(path: string): Promise<boolean> {
   const folder = new DiskFolder(path);
@@ -209,10 +168,4 @@ async function readText(path: string): Promise<string | undefined> {
   } catch {
     return undefined;
   }
-}
-
-/** fetch says why it failed in the cause of its error. */
-export function causeOf(error: unknown): string {
-  const cause = (error as { cause?: unknown } | null)?.cause;
-  return cause instanceof Error && cause.message ? cause.message : messageOf(error);
 }

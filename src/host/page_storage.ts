@@ -43,7 +43,19 @@ export class PageFolder implements WritableFolder {
   }
 
   async append(path: string, content: string): Promise<void> {
-    await this.#store(path, content, true);
+    await this.appendBytes(path, new TextEncoder().encode(content));
+  }
+
+  /** As `append`. */
+  async appendBytes(path: string, content: Uint8Array): Promise<void> {
+    // Workers write in place; elsewhere the whole file is copied each time.
+    if ('createSyncAccessHandle' in FileSystemFileHandle.prototype) await this.#extend(path, content);
+    else await this.#store(path, content, true);
+  }
+
+  /** The file itself, which a page may show or give away. */
+  async file(path: string): Promise<File> {
+    return await this.#file(path);
   }
 
   async remove(path: string): Promise<void> {
@@ -52,6 +64,19 @@ export class PageFolder implements WritableFolder {
       await (await this.#open(folder, false)).removeEntry(name, { recursive: true });
     } catch (error) {
       if (!isMissing(error)) throw unusable(`${this.name}/${path}`, error);
+    }
+  }
+
+  /** Gives a file another name, in the place of one that has it. */
+  async rename(path: string, name: string): Promise<void> {
+    const { folder, name: file } = this.#place(path);
+    try {
+      const handle = await (await this.#open(folder, false)).getFileHandle(file);
+      const into = this.#place(name);
+      const move = (handle as MovableFileHandle).move.bind(handle);
+      await move(await this.#open(into.folder, true), into.name);
+    } catch (error) {
+      throw unusable(`${this.name}/${path}`, error);
     }
   }
 
@@ -78,6 +103,27 @@ export class PageFolder implements WritableFolder {
       const data = typeof content === 'string' ? content : new Uint8Array(content);
       await stream.write({ type: 'write', position, data });
       await stream.close();
+    } catch (error) {
+      throw unusable(`${this.name}/${path}`, error);
+    }
+  }
+
+  async #extend(path: string, content: Uint8Array): Promise<void> {
+    const { folder, name } = this.#place(path);
+    try {
+      const file = await (await this.#open(folder, true)).getFileHandle(name, { create: true });
+      const handle = await (file as SyncFileHandle).createSyncAccessHandle();
+      try {
+        const at = handle.getSize();
+        const written = handle.write(new Uint8Array(content), { at });
+        if (written < content.length) {
+          handle.truncate(at);
+          throw new DOMException('', 'QuotaExceededError');
+        }
+        handle.flush();
+      } finally {
+        handle.close();
+      }
     } catch (error) {
       throw unusable(`${this.name}/${path}`, error);
     }
@@ -111,6 +157,22 @@ export class PageFolder implements WritableFolder {
     }
     return handle;
   }
+}
+
+/** Browsers had this before the standard. */
+interface MovableFileHandle extends FileSystemFileHandle {
+  move(folder: FileSystemDirectoryHandle, name: string): Promise<void>;
+}
+
+/** TypeScript keeps what workers alone have in a library of its own. */
+interface SyncFileHandle extends FileSystemFileHandle {
+  createSyncAccessHandle(): Promise<{
+    getSize(): number;
+    write(content: Uint8Array, options: { at: number }): number;
+    truncate(size: number): void;
+    flush(): void;
+    close(): void;
+  }>;
 }
 
 /** TypeScript's DOM library leaves asynchronous iteration out. */

@@ -1,7 +1,5 @@
-import { readJsonObject } from '../data/json.ts';
 import type { Engine } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
-import { isClassifier } from '../model/reward_model.ts';
 import { EngineScorer } from '../score/engine.ts';
 import { FunctionScorer, type ScoreFunction } from '../score/function.ts';
 import { OnnxScorer } from '../score/onnx.ts';
@@ -9,15 +7,8 @@ import type { Scorer } from '../score/scorer.ts';
 import { openEngine } from './device.ts';
 import { DiskFolder } from './disk.ts';
 import { importModule } from './module.ts';
+import { ONNX_FILES, runsOnEngine } from './scorer_folder.ts';
 
-const REQUIRED_FILES = ['model.onnx', 'tokenizer.json'];
-/** What an ONNX scorer reads of its folder; the last two may be absent. */
-export const SCORER_FILES: readonly string[] = [
-  ...REQUIRED_FILES,
-  'tokenizer_config.json',
-  'config.json',
-  'chat_template.jinja',
-];
 const MODULE = /\.[cm]?[jt]s$/;
 
 /** A scorer as the command line names it. */
@@ -53,8 +44,8 @@ export async function loadScorer(
   }
   if (MODULE.test(path)) return await loadModule(path, label);
   const folder = new DiskFolder(path);
-  if (await runsOnEngine(path)) return await EngineScorer.load(await engine(), folder);
-  for (const file of REQUIRED_FILES) {
+  if (await runsOnEngine(folder)) return await EngineScorer.load(await engine(), folder);
+  for (const file of ONNX_FILES) {
     if (!(await folder.exists(file))) {
       throw new UserError(
         `${path}: expected a folder with model.onnx and tokenizer.json, or a module (.ts, .js); ${file} is not there`,
@@ -62,13 +53,6 @@ export async function loadScorer(
     }
   }
   return await OnnxScorer.load(folder, label);
-}
-
-/** Whether a folder holds a score head as weights, and not as ONNX. */
-export async function runsOnEngine(path: string): Promise<boolean> {
-  const folder = new DiskFolder(path);
-  if ((await folder.exists('model.onnx')) || !(await folder.exists('config.json'))) return false;
-  return isClassifier(await readJsonObject(folder, 'config.json'));
 }
 
 async function loadModule(path: string, label = 'default'): Promise<Scorer> {

@@ -19,8 +19,11 @@ import { sizedDevice } from '../train/sizing.ts';
 import { type DeviceChoice, openEngine } from './device.ts';
 import { DiskFolder } from './disk.ts';
 import type { FetchProgress } from './fetched.ts';
-import { fetchHubModel, parseHubName } from './hub.ts';
-import { loadScorer, parseScorerSpec, runsOnEngine, SCORER_FILES } from './scorers.ts';
+import { fetchHubModel } from './hub.ts';
+import { parseHubName } from './hub_model.ts';
+import { hashFolder, hashPolicy, remember } from './known_sources.ts';
+import { runsOnEngine, SCORER_FILES } from './scorer_folder.ts';
+import { loadScorer, parseScorerSpec } from './scorers.ts';
 import { fetchWebFolder } from './web_folder.ts';
 
 const QUIET: FetchProgress = { download: () => {}, say: () => {} };
@@ -143,25 +146,19 @@ export class DiskSources implements Sources {
     });
   }
 
-  /** Weights that are rounded, and another template, make another policy. */
   async #hashPolicy(path: string): Promise<string> {
-    const folder = await this.#folder(path);
-    const parts = [await hashFolder(folder.name, await policyFiles(folder))];
-    const template = await this.#readTemplate();
-    if (template !== undefined) parts.push(template);
-    if (this.#dtype !== 'auto' && this.#dtype !== 'float32') parts.push(this.#dtype);
-    return parts.length === 1 ? parts[0] : await sha256(parts.join('\n'));
+    return await hashPolicy(await this.#folder(path), await this.#readTemplate(), this.#dtype);
   }
 
   /** Two labels of one model are two scorers, and so is one model on two engines. */
   async #hashScorer(spec: string): Promise<string> {
     const { path, label = '' } = await parseScorerSpec(spec);
-    if (await runsOnEngine(path)) {
-      const files = await hashFolder(path, await policyFiles(new DiskFolder(path)));
+    if (await runsOnEngine(new DiskFolder(path))) {
+      const files = await hashFolder(new DiskFolder(path), await policyFiles(new DiskFolder(path)));
       return await sha256(`${files}#${await this.engine()}`);
     }
     const files = (await isFolder(path))
-      ? await hashFolder(path, SCORER_FILES)
+      ? await hashFolder(new DiskFolder(path), SCORER_FILES)
       : await sha256(await readBytes(path));
     return await sha256(`${files}#${label}`);
   }
@@ -218,33 +215,4 @@ async function isFolder(path: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** sha-256 over the hashes of a folder's files; the first has to be there. */
-async function hashFolder(path: string, files: readonly string[]): Promise<string> {
-  const folder = new DiskFolder(path);
-  const hashes: string[] = [];
-  for (const [index, file] of files.entries()) {
-    if (index > 0 && !(await folder.exists(file))) continue;
-    hashes.push(`${file} ${await folder.sha256(file)}`);
-  }
-  return await sha256(hashes.join('\n'));
-}
-
-/** The source of that name, whose hash and value are each made once. */
-function remember<T>(known: Map<string, Source<T>>, name: string, { hash, load }: Source<T>): Source<T> {
-  let source = known.get(name);
-  if (!source) {
-    source = { hash: once(hash), load: once(load) };
-    known.set(name, source);
-  }
-  return source;
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let value: Promise<T> | undefined;
-  return () => {
-    value ??= make();
-    return value;
-  };
 }

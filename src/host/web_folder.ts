@@ -7,9 +7,9 @@ import { UserError } from '../errors.ts';
 import { POLICY_SETTINGS } from '../model/policy_files.ts';
 import { shardsOf, WEIGHTS, WEIGHTS_INDEX } from '../model/weight_files.ts';
 import { DiskFolder } from './disk.ts';
-import { downloadFile, type RemoteFile, sizeOf } from './download.ts';
+import { downloadFile, sizeOf } from './download.ts';
 import { type FetchProgress, fetchPolicyFiles } from './fetched.ts';
-import { causeOf } from './hub.ts';
+import { causeOf, type RemoteFile } from './hub_model.ts';
 
 /** What a server says of a file. */
 interface WebFile extends RemoteFile {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HttpFolder } from '../../src/data/http_folder.ts';
-import { parseHubName } from '../../src/host/hub.ts';
+import { parseHubName } from '../../src/host/hub_model.ts';
 import { DiskSources } from '../../src/host/sources.ts';
 import { loadPolicy } from '../../src/model/policy.ts';
 import { dualign, type Host } from '../cli/command.ts';

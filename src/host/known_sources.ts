@@ -1,0 +1,55 @@
+import type { Source } from '../align/context.ts';
+import type { Folder } from '../data/folder.ts';
+import { sha256 } from '../data/hash.ts';
+import type { DtypeChoice } from '../model/dtype.ts';
+import { policyFiles } from '../model/policy_files.ts';
+
+/** A folder that hashes a file without holding it whole. */
+export interface HashingFolder extends Folder {
+  /** In hexadecimal. */
+  sha256(path: string): Promise<string>;
+}
+
+/** sha-256 over the hashes of a folder's files; the first has to be there. */
+export async function hashFolder(folder: HashingFolder, files: readonly string[]): Promise<string> {
+  const hashes: string[] = [];
+  for (const [index, file] of files.entries()) {
+    if (index > 0 && !(await folder.exists(file))) continue;
+    hashes.push(`${file} ${await folder.sha256(file)}`);
+  }
+  return await sha256(hashes.join('\n'));
+}
+
+/** Of a policy: weights that are rounded, and another template, make another one. */
+export async function hashPolicy(
+  folder: HashingFolder,
+  template: string | undefined,
+  dtype: DtypeChoice,
+): Promise<string> {
+  const parts = [await hashFolder(folder, await policyFiles(folder))];
+  if (template !== undefined) parts.push(template);
+  if (dtype !== 'auto' && dtype !== 'float32') parts.push(dtype);
+  return parts.length === 1 ? parts[0] : await sha256(parts.join('\n'));
+}
+
+/** The source of that name, whose hash and value are each made once. */
+export function remember<T>(
+  known: Map<string, Source<T>>,
+  name: string,
+  { hash, load }: Source<T>,
+): Source<T> {
+  let source = known.get(name);
+  if (!source) {
+    source = { hash: once(hash), load: once(load) };
+    known.set(name, source);
+  }
+  return source;
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let value: Promise<T> | undefined;
+  return () => {
+    value ??= make();
+    return value;
+  };
+}

@@ -1,0 +1,140 @@
+import { sha1 } from '@noble/hashes/legacy.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import { messageOf, UserError } from '../../errors.ts';
+import { type FetchProgress, fetchPolicyFiles } from '../fetched.ts';
+import { listModel, parseHubName, type RemoteFile } from '../hub_model.ts';
+import { PageFolder } from '../page_storage.ts';
+import { safeName } from './import.ts';
+import { MODELS } from './places.ts';
+import { needStorage } from './storage.ts';
+
+export const HUB = 'https://huggingface.co';
+
+export interface HubOptions {
+  /** Of the public hub if left out. */
+  readonly endpoint?: string;
+  readonly token?: string;
+}
+
+/** Times that a transfer goes on after the connection broke. */
+const ATTEMPTS = 4;
+const PIECE = 1 << 24;
+
+/**
+ * Fetches a hub's model, `org/name` or `org/name@revision`, into the storage of the origin, and returns its folder. What
+ * is there already and has the hub's checksum is kept; a transfer that was cut goes on where it was.
+ */
+export async function fetchPageModel(
+  name: string,
+  progress: FetchProgress,
+  { endpoint = HUB, token }: HubOptions = {},
+): Promise<string> {
+  const model = parseHubName(name.trim());
+  if (!model) throw new UserError(`${name}: expected the name of a model as org/name or org/name@revision`);
+  const remote = await listModel(endpoint.replace(/\/+$/, ''), model, token || undefined);
+  const path = `${MODELS}/${safeName(name.trim())}`;
+  const folder = new PageFolder(path);
+  const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
+  const has = async (file: string) =>
+    (await folder.exists(file)) && (await checksum(folder, file, remote.get(file)!)) === undefined;
+  const whole = new Map<string, Promise<boolean>>();
+  const known = (file: string) => {
+    const found = whole.get(file) ?? has(file);
+    whole.set(file, found);
+    return found;
+  };
+  let total = 0;
+  for (const { size } of remote.values()) total += size;
+  await needStorage(total, name);
+  await fetchPolicyFiles(name, progress, {
+    available: [...remote.keys()],
+    folder,
+    sizeOf: (file) => remote.get(file)!.size,
+    has: known,
+    async fetch(file, onBytes) {
+      if (!(await known(file))) await download(remote.get(file)!, folder, file, headers, onBytes);
+    },
+  });
+  return path;
+}
+
+async function download(
+  file: RemoteFile,
+  folder: PageFolder,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const partial = `${path}.incomplete`;
+  let done = (await folder.exists(partial)) ? await folder.size(partial) : 0;
+  if (done > file.size) {
+    await folder.remove(partial);
+    done = 0;
+  }
+  onBytes(done);
+  for (let attempt = 1; done < file.size; attempt++) {
+    try {
+      done = await transfer(file, folder, partial, done, headers, onBytes);
+      if (done < file.size) throw new Error('the connection gave no more bytes');
+    } catch (error) {
+      if (error instanceof UserError) throw error;
+      done = (await folder.exists(partial)) ? await folder.size(partial) : 0;
+      if (attempt < ATTEMPTS) continue;
+      throw new UserError(
+        `${file.name}: the download broke off at ${done} of ${file.size} bytes (${messageOf(error)}); try again to go on from there`,
+      );
+    }
+  }
+  if (file.size === 0) await folder.write(partial, '');
+  const damage = await checksum(folder, partial, file);
+  if (damage) {
+    await folder.remove(partial);
+    throw new UserError(`${file.name}: the download is damaged (${damage}); start again to fetch it anew`);
+  }
+  await folder.rename(partial, path);
+}
+
+async function transfer(
+  file: RemoteFile,
+  folder: PageFolder,
+  partial: string,
+  begin: number,
+  headers: Readonly<Record<string, string>>,
+  onBytes: (bytes: number) => void,
+): Promise<number> {
+  const range: Record<string, string> = begin > 0 ? { Range: `bytes=${begin}-` } : {};
+  const response = await fetch(file.url, { headers: { ...headers, ...range } });
+  if (response.status >= 500) throw new Error(`the server answered ${response.status}`);
+  if (!response.ok || !response.body) {
+    throw new UserError(`${file.name}: the server answered ${response.status} ${response.statusText}`);
+  }
+  let done = begin;
+  // A server without ranges sends the whole file.
+  if (begin > 0 && response.status !== 206) {
+    await folder.remove(partial);
+    onBytes(-begin);
+    done = 0;
+  }
+  const reader = response.body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    await folder.appendBytes(partial, part.value);
+    done += part.value.length;
+    onBytes(part.value.length);
+  }
+  return done;
+}
+
+/** What is wrong with a file's content; undefined where it is what the server named. */
+async function checksum(folder: PageFolder, path: string, file: RemoteFile): Promise<string | undefined> {
+  const size = await folder.size(path);
+  if (size !== file.size) return `${size} bytes, the server named ${file.size}`;
+  const expected = file.sha256 ?? file.gitSha1;
+  if (expected === undefined) return undefined;
+  const hash = file.sha256 ? sha256.create() : sha1.create().update(utf8ToBytes(`blob ${size}\0`));
+  for (let at = 0; at < size; at += PIECE) {
+    hash.update(await folder.readRange(path, at, Math.min(size, at + PIECE)));
+  }
+  const found = bytesToHex(hash.digest());
+  return found === expected ? undefined : `its checksum is ${found}, the server named ${expected}`;
+}

@@ -1,0 +1,33 @@
+/** A page with nothing but a hand on a workbench, as `globalThis.bench`, and what to look at a run with. */
+import { sha256 } from '../../../src/data/hash.ts';
+import { callback, WorkbenchClient } from '../../../src/host/page/client.ts';
+import type { RunEvent, RunRequest } from '../../../src/host/page/events.ts';
+import { importModel } from '../../../src/host/page/import.ts';
+import { PageFolder } from '../../../src/host/page_storage.ts';
+
+const client = new WorkbenchClient(() => new Worker('worker.js', { type: 'module' }));
+const events: RunEvent[] = [];
+
+/** Runs, or says why not. */
+async function align(request: RunRequest): Promise<unknown> {
+  events.length = 0;
+  try {
+    return await client.call((bench) =>
+      bench.align(
+        request,
+        callback((event) => void events.push(event)),
+      ),
+    );
+  } catch (error) {
+    return { error: String(error) };
+  }
+}
+
+async function hashes(out: string): Promise<Record<string, string>> {
+  const folder = new PageFolder(out);
+  const found: Record<string, string> = {};
+  for (const file of await folder.files()) found[file] = await sha256(await folder.read(file));
+  return found;
+}
+
+Object.assign(globalThis, { client, callback, events, align, hashes, importModel, PageFolder });
