@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { evaluateDual, solveDual } from '../../src/dual/index.ts';
 import { generateScores } from '../support/score_generator.ts';
+import { GOLDEN_PROBLEMS } from './golden_problems.ts';
 
 const path = fileURLToPath(new URL('../../../shared/golden/dual/cases.json', import.meta.url));
 
@@ -44,6 +45,13 @@ describe.skipIf(!existsSync(path))(`golden cases (${path})`, () => {
     const { reward, safety } = generateScores(check.seed, check.N, check.K, check.m);
     expect([...reward]).toEqual(check.reward.flat());
     expect([...safety]).toEqual(check.safety.flat(2));
+  });
+
+  test('the problems that every host solves are those of the cases', () => {
+    const problemOf = ({ seed, N, K, m, beta, thresholds }: GoldenCase) => {
+      return { seed, N, K, m, beta, thresholds };
+    };
+    expect(GOLDEN_PROBLEMS).toEqual((cases as GoldenCase[]).map(problemOf));
   });
 
   test.each(cases as GoldenCase[])('$name', async (golden) => {

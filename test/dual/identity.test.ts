@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { expect, test } from 'vitest';
 import { loadWasm } from '../../src/wasm.ts';
+import { chromiumPath, withPage } from '../hosts/support/browser.ts';
 import { answers, answersHash } from './answers.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -18,8 +19,8 @@ const expected = await answersHash(await loadWasm());
 
 test('the answers hold solutions of each kind, and a changed score changes the hash', async () => {
   const kernels = await loadWasm();
-  const { solutions } = JSON.parse(answers(kernels));
-  const statuses = new Set(solutions.map(([solution]: [{ status: string }]) => solution.status));
+  const { solved } = JSON.parse(answers(kernels));
+  const statuses = new Set(solved.map((answer: { solution: { status: string } }) => answer.solution.status));
   expect([...statuses].sort()).toEqual(['infeasible', 'optimal']);
   const skewed = { ...kernels, exp: (x: number) => kernels.exp(x) * (1 + 2 ** -52) };
   expect(await answersHash(skewed)).not.toBe(expected);
@@ -35,6 +36,28 @@ test('Deno gives the same bits', async () => {
     cwd: root,
   });
   expect(stdout.trim()).toBe(expected);
+});
+
+test.skipIf(!chromiumPath)('Chromium gives the same bits (skipped where it is not installed)', async () => {
+  const site = mkdtempSync(join(tmpdir(), 'dualign-page-'));
+  try {
+    await build({
+      entryPoints: [join(root, 'test/dual/answers_in_browser.ts')],
+      outfile: join(site, 'page.js'),
+      bundle: true,
+      format: 'esm',
+      platform: 'browser',
+      logLevel: 'warning',
+    });
+    writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+    const found = await withPage({ '/': site }, async (page) => {
+      await page.waitForFunction('"result" in globalThis');
+      return await page.evaluate('globalThis.result');
+    });
+    expect(found).toBe(expected);
+  } finally {
+    rmSync(site, { recursive: true });
+  }
 });
 
 test('workerd gives the same bits', async () => {
