@@ -29,6 +29,8 @@ const LAST_STEP: f64 = 1e-3;
 const STAGE_TOLERANCE: f64 = 1e-3;
 const LIMIT: f64 = 1e6;
 const STALL: i32 = 40;
+/** The β of the first stage, in units of x. */
+const LARGE_BETA: f64 = 0.25;
 const MOST: i32 = 500;
 
 @unmanaged
@@ -218,8 +220,8 @@ function propose(newton: Newton): bool {
   if (!staged && newton.value < newton.least - 1e-9 * magnitude) return end(newton, BELOW);
   if (escaping) return end(newton, DIVERGED);
   if (newton.evaluations >= MOST) return end(newton, STOPPED);
-  if (newton.since == STALL && !staged && newton.target < newton.unit)
-    return restart(newton, 0.25 * newton.unit);
+  if (newton.since == STALL && !staged && newton.target < LARGE_BETA * newton.unit)
+    return restart(newton, LARGE_BETA * newton.unit);
   step(newton);
   let length = 0.0;
   for (let j = 0; j < m; j++) length = max(length, abs(get(newton.trial, j) - get(newton.x, j)));

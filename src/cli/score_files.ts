@@ -3,7 +3,7 @@ import process from 'node:process';
 import type { Command } from 'commander';
 import { npyPlace } from '../data/array_places.ts';
 import { arraySource } from '../data/array_source.ts';
-import type { ByteRanges } from '../data/byte_ranges.ts';
+import { type ByteRanges, readAt } from '../data/byte_ranges.ts';
 import { ByteStream } from '../data/byte_stream.ts';
 import { readNpy } from '../data/npy.ts';
 import { DTYPE_BYTES } from '../data/safetensors_header.ts';
@@ -124,9 +124,7 @@ async function loadTable(path: string): Promise<ScoreTable> {
   return reading(path, async () => {
     const file = await fileRanges(path);
     const start = new Uint8Array(8);
-    const reader = file.open(0);
-    await reader.read(start);
-    await reader.close();
+    await readAt(file, 0, start);
     if (formatOf(start) !== 'parquet') return readScores(createReadStream(path), path);
     const { readParquetScores } = await import('../data/parquet_scores.ts');
     return readParquetScores(asyncBuffer(file), path);

@@ -11,6 +11,16 @@ export interface RangeReader {
   close(): Promise<void>;
 }
 
+/** Fills `into` from byte `begin` on, as far as there are bytes; their number. */
+export async function readAt(ranges: ByteRanges, begin: number, into: Uint8Array): Promise<number> {
+  const reader = ranges.open(begin);
+  try {
+    return await reader.read(into);
+  } finally {
+    await reader.close();
+  }
+}
+
 /** A reader of what a stream of bytes gives after the first `skip` bytes. */
 export class StreamReader implements RangeReader {
   #source: AsyncIterator<Uint8Array>;

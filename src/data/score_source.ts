@@ -2,7 +2,7 @@ import type { ScoreSource } from '../dual/problem.ts';
 import { UserError } from '../errors.ts';
 import { npzPlaces, safetensorsPlaces, tablePlaces } from './array_places.ts';
 import { arraySource } from './array_source.ts';
-import { type ByteRanges, bytesFrom } from './byte_ranges.ts';
+import { type ByteRanges, bytesFrom, readAt } from './byte_ranges.ts';
 import { readRowChunks } from './score_rows.ts';
 import { formatOf } from './scores.ts';
 
@@ -13,9 +13,7 @@ import { formatOf } from './scores.ts';
  */
 export async function scoreSource(file: ByteRanges, name: string): Promise<ScoreSource | undefined> {
   const start = new Uint8Array(8);
-  const reader = file.open(0);
-  const count = await reader.read(start);
-  await reader.close();
+  const count = await readAt(file, 0, start);
   if (count === 0) throw new UserError(`${name}: expected scores, found an empty file`);
   const format = formatOf(start.subarray(0, count));
   switch (format) {
@@ -43,11 +41,8 @@ export async function scoreSource(file: ByteRanges, name: string): Promise<Score
 export function asyncBuffer(file: ByteRanges) {
   const slice = async (begin: number, end = file.size) => {
     const from = begin < 0 ? file.size + begin : begin;
-    const reader = file.open(from);
     const bytes = new Uint8Array(Math.max(0, Math.min(end, file.size) - from));
-    const count = await reader.read(bytes);
-    await reader.close();
-    return bytes.buffer.slice(0, count);
+    return bytes.buffer.slice(0, await readAt(file, from, bytes));
   };
   return { byteLength: file.size, slice };
 }

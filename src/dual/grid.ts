@@ -146,11 +146,21 @@ export async function paretoGrid(
   first: readonly number[],
   second: readonly number[],
 ): Promise<GridPoint[][]> {
+  return paretoGridWith(await loadWasm(), table, beta, first, second);
+}
+
+export function paretoGridWith(
+  kernels: Kernels,
+  table: ScoreTable,
+  beta: number,
+  first: readonly number[],
+  second: readonly number[],
+): GridPoint[][] {
   const constraints = constraintsOf(table);
   if (constraints !== 2) throw new UserError(`Pareto grid: expected two safety scores, got ${constraints}`);
   // Back and forth, so that each pair is a neighbour of the one before.
   const path = first.flatMap((a, i) => (i % 2 === 0 ? second : second.toReversed()).map((b) => [a, b]));
-  const points = await solvePath(table, beta, path);
+  const points = solvePathWith(kernels, table, beta, path);
   return first.map((_, i) => {
     const row = points.slice(i * second.length, (i + 1) * second.length);
     return i % 2 === 0 ? row : row.reverse();

@@ -31,6 +31,7 @@ export {
   farthestAlongWith,
   type GridPoint,
   paretoGrid,
+  paretoGridWith,
   solvePath,
   solvePathWith,
 } from './grid.ts';
@@ -51,3 +52,15 @@ export type {
 export { solveDual, solveWith, thresholdsOf } from './solve.ts';
 export { type ScoreErrors, type Stability, stability, stabilityWith } from './stability.ts';
 export { type StreamProblem, solveStream, solveStreamWith } from './stream.ts';
+export {
+  type AxisPath,
+  axisPath,
+  axisPathWith,
+  type DirectionPath,
+  directionPath,
+  directionPathWith,
+  type PathOptions,
+  type ThresholdGrid,
+  thresholdGrid,
+  thresholdGridWith,
+} from './threshold_paths.ts';

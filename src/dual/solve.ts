@@ -28,6 +28,8 @@ const NO_SLACK = 1e-12;
 const LITTLE_SLACK = 1e-9;
 /** λ·range(g) beyond this many times the unit of the objective calls for a look at the slack. */
 const LARGE = 10;
+/** Beyond this many the reward counts for less than its digits: scores this close to the edge are as good as on it. */
+const LIMITLESS = 1e4;
 /** Squares of ranges below this could vanish. */
 const SMALLEST_RANGE = 1e-100;
 /** E[g] − threshold, in parts of the range of g, that rounding may leave: more than the second is no solution. */
@@ -79,7 +81,8 @@ export function optimise(
   const search = workspace.search(beta, thresholds, start);
   if (isPlain(search, statistics, beta)) return { ...search, status: 'optimal' };
   const direction = directionOf(search.lambda);
-  return judge(search, statistics, thresholds, direction && workspace.support(direction, thresholds));
+  const support = direction && workspace.support(direction, thresholds);
+  return judge(search, statistics, beta, thresholds, support);
 }
 
 /** The proof that one threshold is beyond what its score reaches on its own, where there is one. */
@@ -102,8 +105,13 @@ export function outOfReach(statistics: Statistics, thresholds: readonly number[]
 
 /** Whether a search ended at a λ small enough that feasibility is beyond doubt. */
 export function isPlain({ status, lambda }: Search, statistics: Statistics, beta: number): boolean {
+  return status === 'converged' && sizeOf(lambda, statistics, beta) <= LARGE;
+}
+
+/** Σ λ·range(g) in units of the objective. */
+function sizeOf(lambda: readonly number[], statistics: Statistics, beta: number): number {
   const weight = lambda.reduce((sum, value, j) => sum + value * statistics.safetyRange[j], 0);
-  return status === 'converged' && weight <= LARGE * unitOf(statistics, beta);
+  return weight / unitOf(statistics, beta);
 }
 
 /** λ scaled to add up to 1; undefined for 0. */
@@ -116,6 +124,7 @@ export function directionOf(lambda: readonly number[]): number[] | undefined {
 export function judge(
   { status, lambda, evaluations, outcome }: Search,
   statistics: Statistics,
+  beta: number,
   thresholds: readonly number[],
   support: number | undefined,
 ): Optimum | Impossible {
@@ -124,9 +133,12 @@ export function judge(
   const breadth = direction?.reduce((sum, u, j) => sum + u * scale[j], 0) ?? 0;
   if (direction && support !== undefined && support < -NO_SLACK * breadth)
     return { status: 'infeasible', certificate: { direction, value: support } };
+  const size = sizeOf(lambda, statistics, beta);
   const edge =
     status === 'diverged' ||
     status === 'below' ||
+    size > LIMITLESS ||
+    (status === 'stopped' && size > LARGE) ||
     (support !== undefined && support <= LITTLE_SLACK * breadth);
   return { status: edge ? 'nearly-infeasible' : 'optimal', lambda, evaluations, outcome };
 }

@@ -182,6 +182,7 @@ async function solveRead(
     : judge(
         found,
         statistics,
+        beta,
         thresholds,
         direction && (await searching.support(source, statistics, thresholds, direction)),
       );

@@ -383,10 +383,10 @@ describe('curves of two safety scores', () => {
 
   test.each([
     ['two questions', ['--grid', '3', '--max-kl', '1'], /one of --grid and --max-kl, got both/, 2],
-    ['half a direction', [...LIMITS, '--direction', '1'], /--direction: .* each of the 2/, 2],
+    ['half a direction', [...LIMITS, '--direction', '1'], /direction: .* each of the 2/, 2],
     ['no direction', [...LIMITS, '--direction', '0', '--direction', '0'], /not all 0/, 2],
-    ['an endless direction', [...LIMITS, '--direction', '-1', '--direction', '0'], /give --to/, 2],
-    ['a grid of one', ['--grid', '1'], /--grid: expected 2 to 200/, 2],
+    ['an endless direction', [...LIMITS, '--direction', '-1', '--direction', '0'], /say where to go/, 2],
+    ['a grid of one', ['--grid', '1'], /grid: expected 2 to 200/, 2],
     ['one price for two', ['--lambda', '1'], /lambda: expected one for each of the 2/, 2],
     ['a negative price', ['--lambda', '-1', '--lambda', '0'], /lambda: expected finite numbers from 0/, 2],
     [

@@ -10,7 +10,7 @@ export interface DrawnProblem extends DualProblem {
 export function drawProblem(seed: number): DrawnProblem {
   const random = new Random(keyOf(seed, 'problem'));
   const uniform = () => random.uniform();
-  const m = 1 + random.below(4);
+  const m = 1 + random.below(8);
   const prompts = 1 + random.below(uniform() < 0.3 ? 3 : 60);
   const most = 1 + random.below(uniform() < 0.3 ? 3 : 40);
   const responses =
