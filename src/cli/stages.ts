@@ -32,7 +32,8 @@ interface StageCommand {
   run(context: Context): Promise<{ json: unknown; text?: string; exitCode?: number }>;
 }
 
-const ALL: readonly OptionGroup[] = [
+/** Options of a whole run. */
+export const ALIGN_OPTIONS: readonly OptionGroup[] = [
   'policy',
   'prompts',
   'scorers',
@@ -55,7 +56,7 @@ const STAGES: readonly StageCommand[] = [
     name: 'align',
     description:
       'The whole run: collect, score, dual, label, train, evaluate, report. Killed, the same command goes on where it stopped.',
-    groups: ALL,
+    groups: ALIGN_OPTIONS,
     async run(context) {
       const align = context.config.method === 'pecan' ? pecan : mocan;
       const { dual, report: data } = await align(context);

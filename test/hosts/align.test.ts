@@ -1,85 +1,117 @@
+/** One description of a run, of each method: the same files wherever it is carried out. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
-import { dualign } from '../cli/command.ts';
-import { hasShared, SHARED } from '../support/shared.ts';
-import { common, hashesOf, withAlignPage } from './support/align_page.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { requestDevice } from '../../src/host/gpu.ts';
+import { ROOT } from '../support/shared.ts';
+import { withAlignPage } from './support/align_page.ts';
 import { chromiumPath } from './support/browser.ts';
+import { denoHost, type Hashes, hasDeno, nodeHost, runCommand } from './support/command_run.ts';
+
+const DEMO = join(ROOT, 'models/demo');
+/** Of the prompts, and of each file of preferences. */
+const LINES = 6;
 
 const folder = mkdtempSync(join(tmpdir(), 'dualign-page-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const PROMPTS = [
-  'Once upon a time',
-  'One day, a dog',
-  'There was a girl',
-  'Lily had a cat',
-  'Tom saw a bird',
+/** The beginning of a file of the demo, as a file of that name. */
+function beginning(name: string): string {
+  const path = join(folder, name);
+  const lines = readFileSync(join(DEMO, name), 'utf8').split('\n').slice(0, LINES);
+  writeFileSync(path, `${lines.join('\n')}\n`);
+  return path;
+}
+
+const demo = [
+  ...['--policy', join(DEMO, 'policy'), '--prompts', beginning('prompts.jsonl'), '--beta', '1'],
+  ...['--responses', '4', '--max-new-tokens', '16', '--lora-r', '2', '--per-device-train-batch-size', '4'],
+  ...['--max-steps', '2', '--save-steps', '1', '--learning-rate', '0.01', '--warmup-ratio', '0'],
 ];
-const ENDINGS = [' They were happy.', ' They were sad and lost.', ' The end.'];
+const RUNS = {
+  mocan: [
+    ...[...demo, '--reward', join(DEMO, 'reward'), '--cost', join(DEMO, 'cost'), '--margin', '0.001'],
+    ...['--measure-cost', `${join(DEMO, 'truth.ts')}#hazard`],
+  ],
+  pecan: [
+    ...[...demo, '--helpful', beginning('helpful.jsonl'), '--safe', beginning('safe.jsonl')],
+    ...['--margin', '0.2'],
+  ],
+};
+const METHODS = ['mocan', 'pecan'] as const;
+type Method = (typeof METHODS)[number];
 
-it.skipIf(!hasShared || !chromiumPath)(
-  'whole runs in Chromium, on a page and in a worker with threads, also if the page is left on the way, give the files of the command',
-  async () => {
-    const prompts = join(folder, 'prompts.jsonl');
-    writeFileSync(prompts, PROMPTS.map((prompt) => JSON.stringify({ prompt })).join('\n'));
-    const preferences = join(folder, 'preferences.jsonl');
-    const rows = PROMPTS.flatMap((prompt, i) =>
-      ENDINGS.slice(1).map((ending, j) => ({
-        prompt,
-        response_0: ENDINGS[0],
-        response_1: ending,
-        better_response_id: (i + j) % 2,
-        safer_response_id: j,
-      })),
-    );
-    writeFileSync(preferences, rows.map((row) => JSON.stringify(row)).join('\n'));
-
-    /** The hashes of the command's files. */
-    async function onDisk(method: string, scores: string[]) {
-      const out = join(folder, method);
-      const { code, stderr } = await dualign('node', [
-        ...['--policy', `${SHARED}/models/stories260K`, '--prompts', prompts, ...scores],
-        ...['--eval-fraction', '0.34'],
-        ...['--margin', '0.05', '--beta', '1', '--responses', '6', '--max-new-tokens', '10'],
-        ...['--num-train-epochs', '2', '--per-device-train-batch-size', '15', '--lora-r', '2'],
-        ...['--device', 'cpu', '--threads', '2', '--quiet', '--out', out],
-      ]);
-      expect(code, stderr).toBe(0);
-      return common(await hashesOf(out));
-    }
-    const scorers = [
-      '--reward',
-      `${SHARED}/models/stories-reward`,
-      '--cost',
-      `${SHARED}/models/stories-cost`,
-    ];
-    const mocan = await onDisk('mocan', scorers);
-    const pecan = await onDisk('pecan', ['--helpful', preferences, '--safe', preferences]);
-    expect(Object.keys(mocan)).toContain('adapter/adapter_model.safetensors');
-    expect(Object.keys(pecan)).toContain('prealigned/safe-1/adapter/adapter_model.safetensors');
-    expect(readFileSync(join(folder, 'pecan/scores.jsonl'))).not.toEqual(
-      readFileSync(join(folder, 'mocan/scores.jsonl')),
-    );
-
-    const settings = {
-      eval_fraction: 0.34,
-      limits: [{ kind: 'margin', value: 0.05 }],
-      beta: 1,
-      responses: 6,
-      max_new_tokens: 10,
-      num_train_epochs: 2,
-      per_device_train_batch_size: 15,
-      lora_r: 2,
-    };
-    await withAlignPage(folder, settings, async (align) => {
-      expect(common(await align('mocan', 'page'))).toEqual(mocan);
-      expect(common(await align('mocan', 'worker', ['samples.jsonl.partial', 'metrics.jsonl']))).toEqual(
-        mocan,
-      );
-      expect(common(await align('pecan', 'page', ['prealigned/helpful/metrics.jsonl']))).toEqual(pecan);
-      expect(common(await align('pecan', 'worker'))).toEqual(pecan);
-    });
+const driver = await requestDevice().then(
+  ({ device, info }) => {
+    device.destroy();
+    return info.description;
   },
+  () => undefined,
 );
+const devices = driver ? (['cpu', 'webgpu'] as const) : (['cpu'] as const);
+/** Where there is no GPU, Chromium has this driver and no other. */
+const onSwiftShader = driver !== undefined && /swiftshader/i.test(driver);
+if (!onSwiftShader) {
+  console.warn(
+    `Leaving out WebGPU on every host: expected the driver SwiftShader, found ${driver ?? 'none'}`,
+  );
+}
+
+const outOf = (device: string, method: string, host = 'node') => join(folder, `${device}-${method}-${host}`);
+
+/** Both at once: a software driver leaves a core idle while the host works. */
+function onBoth<T>(run: (method: Method) => Promise<T>): Promise<T[]> {
+  return Promise.all(METHODS.map(run));
+}
+
+describe.each(devices)('a run on %s', (device) => {
+  let expected: Hashes[];
+
+  beforeAll(async () => {
+    expected = await onBoth((method) =>
+      runCommand(nodeHost(), { options: RUNS[method], device, threads: 2, out: outOf(device, method) }),
+    );
+    for (const hashes of expected) {
+      expect(Object.keys(hashes)).toEqual(
+        expect.arrayContaining([
+          'scores.jsonl',
+          'dual.json',
+          'pairs.jsonl',
+          'adapter/adapter_model.safetensors',
+        ]),
+      );
+    }
+  });
+
+  it('is kept back by its constraint', () => {
+    for (const method of METHODS) expect(lambdaOf(outOf(device, method))).toBeGreaterThan(0.1);
+  });
+
+  const comparable = device === 'cpu' || onSwiftShader;
+
+  it.skipIf(!comparable || !hasDeno)('is the same in Deno as in Node', async () => {
+    // On the CPU with another number of threads, and killed while training.
+    const kills = device === 'cpu' ? ['checkpoint.safetensors'] : [];
+    const found = await onBoth((method) =>
+      runCommand(denoHost(), { options: RUNS[method], device, kills, out: outOf(device, method, 'deno') }),
+    );
+    expect(found).toEqual(expected);
+  });
+
+  it.skipIf(!comparable || !chromiumPath)('is the same in Chromium as in Node', async () => {
+    await withAlignPage(folder, async (align) => {
+      for (const [i, method] of METHODS.entries()) {
+        const options = RUNS[method];
+        const kills = device === 'cpu' ? ['samples.jsonl.partial', 'metrics.jsonl'] : [];
+        expect(await align({ options, device, where: 'page', kills })).toEqual(expected[i]);
+        if (device !== 'cpu') continue;
+        expect(await align({ options, device, where: 'worker' })).toEqual(expected[i]);
+      }
+    });
+  });
+});
+
+function lambdaOf(out: string): number {
+  return (JSON.parse(readFileSync(join(out, 'dual.json'), 'utf8')) as { lambda: number[] }).lambda[0];
+}

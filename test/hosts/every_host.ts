@@ -1,118 +1,99 @@
 /**
- * The stories' alignment on the CPU engine, from scores (MoCAN) and from preferences (PeCAN), on every host, with 1 and 2
- * threads, and killed and gone on with: are the files the same, bit for bit? Needs the shared models and a build
- * (`node build.mjs`).
+ * Whole alignments on every host, with 1 and 2 threads, and killed and gone on with: are the files the same, bit for bit?
+ * Runs of the stories need the shared models. Needs a build (`node build.mjs`).
  *
- *     node test/hosts/every_host.ts [--method mocan] [--responses 16] [--max-new-tokens 64] [host …]
+ *     node test/hosts/every_host.ts [--runs stories-mocan,demo-pecan] [--device cpu] [--responses 16] [host …]
  *
  * A host is `deno`, `chromium` or a program of Node 22 or later; without any, this Node and the other two where they are.
- * Node before 23.6 runs the bundle, dist/dualign.mjs; the rest run align.ts. PeCAN's preferences are pairs of the responses
- * that the first run of MoCAN draws, judged by its scorers.
+ * Node before 23.6 runs the bundle, dist/dualign.mjs; the rest run align.ts. The stories' preferences for PeCAN are pairs
+ * of the responses that a run of MoCAN draws, judged by its scorers. `--device webgpu` takes the driver that is there: on
+ * SwiftShader, which Chromium brings along, all hosts have the same.
  */
-import { execFileSync, spawn } from 'node:child_process';
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { SampleRow, ScoreRow } from '../../src/align/rows.ts';
 import { ROOT, SHARED } from '../support/shared.ts';
-import { common, type Hashes, hashesOf, withAlignPage } from './support/align_page.ts';
+import { withAlignPage } from './support/align_page.ts';
 import { chromiumPath } from './support/browser.ts';
-
-const METHODS = ['mocan', 'pecan'] as const;
-type Method = (typeof METHODS)[number];
+import { denoHost, type Hashes, type Host, hasDeno, nodeHost, runCommand } from './support/command_run.ts';
 
 /** What a run is judged by; every other file that no host marks is compared too. */
 const SHOWN = ['scores.jsonl', 'dual.json', 'pairs.jsonl', 'adapter/adapter_model.safetensors'];
 /** Files on whose appearance a run is killed: while sampling or learning preferences, while training, while evaluating. */
-const KILLS: Readonly<Record<Method, readonly string[]>> = {
+const KILLS = {
   mocan: ['samples.jsonl.partial', 'checkpoint.safetensors', 'evaluation/aligned_samples.jsonl.partial'],
   pecan: ['prealigned/safe-1/checkpoint.safetensors', 'scores.jsonl.partial', 'checkpoint.safetensors'],
-};
-const DENO = join(ROOT, 'node_modules/.bin/deno');
-const POLICY = `${SHARED}/models/stories260K`;
-const PROMPTS = `${SHARED}/data/story-prompts.jsonl`;
-const MARGIN: Readonly<Record<Method, number>> = { mocan: 0.25, pecan: 0.1 };
-/** So that there is a checkpoint to go on from. */
-const SAVE_STEPS = 5;
+} as const;
 const PAIRS_PER_PROMPT = 2;
-/** Between two looks for a file. */
-const LOOK_MS = 2;
+
+const folder = mkdtempSync(join(tmpdir(), 'dualign-hosts-'));
+const preferences = join(folder, 'preferences.jsonl');
+
+const stories = [
+  ...['--policy', `${SHARED}/models/stories260K`, '--prompts', `${SHARED}/data/story-prompts.jsonl`],
+  ...['--beta', '1', '--responses', '16', '--max-new-tokens', '64', '--save-steps', '5'],
+];
+const inDemo = (file: string) => join(ROOT, 'models/demo', file);
+/** As `npm start` has them. */
+const demo = [
+  ...['--policy', inDemo('policy'), '--prompts', inDemo('prompts.jsonl'), '--beta', '1', '--save-steps', '2'],
+  ...['--measure', inDemo('truth.ts#help'), '--measure-cost', inDemo('truth.ts#hazard')],
+  ...['--baselines', 'helpful,safe'],
+];
+/** Each run's options, by its name: what is aligned, and how. */
+const RUNS: Readonly<Record<string, readonly string[]>> = {
+  'stories-mocan': [
+    ...[...stories, '--margin', '0.25'],
+    ...['--reward', `${SHARED}/models/stories-reward`, '--cost', `${SHARED}/models/stories-cost`],
+  ],
+  'stories-pecan': [...stories, '--margin', '0.1', '--helpful', preferences, '--safe', preferences],
+  'demo-mocan': [
+    ...[...demo, '--reward', inDemo('reward'), '--cost', inDemo('cost'), '--margin', '0.2'],
+    ...['--responses', '12', '--num-train-epochs', '3', '--learning-rate', '0.0025'],
+    ...['--per-device-train-batch-size', '132'],
+  ],
+  'demo-pecan': [
+    ...[...demo, '--helpful', inDemo('helpful.jsonl'), '--safe', inDemo('safe.jsonl'), '--margin', '1'],
+    ...['--responses', '8', '--num-train-epochs', '2', '--learning-rate', '0.003'],
+    ...['--per-device-train-batch-size', '56'],
+  ],
+};
 
 const { values: given, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    method: { type: 'string' },
-    responses: { type: 'string', default: '16' },
-    'max-new-tokens': { type: 'string', default: '64' },
+    runs: { type: 'string', default: Object.keys(RUNS).join(',') },
+    device: { type: 'string', default: 'cpu' },
+    responses: { type: 'string' },
   },
 });
-
-interface Host {
-  readonly name: string;
-  readonly command: readonly string[];
+const names = given.runs.split(',');
+const device = given.device === 'webgpu' ? 'webgpu' : 'cpu';
+if (given.device !== device) throw new Error(`expected --device cpu or webgpu, got ${given.device}`);
+for (const name of names) {
+  if (!RUNS[name]) throw new Error(`expected --runs of ${Object.keys(RUNS).join(', ')}, got ${name}`);
 }
 
-function nodeHost(program: string): Host {
-  const version = execFileSync(program, ['--version'], { encoding: 'utf8' }).trim().slice(1);
-  const [major, minor] = version.split('.').map(Number);
-  const script = major > 23 || (major === 23 && minor >= 6) ? 'align.ts' : 'dist/dualign.mjs';
-  return { name: `Node ${version}, ${script}`, command: [program, join(ROOT, script)] };
+/** The number of responses has no order among the options: the last counts. */
+function optionsOf(name: string): readonly string[] {
+  return [...RUNS[name], ...(given.responses ? ['--responses', given.responses] : [])];
 }
 
-function denoHost(): Host {
-  const [version] = execFileSync(DENO, ['--version'], { encoding: 'utf8' }).split('\n');
-  const name = version.replace(/^deno (\S+).*/, 'Deno $1');
-  return { name, command: [DENO, 'run', '-A', join(ROOT, 'align.ts')] };
-}
+let folders = 0;
 
-const folder = mkdtempSync(join(tmpdir(), 'dualign-hosts-'));
-const preferences = join(folder, 'preferences.jsonl');
-let runs = 0;
-
-/** Runs a program to its end, or kills it once `file` is there. */
-async function execute([program, ...args]: readonly string[], file?: string): Promise<void> {
-  const child = spawn(program, args, { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'] });
-  let text = '';
-  child.stderr.on('data', (chunk) => {
-    text += chunk;
-  });
-  const look = setInterval(() => {
-    if (file && existsSync(file)) child.kill('SIGKILL');
-  }, LOOK_MS);
-  const [code, signal] = await new Promise<[number | null, string | null]>((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (...outcome) => resolve(outcome));
-  });
-  clearInterval(look);
-  const asWanted = file ? signal === 'SIGKILL' : code === 0;
-  if (!asWanted) throw new Error(`${program}: ${file ?? 'end'}: exit ${code ?? signal}\n${text}`);
-}
-
-/** Runs the command, killed on the way as often as `kills` says, and returns the hashes of its files. */
 async function runOn(
-  method: Method,
-  { command }: Host,
+  host: Host,
+  name: string,
   threads: number,
   kills: readonly string[] = [],
 ): Promise<Hashes> {
-  const out = join(folder, `run${runs++}`);
-  const judges = {
-    mocan: ['--reward', `${SHARED}/models/stories-reward`, '--cost', `${SHARED}/models/stories-cost`],
-    pecan: ['--helpful', preferences, '--safe', preferences],
-  };
-  const run = [
-    ...[...command, '--policy', POLICY, '--prompts', PROMPTS, ...judges[method]],
-    ...['--beta', '1', '--margin', String(MARGIN[method]), '--device', 'cpu', '--threads', String(threads)],
-    ...['--responses', given.responses, '--max-new-tokens', given['max-new-tokens']],
-    ...['--save-steps', String(SAVE_STEPS), '--quiet', '--out', out],
-  ];
-  for (const file of kills) await execute(run, join(out, file));
-  await execute(run);
-  if (method === 'mocan' && !existsSync(preferences)) writePreferences(out);
-  const hashes = await hashesOf(out);
+  const out = join(folder, `run${folders++}`);
+  const hashes = await runCommand(host, { options: optionsOf(name), device, threads, out, kills });
+  if (name === 'stories-mocan' && !existsSync(preferences)) writePreferences(out);
   rmSync(out, { recursive: true });
-  return common(hashes);
+  return hashes;
 }
 
 /** Pairs of each prompt's first responses, with what the scores say of them. */
@@ -143,63 +124,66 @@ function writePreferences(out: string): void {
   writeFileSync(preferences, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
 }
 
-const expected = new Map<Method, Hashes>();
 let differing = 0;
-let started = performance.now();
 
-function report(name: string, method: Method, hashes: Hashes): void {
-  const first = expected.get(method) ?? hashes;
-  expected.set(method, first);
-  const files = [...new Set([...Object.keys(first), ...Object.keys(hashes)])];
-  const wrong = files.filter((file) => first[file] !== hashes[file]);
-  if (wrong.length > 0) differing++;
-  const seconds = ((performance.now() - started) / 1000).toFixed(0);
-  const verdict = wrong.length === 0 ? `${files.length} files the same` : `DIFFERS in ${wrong.join(', ')}`;
-  console.log(`${method} ${name.padEnd(48)} ${verdict}, ${seconds} s`);
-  started = performance.now();
+/** Compares a run with the first of its name, as each is made. */
+class Comparison {
+  readonly name: string;
+  expected: Hashes | undefined;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  async add(where: string, make: () => Promise<Hashes>): Promise<void> {
+    const started = performance.now();
+    const hashes = await make();
+    const seconds = ((performance.now() - started) / 1000).toFixed(0);
+    this.expected ??= hashes;
+    const files = [...new Set([...Object.keys(this.expected), ...Object.keys(hashes)])];
+    const wrong = files.filter((file) => this.expected?.[file] !== hashes[file]);
+    if (wrong.length > 0) differing++;
+    const verdict = wrong.length === 0 ? `${files.length} files the same` : `DIFFERS in ${wrong.join(', ')}`;
+    console.log(`${this.name} ${where.padEnd(48)} ${verdict}, ${seconds} s`);
+  }
 }
 
-async function onChromium(method: Method): Promise<void> {
-  copyFileSync(PROMPTS, join(folder, 'prompts.jsonl'));
-  const settings = {
-    limits: [{ kind: 'margin', value: MARGIN[method] }],
-    beta: 1,
-    responses: Number(given.responses),
-    max_new_tokens: Number(given['max-new-tokens']),
-    save_steps: SAVE_STEPS,
-  };
-  const kills = KILLS[method];
-  await withAlignPage(folder, settings, async (align) => {
-    report('Chromium, page, 1 thread', method, common(await align(method, 'page')));
-    report('Chromium, worker, 2 threads', method, common(await align(method, 'worker')));
-    report(`Chromium, page, left ${kills.length} times`, method, common(await align(method, 'page', kills)));
-    const killed = common(await align(method, 'worker', kills));
-    report(`Chromium, worker, ended ${kills.length} times`, method, killed);
+function killsOf(name: string): readonly string[] {
+  return name.endsWith('pecan') ? KILLS.pecan : KILLS.mocan;
+}
+
+async function onChromium(name: string, comparison: Comparison): Promise<void> {
+  const [options, kills] = [optionsOf(name), killsOf(name)];
+  await withAlignPage(folder, async (align) => {
+    await comparison.add('Chromium, page, 1 thread', () => align({ options, device, where: 'page' }));
+    await comparison.add('Chromium, worker, 2 threads', () => align({ options, device, where: 'worker' }));
+    await comparison.add(`Chromium, page, left ${kills.length} times`, () =>
+      align({ options, device, where: 'page', kills }),
+    );
+    await comparison.add(`Chromium, worker, ended ${kills.length} times`, () =>
+      align({ options, device, where: 'worker', kills }),
+    );
   });
 }
 
-async function onHost(method: Method, host: Host): Promise<void> {
-  report(`${host.name}, 1 thread`, method, await runOn(method, host, 1));
-  report(`${host.name}, 2 threads`, method, await runOn(method, host, 2));
-  const kills = KILLS[method];
-  report(`${host.name}, killed ${kills.length} times`, method, await runOn(method, host, 2, kills));
+async function onHost(name: string, host: Host, comparison: Comparison): Promise<void> {
+  const kills = killsOf(name);
+  await comparison.add(`${host.name}, 1 thread`, () => runOn(host, name, 1));
+  await comparison.add(`${host.name}, 2 threads`, () => runOn(host, name, 2));
+  await comparison.add(`${host.name}, killed ${kills.length} times`, () => runOn(host, name, 2, kills));
 }
 
-const here = [process.execPath, ...(existsSync(DENO) ? ['deno'] : []), ...(chromiumPath ? ['chromium'] : [])];
+const here = [process.execPath, ...(hasDeno ? ['deno'] : []), ...(chromiumPath ? ['chromium'] : [])];
 const hosts = positionals.length > 0 ? positionals : here;
-const methods = METHODS.filter((method) => (given.method ?? method) === method);
-if (methods.length === 0) throw new Error(`expected --method ${METHODS.join(' or ')}, got ${given.method}`);
 try {
-  for (const method of methods) {
-    if (method === 'pecan' && !existsSync(preferences)) {
-      await runOn('mocan', nodeHost(process.execPath), 2);
-      started = performance.now();
-    }
+  for (const name of names) {
+    if (name === 'stories-pecan' && !existsSync(preferences)) await runOn(nodeHost(), 'stories-mocan', 2);
+    const comparison = new Comparison(name);
     for (const host of hosts) {
-      if (host === 'chromium') await onChromium(method);
-      else await onHost(method, host === 'deno' ? denoHost() : nodeHost(host));
+      if (host === 'chromium') await onChromium(name, comparison);
+      else await onHost(name, host === 'deno' ? denoHost() : nodeHost(host), comparison);
     }
-    for (const file of SHOWN) console.log(`${expected.get(method)![file]}  ${method}: ${file}`);
+    for (const file of SHOWN) console.log(`${comparison.expected?.[file]}  ${name}: ${file}`);
   }
 } finally {
   rmSync(folder, { recursive: true });

@@ -1,20 +1,21 @@
-/** A whole run of the alignment in Chromium, as the command makes it on disk. */
-import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+/** Whole runs in Chromium, as the command makes them on disk. */
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Command } from 'commander';
 import { build } from 'esbuild';
-import { sha256 } from '../../../src/data/hash.ts';
+import type { RunOptions } from '../../../src/align/config.ts';
+import { addRunOptions } from '../../../src/cli/options.ts';
+import { ALIGN_OPTIONS } from '../../../src/cli/stages.ts';
 import { ROOT, SHARED } from '../../support/shared.ts';
 import { withPage } from './browser.ts';
-
-/** sha-256 by path in the run folder. */
-export type Hashes = Record<string, string>;
+import { type CommandRun, common, type Hashes } from './command_run.ts';
 
 /** A run that the page makes, in its storage. */
 export interface PageRun {
   /** Folder in the page's storage. */
   readonly out: string;
-  /** The settings' path on the server. */
-  readonly settings: string;
+  /** Paths in them are the server's. */
+  readonly settings: RunOptions;
   readonly threads: number;
   /** In a worker of the page in place of the page itself, which cannot have threads. */
   readonly worker: boolean;
@@ -25,47 +26,19 @@ export interface PageRun {
 /** How it ended. */
 export type PageOutcome = { hashes: Hashes } | { stoppedAt: string } | { error: string };
 
-/** These name the host and the paths of a run. */
-const OWN = ['manifest.json', 'report.html', 'adapter_config.json'];
-
-/** The files that are the same on every host. */
-export function common(files: Hashes): Hashes {
-  return Object.fromEntries(Object.entries(files).filter(([file]) => !OWN.includes(file.split('/').at(-1)!)));
+export interface ChromiumRun extends Pick<CommandRun, 'options' | 'device' | 'kills'> {
+  /** On the page itself with one thread, or in a worker of it with two. */
+  readonly where: 'page' | 'worker';
 }
 
-export async function hashesOf(out: string): Promise<Hashes> {
-  const entries = readdirSync(out, { recursive: true, withFileTypes: true }).filter((entry) =>
-    entry.isFile(),
-  );
-  const files = entries.map((entry) => join(entry.parentPath, entry.name).slice(out.length + 1));
-  const pairs = files.map(async (file) => [file, await sha256(readFileSync(join(out, file)))] as const);
-  return Object.fromEntries(await Promise.all(pairs));
-}
+/** Makes a run in Chromium, left and gone on with as often as asked; returns the hashes of its files. */
+export type AlignInChromium = (run: ChromiumRun) => Promise<Hashes>;
 
-/** Makes a run in Chromium, ended as often as `kills` names files, and gone on with after each; the hashes of its files. */
-export type AlignInChromium = (
-  method: 'mocan' | 'pecan',
-  where: 'page' | 'worker',
-  kills?: readonly string[],
-) => Promise<Hashes>;
-
-/**
- * Opens a page that aligns the stories with `settings`, from files in `site`, which holds the prompts as prompts.jsonl and
- * for PeCAN preferences as preferences.jsonl. Runs on the page have one thread, those in its worker two.
- */
+/** Opens a page that makes runs. `site` is a folder for its files, and may hold files that the runs name. */
 export async function withAlignPage(
   site: string,
-  settings: Record<string, unknown>,
   use: (align: AlignInChromium) => Promise<void>,
 ): Promise<void> {
-  const common = { policy: '/stories260K', prompts: '/prompts.jsonl', device: 'cpu', ...settings };
-  const methods = {
-    mocan: { reward: '/stories-reward', constraints: [{ scorer: '/stories-cost', cost: true }] },
-    pecan: { reward: '/preferences.jsonl', constraints: [{ scorer: '/preferences.jsonl', cost: false }] },
-  };
-  for (const [method, own] of Object.entries(methods)) {
-    writeFileSync(join(site, `${method}.json`), JSON.stringify({ ...common, ...own, method }));
-  }
   await build({
     absWorkingDir: ROOT,
     entryPoints: ['test/hosts/align_in_browser.ts'],
@@ -78,16 +51,15 @@ export async function withAlignPage(
   const wasm = 'ort-wasm-simd-threaded.wasm';
   copyFileSync(join(ROOT, 'node_modules/onnxruntime-web/dist', wasm), join(site, wasm));
   writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
-  const models = ['stories260K', 'stories-reward', 'stories-cost'];
-  const mounts = Object.fromEntries(models.map((name) => [`/${name}`, `${SHARED}/models/${name}`]));
+  const mounts = { '/': site, '/models': join(ROOT, 'models'), '/shared': SHARED };
   let runs = 0;
   await withPage(
-    { '/': site, ...mounts },
+    mounts,
     (page) =>
-      use(async (method, where, kills = []) => {
+      use(async ({ options, device, where, kills = [] }) => {
         const run = {
           out: `run${runs++}`,
-          settings: `/${method}.json`,
+          settings: settingsOf([...options, '--device', device], mounts),
           threads: where === 'page' ? 1 : 2,
           worker: where === 'worker',
         };
@@ -97,7 +69,7 @@ export async function withAlignPage(
           await page.goto(new URL(`/index.html?${query}`, page.url()).href);
           await page.waitForFunction('"result" in globalThis', undefined, { timeout: 0 });
           const outcome = (await page.evaluate('globalThis.result')) as PageOutcome;
-          if ('hashes' in outcome && !stopAt) return outcome.hashes;
+          if ('hashes' in outcome && !stopAt) return common(outcome.hashes);
           if (!('stoppedAt' in outcome)) {
             const found = 'error' in outcome ? outcome.error : 'the run ended';
             throw new Error(`Chromium, ${where}, ${stopAt ?? 'end'}: ${found}`);
@@ -107,4 +79,20 @@ export async function withAlignPage(
       }),
     true,
   );
+}
+
+/** What the command makes of its options, with paths on the server in place of those on disk. */
+function settingsOf(options: readonly string[], mounts: Record<string, string>): RunOptions {
+  const command = new Command().exitOverride();
+  const settings = addRunOptions(command, ALIGN_OPTIONS);
+  command.parse(options, { from: 'user' });
+  const served = Object.entries(mounts).map(([path, folder]) => [path.replace(/\/$/, ''), folder] as const);
+  const urls = options.map((option) => {
+    const mount = served.find(([, folder]) => option.startsWith(`${folder}/`));
+    return [option, mount ? `${mount[0]}${option.slice(mount[1].length)}` : option] as const;
+  });
+  const byPath = new Map(urls);
+  return JSON.parse(JSON.stringify(settings), (_, value: unknown) =>
+    typeof value === 'string' ? (byPath.get(value) ?? value) : value,
+  ) as RunOptions;
 }
