@@ -3,6 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { SampleRow } from '../../src/align/rows.ts';
+import { parseSafetensors } from '../../src/data/safetensors.ts';
 import { requestDevice } from '../../src/host/gpu.ts';
 import { ROOT } from '../support/shared.ts';
 import { withAlignPage } from './support/align_page.ts';
@@ -112,6 +114,38 @@ describe.each(devices)('a run on %s', (device) => {
   });
 });
 
+/** What rounding does over a whole run: docs/engine.md states these. */
+const LOGP_TOLERANCE = 1e-4;
+const RELATIVE_TOLERANCE = 1e-3;
+
+describe.skipIf(!driver).each(METHODS)('a run of %s on both engines', (method) => {
+  it('draws the same texts, and differs by rounding in λ* and in the adapter', () => {
+    const [cpu, gpu] = devices.map((device) => outOf(device, method));
+    const samples = [cpu, gpu].map((out) => rowsOf<SampleRow>(out, 'samples.jsonl'));
+    for (const [i, { response_ids, logp = Number.NaN }] of samples[0].entries()) {
+      expect(samples[1][i].response_ids).toEqual(response_ids);
+      expect(Math.abs(samples[1][i].logp! - logp)).toBeLessThan(LOGP_TOLERANCE);
+    }
+    expect(Math.abs(lambdaOf(gpu) / lambdaOf(cpu) - 1)).toBeLessThan(RELATIVE_TOLERANCE);
+    const [adapter, other] = [cpu, gpu].map(adapterOf);
+    const difference = Math.hypot(...adapter.map((value, i) => value - other[i]));
+    expect(difference).toBeGreaterThan(0);
+    expect(difference / Math.hypot(...adapter)).toBeLessThan(RELATIVE_TOLERANCE);
+  });
+});
+
+function rowsOf<T>(out: string, file: string): T[] {
+  const lines = readFileSync(join(out, file), 'utf8').trim().split('\n');
+  return lines.map((line) => JSON.parse(line) as T);
+}
+
 function lambdaOf(out: string): number {
   return (JSON.parse(readFileSync(join(out, 'dual.json'), 'utf8')) as { lambda: number[] }).lambda[0];
+}
+
+/** All of an adapter's values. */
+function adapterOf(out: string): number[] {
+  const file = 'adapter/adapter_model.safetensors';
+  const { tensors } = parseSafetensors(readFileSync(join(out, file)), file);
+  return [...tensors.values()].flatMap((tensor) => [...tensor.f32()]);
 }

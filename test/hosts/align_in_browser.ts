@@ -3,29 +3,12 @@
  * says which (`PageRun`). Leaves its `PageOutcome` in `globalThis.result`.
  */
 import * as truth from '../../models/demo/truth.ts';
-import { subfolder, type WritableFolder } from '../../src/data/folder.ts';
+import type { WritableFolder } from '../../src/data/folder.ts';
 import { sha256 } from '../../src/data/hash.ts';
-import { HttpFolder } from '../../src/data/http_folder.ts';
-import { parsePreferences } from '../../src/data/preferences.ts';
-import { parsePrompts } from '../../src/data/prompts.ts';
 import { messageOf } from '../../src/errors.ts';
-import { openEngine } from '../../src/host/device.ts';
+import { PageSources } from '../../src/host/page/sources.ts';
 import { PageFolder } from '../../src/host/page_storage.ts';
-import {
-  type Context,
-  FunctionScorer,
-  mocan,
-  OnnxScorer,
-  parseConfig,
-  pecan,
-  Run,
-  type Scorer,
-  silent,
-} from '../../src/index.ts';
-import { loadAdapter } from '../../src/model/peft.ts';
-import { loadPolicy, outlinePolicy } from '../../src/model/policy.ts';
-import type { ScoreFunction } from '../../src/score/function.ts';
-import { sizedDevice } from '../../src/train/sizing.ts';
+import { mocan, parseConfig, pecan, Run, silent } from '../../src/index.ts';
 import type { PageOutcome, PageRun } from './support/align_page.ts';
 
 /** The folder, and when it has written a file whose path ends with `path`: then it does nothing any more. */
@@ -56,38 +39,17 @@ function stopAt(folder: PageFolder, path: string): { folder: WritableFolder; sto
   };
 }
 
-/** A scorer's folder, or one of the demo's measures: `truth.ts#hazard`. */
-async function scorer(path: string): Promise<Scorer> {
-  const measure = /\/truth\.ts#(\w+)$/.exec(path)?.[1];
-  if (measure === undefined) return await OnnxScorer.load(new HttpFolder(path));
-  const measures: Readonly<Record<string, ScoreFunction>> = truth;
-  return new FunctionScorer(path, measures[measure]);
-}
-
 async function align(folder: WritableFolder, { threads, settings }: PageRun): Promise<void> {
   const config = parseConfig(settings, 'settings');
   const run = await Run.open(folder, 'browser');
   run.configure(config, false);
-  const engine = await openEngine(config.device, { threads });
-  const sources: Context['sources'] = {
-    policy: (path) => ({ hash: async () => path, load: () => loadPolicy(engine, new HttpFolder(path)) }),
-    scorer: (path) => ({ hash: async () => path, load: () => scorer(path) }),
-    outline: (path) => outlinePolicy(engine.limits, new HttpFolder(path)),
-    room: async () => ({ device: sizedDevice(engine) }),
-    async useAdapter(policy, path) {
-      policy.adapter?.free();
-      const inRun = subfolder(folder, path.slice(`${folder.name}/`.length));
-      policy.adapter = await loadAdapter(engine, policy.config, inRun);
-    },
-    prompts: async (path) => parsePrompts(await (await fetch(path)).text(), path),
-    preferences: async (path, judgement) =>
-      parsePreferences(await (await fetch(path)).text(), path, judgement),
-    engine: async () => engine.info.engine,
-    device: () => engine.info,
-  };
+  const functions = Object.fromEntries(
+    Object.entries(truth).map(([name, measure]) => [`/models/demo/truth.ts#${name}`, measure]),
+  );
+  const sources = new PageSources(config.device, { threads, functions });
   const method = config.method === 'pecan' ? pecan : mocan;
   await method({ run, config, sources, progress: silent });
-  engine.destroy();
+  sources.close();
 }
 
 async function main(run: PageRun): Promise<PageOutcome> {

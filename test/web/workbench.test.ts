@@ -8,8 +8,8 @@ import { expect, test } from 'vitest';
 import type { ChatTurn } from '../../src/host/page/chat.ts';
 import type { RunEvent, RunOutcome, RunRequest } from '../../src/host/page/events.ts';
 import { dualign } from '../cli/command.ts';
-import { common, type Hashes, hashesOf } from '../hosts/support/align_page.ts';
 import { chromiumPath, withPage } from '../hosts/support/browser.ts';
+import { common, type Hashes, hashesOf } from '../hosts/support/command_run.ts';
 import { ROOT } from '../support/shared.ts';
 
 const DEMO = join(ROOT, 'models/demo');
@@ -80,7 +80,7 @@ test.skipIf(!chromiumPath)(
       ...['--device', 'cpu', '--threads', '2', '--quiet', '--out', out],
     ]);
     expect(code, stderr).toBe(0);
-    const expected = common(await hashesOf(out));
+    const expected = await hashesOf(out);
     rmSync(out, { recursive: true });
 
     await withWorkbench(async (page) => {

@@ -14,11 +14,11 @@ const ADDRESS = /^(https?:\/\/|chrome-extension:\/\/|moz-extension:\/\/|\.{0,2}\
  * of the origin's storage (`models/mine`).
  */
 export function folderOf(name: string): Folder {
-  return ADDRESS.test(name) ? new HttpFolder(name) : new PageFolder(name);
+  return ADDRESS.test(name) ? new HttpFolder(name) : new PageFolder(name.replace(/\/+$/, ''));
 }
 
 /** The bytes of a single file, named in the same way. */
 export async function readNamed(path: string): Promise<Uint8Array> {
-  const cut = path.lastIndexOf('/');
-  return await folderOf(path.slice(0, Math.max(cut, 0)) || '.').read(path.slice(cut + 1));
+  const cut = path.lastIndexOf('/') + 1;
+  return await folderOf(path.slice(0, cut)).read(path.slice(cut));
 }

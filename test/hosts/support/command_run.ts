@@ -76,7 +76,8 @@ async function execute([program, ...args]: readonly string[], file?: string): Pr
   if (!asWanted) throw new Error(`${program}: ${file ?? 'end'}: exit ${code ?? signal}\n${text}`);
 }
 
-async function hashesOf(out: string): Promise<Hashes> {
+/** Of all files of a run that are the same on every host. */
+export async function hashesOf(out: string): Promise<Hashes> {
   const entries = readdirSync(out, { recursive: true, withFileTypes: true }).filter((entry) =>
     entry.isFile(),
   );
