@@ -40,6 +40,7 @@ export { sequenceLogps } from './model/logps.ts';
 export { loadAdapter, saveAdapter } from './model/peft.ts';
 export { addAdapter, loadPolicy, type Policy } from './model/policy.ts';
 export { loadRewardModel, type RewardModel, saveRewardModel } from './model/reward_model.ts';
+export { saveModel } from './model/save.ts';
 export { sequenceScores } from './model/score_head.ts';
 export type { ReportData } from './report/data.ts';
 export { renderReport, renderSummary } from './report/report.ts';

@@ -8,6 +8,8 @@ export const METRICS = 'metrics.jsonl';
 export const CHECKPOINT = 'checkpoint.safetensors';
 export const ADAPTER = 'adapter';
 export const ADAPTER_FILES = ['adapter/adapter_config.json', 'adapter/adapter_model.safetensors'] as const;
+/** Folder of a whole model that was trained. */
+export const MODEL = 'model';
 export const EVALUATION = 'evaluation.json';
 export const EVALUATION_REFERENCE = 'evaluation/reference.jsonl';
 export const EVALUATION_ALIGNED = 'evaluation/aligned.jsonl';

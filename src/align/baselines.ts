@@ -5,9 +5,10 @@ import type { Context } from './context.ts';
 import { drawFrom } from './decoding.ts';
 import { evaluatePolicy } from './evaluate.ts';
 import { labelPairs } from './label.ts';
+import { trainPairs } from './pair_training.ts';
+import { adapterProduct } from './products.ts';
 import { parsePairRows } from './rows.ts';
 import { readArtefact } from './stage.ts';
-import { trainAdapter } from './train.ts';
 
 /** `helpful`: labels by the reward alone, DPO without a constraint. `safe`: by safety alone. */
 export type Baseline = RunConfig['baselines'][number];
@@ -32,7 +33,8 @@ export async function baselines(context: Context): Promise<void> {
       weights: { reward: name === 'safe' ? 0 : 1, safety: prices },
     });
     const rows = parsePairRows(await readArtefact(context, pairs, 'align'), pairs);
-    await trainAdapter(context, { rows, hash: await run.hash(pairs), beta, part: { name: stage, folder } });
+    const product = adapterProduct(context, (file) => `${folder}/${file}`);
+    await trainPairs(context, { rows, hash: await run.hash(pairs), beta, name: stage, folder, product });
     await evaluatePolicy(context, {
       name: `${stage}: evaluate`,
       path: baselineAnswers(name),

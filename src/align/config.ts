@@ -2,7 +2,6 @@ import * as v from 'valibot';
 import type { DpoLoss } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
 import { DTYPE_CHOICES } from '../model/dtype.ts';
-import type { LoraConfig } from '../model/lora.ts';
 import { SCALE_REWARDS } from '../train/advantages.ts';
 import { GRPO_LOSSES, type GrpoLoss } from '../train/on_policy_config.ts';
 import { checkSchedule, SCHEDULERS, type SchedulerKwargs } from '../train/schedule.ts';
@@ -42,9 +41,9 @@ export const configSchema = v.strictObject({
   method: v.optional(v.picklist(['mocan', 'pecan']), 'mocan'),
   policy: v.optional(v.string()),
   prompts: v.optional(v.string()),
-  /** Held-out prompts; without it, `eval_fraction` of `prompts` is held out. */
+  /** Held-out prompts; without it, `eval_fraction` of `prompts` is held out, a quarter if left out. */
   eval_prompts: v.optional(v.string()),
-  eval_fraction: v.optional(v.pipe(v.number(), v.gtValue(0), v.ltValue(1)), 0.25),
+  eval_fraction: v.optional(belowOne),
   reward: v.optional(v.string()),
   constraints: v.optional(v.array(constraintSchema), []),
   /** Scorers that take no part in the run and only measure its outcome; `cost` where less is better. */
@@ -124,6 +123,22 @@ export const configSchema = v.strictObject({
   max_grad_norm: v.optional(positive, 1),
   save_steps: v.optional(count, 25),
 
+  /** Of trainings on their own. Files of examples, and of preferences with which of their judgements to learn. */
+  dataset: v.optional(v.string()),
+  preferences: v.optional(v.string()),
+  judgement: v.optional(v.picklist(['helpful', 'safe']), 'helpful'),
+  /** Train all weights in place of an adapter; draw them from the seed first. */
+  full: v.optional(v.boolean(), false),
+  from_scratch: v.optional(v.boolean(), false),
+  /** Longest sequence in tokens; what the model takes if left out. */
+  max_length: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2))),
+  /** Evaluate on what is held out every so many steps, 0: after each epoch; stop after so many without a lower loss. */
+  eval_steps: v.optional(nonNegativeInteger, 0),
+  early_stopping_patience: v.optional(nonNegativeInteger, 0),
+  /** Of reward models: weight of the squared sum of a pair's scores, and the longest text of model.onnx. */
+  center_rewards_coefficient: v.optional(nonNegative, 0.01),
+  onnx: v.optional(count),
+
   /** λ of rewards r + λᵀg, one per constraint, where no dual is solved for it. */
   lambda: v.optional(v.array(nonNegative)),
   /** Completions that policy gradients draw for a prompt, passes over them, and micro-batches drawn at once. */
@@ -150,24 +165,32 @@ export type ConstraintConfig = v.InferOutput<typeof constraintSchema>;
 export type Limit = v.InferOutput<typeof limitSchema>;
 
 /** Settings without a default, that a stage may need. */
-type Needed = 'policy' | 'prompts' | 'reward' | 'beta';
+type Needed = 'policy' | 'prompts' | 'reward' | 'beta' | 'dataset' | 'preferences';
 
 /** `config` with these settings present; otherwise an error that says which to give. */
-export function need<K extends Needed>(
+export function need<K extends Needed>(config: RunConfig, ...names: K[]) {
+  return needFor('align', config, ...names);
+}
+
+/** The same, for a command other than `align`. */
+export function needFor<K extends Needed>(
+  command: string,
   config: RunConfig,
   ...names: K[]
 ): RunConfig & Required<Pick<RunConfig, K>> {
   const missing = names.filter((name) => config[name] === undefined).map(optionOf);
   if (missing.length > 0) {
     throw new UserError(
-      `${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} missing; see dualign align --help`,
+      `${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} missing; see dualign ${command} --help`,
     );
   }
   return config as RunConfig & Required<Pick<RunConfig, K>>;
 }
 
 /** Everything a whole run needs, checked before any of it starts. */
-export function checkConfig(config: RunConfig): RunConfig & Required<Pick<RunConfig, Needed>> {
+export function checkConfig(
+  config: RunConfig,
+): RunConfig & Required<Pick<RunConfig, 'policy' | 'prompts' | 'reward' | 'beta'>> {
   const checked = need(config, 'policy', 'prompts', 'reward', 'beta');
   checkSchedule(config);
   if (config.trainer === 'grpo') grpoLoss(config);
@@ -230,41 +253,6 @@ export function limitsOf(config: RunConfig): readonly Limit[] {
     );
   }
   return limits;
-}
-
-/** The adapter that a run trains. */
-export function loraSettings(config: RunConfig): LoraConfig {
-  return {
-    r: config.lora_r,
-    lora_alpha: config.lora_alpha,
-    target_modules: config.lora_target_modules,
-    use_rslora: config.use_rslora,
-    lora_dropout: config.lora_dropout,
-  };
-}
-
-/** The settings of training that a run's configuration holds under the names that they have there. */
-export function trainSettings(config: RunConfig) {
-  const { lr_scheduler_kwargs, max_steps } = config;
-  return {
-    seed: config.seed,
-    learning_rate: config.learning_rate,
-    lr_scheduler_type: config.lr_scheduler_type,
-    ...(lr_scheduler_kwargs === undefined ? {} : { lr_scheduler_kwargs }),
-    warmup_steps: config.warmup_steps,
-    warmup_ratio: config.warmup_ratio,
-    num_train_epochs: config.num_train_epochs,
-    ...(max_steps === undefined ? {} : { max_steps }),
-    gradient_accumulation_steps: config.gradient_accumulation_steps,
-    gradient_checkpointing: config.gradient_checkpointing,
-    group_by_length: config.group_by_length,
-    adam_beta1: config.adam_beta1,
-    adam_beta2: config.adam_beta2,
-    adam_epsilon: config.adam_epsilon,
-    weight_decay: config.weight_decay,
-    max_grad_norm: config.max_grad_norm,
-    save_steps: config.save_steps,
-  };
 }
 
 /** How the command line calls a setting, for messages. */

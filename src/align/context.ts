@@ -1,9 +1,11 @@
+import type { Example } from '../data/examples.ts';
+import type { Folder } from '../data/folder.ts';
 import type { Prompt } from '../data/messages.ts';
 import type { Judgement, Preference } from '../data/preferences.ts';
-import type { Run } from '../data/run.ts';
-import type { DeviceInfo } from '../engine/engine.ts';
+import type { Run, RunDevice } from '../data/run.ts';
 import type { SizedDevice } from '../engine/sizing.ts';
 import type { Policy, PolicyOutline } from '../model/policy.ts';
+import type { RewardModel } from '../model/reward_model.ts';
 import type { Scorer } from '../score/scorer.ts';
 import type { RunConfig } from './config.ts';
 import type { Progress } from './progress.ts';
@@ -37,7 +39,19 @@ export interface Sources {
   /** Name of the engine that policies run on: two engines may round differently, and so sample other tokens. */
   engine(): Promise<string>;
   /** The device that policies run on, once one has been loaded. */
-  device(): DeviceInfo | undefined;
+  device(): RunDevice | undefined;
+}
+
+/** Inputs of trainings on their own, which may leave whole models. */
+export interface ModelSources extends Sources {
+  /** The folder that a model's name stands for. */
+  folder(path: string): Promise<Folder>;
+  /** A reward model to train, from itself or a language model. */
+  rewardModel(path: string): Source<RewardModel>;
+  /** The same without its weights. */
+  outlineReward(path: string): Promise<PolicyOutline>;
+  /** Rows of a file to fine-tune on. */
+  examples(path: string): Promise<readonly Example[]>;
 }
 
 /** What every stage of a run gets. */
@@ -46,6 +60,11 @@ export interface Context {
   readonly config: RunConfig;
   readonly sources: Sources;
   readonly progress: Progress;
+}
+
+/** What trainings on their own get. */
+export interface ModelContext extends Context {
+  readonly sources: ModelSources;
 }
 
 /** Name of a scorer as shown to people: the last part of its path, or what a module calls the export. */

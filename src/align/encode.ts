@@ -1,4 +1,4 @@
-import type { Prompt } from '../data/messages.ts';
+import type { Message, Prompt } from '../data/messages.ts';
 import { UserError } from '../errors.ts';
 import type { ChatTemplate } from '../model/chat.ts';
 import type { Policy } from '../model/policy.ts';
@@ -42,6 +42,11 @@ export function encodeResponse(
   const shared = promptIds.every((id, index) => whole[index] === id);
   const ids = shared ? whole.slice(promptIds.length) : tokenizer.encode(response, false);
   return end && endId !== undefined ? [...ids, endId] : ids;
+}
+
+/** The tokens of a whole conversation. */
+export function encodeConversation(policy: Reader, messages: readonly Message[]): number[] {
+  return policy.tokenizer.encode(templateOf(policy).render(messages, false), false);
 }
 
 function templateOf({ name, chatTemplate }: Reader): ChatTemplate {

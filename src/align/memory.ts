@@ -1,9 +1,10 @@
 import { planMemory } from '../train/memory_plan.ts';
-import { loraSettings, need } from './config.ts';
+import { need } from './config.ts';
 import type { Context } from './context.ts';
 import { encodePrompt } from './encode.ts';
+import { RESPONSES_PER_BATCH } from './pair_training.ts';
 import { loadPrompts } from './split.ts';
-import { RESPONSES_PER_BATCH } from './train.ts';
+import { loraSettings } from './train_settings.ts';
 
 /**
  * Says what the run will hold where, and how it will make it fit, before any weights are loaded.

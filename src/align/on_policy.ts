@@ -3,7 +3,7 @@ import { parseJsonl } from '../data/jsonl.ts';
 import type { Prompt } from '../data/messages.ts';
 import { UserError } from '../errors.ts';
 import type { Policy } from '../model/policy.ts';
-import { type FittedRollouts, fitRollouts } from '../train/fit.ts';
+import { type FittedRollouts, fitRollouts } from '../train/fit_rollouts.ts';
 import { type OnPolicyHooks, type OnPolicyMetrics, trainGrpo, trainRloo } from '../train/on_policy.ts';
 import {
   cycleOf,
@@ -14,15 +14,17 @@ import {
   type RlooConfig,
 } from '../train/on_policy_config.ts';
 import type { RewardFunctions } from '../train/rollouts.ts';
-import { runAdapterStage } from './adapter_stage.ts';
 import { METRICS } from './artefacts.ts';
 import { mean } from './bootstrap.ts';
-import { grpoLoss, loraSettings, need, type RunConfig, trainSettings } from './config.ts';
+import { grpoLoss, need, type RunConfig } from './config.ts';
 import type { Context } from './context.ts';
 import { encodePrompt } from './encode.ts';
+import { adapterProduct } from './products.ts';
 import { loadScorers, type ScoreRows, scorerSettings } from './score.ts';
 import { readPrompts } from './split.ts';
 import { readArtefact } from './stage.ts';
+import { loraSettings, trainSettings } from './train_settings.ts';
+import { runTrainingStage } from './training_stage.ts';
 
 export type OnPolicyTrainer = 'grpo' | 'rloo';
 
@@ -50,9 +52,10 @@ export async function trainOnPolicy(context: Context, target: OnPolicyTarget): P
       '  With scaled rewards β is no longer the weight of the KL divergence that λ was solved for.',
     );
   }
-  await runAdapterStage<OnPolicyMetrics>(context, {
+  await runTrainingStage<OnPolicyMetrics>(context, {
     name,
     file: (file) => file,
+    product: adapterProduct(context, (file) => file),
     settings: {
       policy: await source.hash(),
       device: await sources.engine(),

@@ -3,7 +3,9 @@ import type { Judgement } from '../data/preferences.ts';
 import { ADAPTER_FILES } from './artefacts.ts';
 import { need, type RunConfig } from './config.ts';
 import type { Context } from './context.ts';
-import { trainAdapter } from './train.ts';
+import { trainPairs } from './pair_training.ts';
+import { adapterProduct } from './products.ts';
+import { readPreferences } from './split.ts';
 
 /** A preference set of a run and the adapter that learns from it. */
 export interface Prealigned {
@@ -45,8 +47,9 @@ export function betaPre(config: RunConfig): number {
 export async function prealign(context: Context): Promise<void> {
   const beta = betaPre(context.config);
   for (const { path, judgement, name, folder } of prealignedSets(context.config)) {
-    const rows = await context.sources.preferences(path, judgement);
+    const rows = await readPreferences(context, path, judgement);
     const hash = await sha256(JSON.stringify(rows));
-    await trainAdapter(context, { rows, hash, beta, part: { name, folder } });
+    const product = adapterProduct(context, (file) => `${folder}/${file}`);
+    await trainPairs(context, { rows, hash, beta, name, folder, product });
   }
 }

@@ -4,10 +4,11 @@ import { type Generation, generate, type MixtureTerm, responseText } from '../mo
 import type { Policy } from '../model/policy.ts';
 import { keyOf } from '../random.ts';
 import { fittingGenerationBatch } from '../train/memory_plan.ts';
-import { loraSettings, type RunConfig } from './config.ts';
+import type { RunConfig } from './config.ts';
 import type { Context } from './context.ts';
 import { encodePrompt } from './encode.ts';
 import type { SampleRow } from './rows.ts';
+import { loraSettings } from './train_settings.ts';
 
 /** The settings that decide what is sampled; how many rows go at once does not. */
 export function samplingSettings(config: RunConfig): Record<string, unknown> {

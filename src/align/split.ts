@@ -1,6 +1,8 @@
-import type { Prompt } from '../data/messages.ts';
+import { type Prompt, promptKey } from '../data/messages.ts';
+import type { Judgement, Preference } from '../data/preferences.ts';
 import { UserError } from '../errors.ts';
 import { keyOf, Random } from '../random.ts';
+import type { Split } from '../train/trainer.ts';
 import { need } from './config.ts';
 import type { Context } from './context.ts';
 
@@ -17,7 +19,13 @@ export async function loadPrompts(context: Context): Promise<PromptSplit> {
   if (config.eval_prompts !== undefined) {
     return { train: prompts, evaluation: await readPrompts(context, config.eval_prompts) };
   }
-  return splitPrompts(prompts, config.eval_fraction, config.seed, path);
+  const { eval_fraction = 0.25, seed } = config;
+  if (eval_fraction === 0) {
+    throw new UserError(
+      '--eval-fraction: expected more than 0, for a run is measured on prompts held out, got 0',
+    );
+  }
+  return splitPrompts(prompts, eval_fraction, seed, path);
 }
 
 /** The prompts of a file, in the form that the policy gets them. */
@@ -26,8 +34,19 @@ export async function readPrompts({ config, sources }: Context, path: string): P
   return config.chat_template === 'always' ? prompts.map(asConversation) : prompts;
 }
 
+/** The preferences of a file, in the form that the policy gets them. */
+export async function readPreferences(
+  { config, sources }: Context,
+  path: string,
+  judgement: Judgement,
+): Promise<readonly Preference[]> {
+  const rows = await sources.preferences(path, judgement);
+  if (config.chat_template !== 'always') return rows;
+  return rows.map((row) => ({ ...row, prompt: asConversation(row.prompt) }));
+}
+
 /** Text as what a user says. */
-function asConversation(prompt: Prompt): Prompt {
+export function asConversation(prompt: Prompt): Prompt {
   return typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
 }
 
@@ -49,5 +68,23 @@ export function splitPrompts(
   return {
     train: prompts.filter((_, index) => !held.has(index)),
     evaluation: prompts.filter((_, index) => held.has(index)),
+  };
+}
+
+/** Holds out the rows of whole prompts, drawn as `splitPrompts` does; none where `fraction` is 0. */
+export function splitRows<T>(
+  rows: readonly T[],
+  promptOf: (row: T) => Prompt,
+  fraction: number,
+  seed: number,
+  name: string,
+): Split<T> {
+  if (fraction === 0) return { train: rows, evaluation: [] };
+  const prompts = new Map(rows.map((row) => [promptKey(promptOf(row)), promptOf(row)]));
+  const { evaluation } = splitPrompts([...prompts.values()], fraction, seed, name);
+  const held = new Set(evaluation.map(promptKey));
+  return {
+    train: rows.filter((row) => !held.has(promptKey(promptOf(row)))),
+    evaluation: rows.filter((row) => held.has(promptKey(promptOf(row)))),
   };
 }

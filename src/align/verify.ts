@@ -2,13 +2,16 @@ import type { Manifest, Run, StageRecord } from '../data/run.ts';
 import { UserError } from '../errors.ts';
 import { SCORES } from './artefacts.ts';
 import { collect } from './collect.ts';
-import type { Context } from './context.ts';
+import type { ModelContext } from './context.ts';
+import { dpoAlone } from './dpo.ts';
 import { solveDual } from './dual.ts';
 import { evaluate } from './evaluate.ts';
 import { label } from './label.ts';
 import { trainAlone } from './on_policy.ts';
 import { prealign } from './prealign.ts';
+import { rewardAlone } from './reward.ts';
 import { score } from './score.ts';
+import { sftAlone } from './sft.ts';
 import { train } from './train.ts';
 
 /** One stage of a run, made again. */
@@ -38,7 +41,7 @@ export interface Verification {
 }
 
 /** Each command's stages and its work. The report is left out: it names the host that it was made on. */
-const STEPS: readonly { stages: readonly string[]; work: (context: Context) => Promise<unknown> }[] = [
+const STEPS: readonly { stages: readonly string[]; work: (context: ModelContext) => Promise<unknown> }[] = [
   { stages: ['collect'], work: collect },
   { stages: ['pre-align helpful: train'], work: prealign },
   { stages: ['score'], work: score },
@@ -47,6 +50,9 @@ const STEPS: readonly { stages: readonly string[]; work: (context: Context) => P
   { stages: ['reference log-probs', 'train'], work: train },
   { stages: ['grpo'], work: (context) => trainAlone(context, 'grpo') },
   { stages: ['rloo'], work: (context) => trainAlone(context, 'rloo') },
+  { stages: ['sft'], work: sftAlone },
+  { stages: ['dpo: reference log-probs', 'dpo: train'], work: dpoAlone },
+  { stages: ['reward'], work: rewardAlone },
   { stages: ['evaluate reference', 'evaluate aligned', 'evaluate'], work: evaluate },
 ];
 
@@ -57,7 +63,7 @@ class Difference extends Error {}
  * Makes the finished stages of a run again, in the empty run of `context`, and compares the sha-256 of what they give
  * with the manifest. Files that the user gave the run are taken from it as they are.
  */
-export async function verify(original: Run, context: Context): Promise<Verification> {
+export async function verify(original: Run, context: ModelContext): Promise<Verification> {
   const recorded = original.manifest.stages;
   const finished = (stage: string) => recorded[stage] !== undefined && recorded[stage].status !== 'running';
   if (!Object.keys(recorded).some(finished)) {

@@ -9,8 +9,8 @@ import { generateCommand } from './generate.ts';
 import { judgeCommand } from './judge.ts';
 import { planCommand } from './plan.ts';
 import { planMemoryCommand } from './plan_memory.ts';
-import { rewardCommand } from './reward.ts';
 import { solveRun, stageCommands } from './stages.ts';
+import { trainingCommands } from './training.ts';
 import { verifyCommand } from './verify.ts';
 
 const BAD_INPUT = 2;
@@ -32,7 +32,7 @@ function program(): Command {
   root.addCommand(judgeCommand());
   root.addCommand(verifyCommand());
   root.addCommand(generateCommand());
-  root.addCommand(rewardCommand());
+  for (const command of trainingCommands()) root.addCommand(command);
   for (const command of [root, ...root.commands]) {
     command
       .exitOverride()

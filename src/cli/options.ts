@@ -29,6 +29,8 @@ export function addRunOptions(command: Command, groups: readonly OptionGroup[]):
   for (const group of groups) {
     for (const [flags, description, parse] of OPTIONS[group]) {
       const option = new Option(flags, description);
+      // What is true when it is named alone.
+      if (option.optional) option.preset('true');
       const name = option.attributeName().replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
       command.addOption(
         option.argParser((text: string) => {

@@ -1,6 +1,7 @@
 import process from 'node:process';
 import { Command } from 'commander';
-import { loraSettings, parseConfig } from '../align/config.ts';
+import { parseConfig } from '../align/config.ts';
+import { loraSettings } from '../align/train_settings.ts';
 import { UserError } from '../errors.ts';
 import { DiskSources } from '../host/sources.ts';
 import { type DtypeChoice, heldFormats } from '../model/dtype.ts';

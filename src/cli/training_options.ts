@@ -11,7 +11,19 @@ import {
   range,
 } from './option_values.ts';
 
-export type TrainingGroup = 'training' | 'losses' | 'trainer' | 'on-policy' | 'grpo' | 'rloo';
+export type TrainingGroup =
+  | 'training'
+  | 'losses'
+  | 'trainer'
+  | 'on-policy'
+  | 'grpo'
+  | 'rloo'
+  | 'examples'
+  | 'pairs'
+  | 'kl'
+  | 'whole'
+  | 'held-out'
+  | 'reward-model';
 
 export const TRAINING_OPTIONS: Record<TrainingGroup, readonly OptionRow[]> = {
   training: [
@@ -101,5 +113,48 @@ export const TRAINING_OPTIONS: Record<TrainingGroup, readonly OptionRow[]> = {
   rloo: [
     ['--normalize-advantages <bool>', 'rloo: to mean 0 and deviation 1 (false)', boolean],
     ['--reward-clip-range <low,high>', 'rloo: clip rewards to it, before the KL divergence', range],
+  ],
+  examples: [
+    [
+      '--dataset <file>',
+      'examples, JSON Lines {"text"}, {"messages"} or {"prompt", "completion"}, or .txt with a text a line; .gz too',
+    ],
+    ['--max-length <n>', 'longest example in tokens; longer ones are cut (what the model takes)', integer],
+    ['--seed <n>', 'seed of everything drawn at random (0)', integer],
+  ],
+  pairs: [
+    [
+      '--preferences <file>',
+      'rows {prompt, chosen, rejected} or of another form that --helpful takes; .gz too',
+    ],
+    ['--judgement <which>', 'of rows with two judgements, the one to learn: helpful or safe (helpful)'],
+    ['--max-length <n>', 'longest text in tokens; longer ones are left out (what the model takes)', integer],
+    ['--seed <n>', 'seed of everything drawn at random (0)', integer],
+  ],
+  kl: [['--beta <b>', 'weight of the KL divergence from the policy (0.1)', number]],
+  whole: [
+    ['--full [bool]', 'train all weights, in place of LoRA factors (false)', boolean],
+    [
+      '--from-scratch [bool]',
+      'draw the weights from the seed first: of the policy, config.json and tokenizer are enough (false)',
+      boolean,
+    ],
+  ],
+  'held-out': [
+    ['--eval-fraction <f>', 'part of the rows held out, to be evaluated on (none; of reward 0.1)', number],
+    ['--eval-steps <n>', 'evaluate every n steps (after every epoch)', integer],
+    [
+      '--early-stopping-patience <n>',
+      'stop after n evaluations without a lower loss, and go back to the best (never)',
+      integer,
+    ],
+  ],
+  'reward-model': [
+    [
+      '--center-rewards-coefficient <c>',
+      'weight of (score of chosen + score of rejected)², which centres the scores (0.01)',
+      number,
+    ],
+    ['--onnx <tokens>', 'also write model.onnx, for texts of at most so many tokens', positiveInteger],
   ],
 };

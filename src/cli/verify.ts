@@ -6,9 +6,9 @@ import { Run } from '../data/run.ts';
 import { UserError } from '../errors.ts';
 import { DiskFolder, temporaryFolder } from '../host/disk.ts';
 import { runtimeName } from '../host/runtime.ts';
-import { DiskSources } from '../host/sources.ts';
 import { gibibytes, positiveInteger } from './option_values.ts';
-import { fetchProgress, terminalProgress } from './terminal.ts';
+import { sourcesOf } from './run_command.ts';
+import { terminalProgress } from './terminal.ts';
 
 /** Exit code where a stage gave other bits. */
 const DIFFERS = 1;
@@ -63,13 +63,8 @@ async function repeat(original: Run, { device, threads, memory, quiet }: Options
   const config = parseConfig(device ? { ...settings, device } : settings, 'verify');
   const { path, remove } = await temporaryFolder('dualign-verify-');
   const progress = terminalProgress(quiet ?? false);
-  const sources = new DiskSources(config.device, {
-    threads,
-    memory,
-    dtype: config.dtype,
-    chatTemplate: config.chat_template,
-    progress: fetchProgress(progress),
-  });
+  const whole = original.manifest.stages.reward !== undefined;
+  const sources = sourcesOf(config, { threads, memory, whole }, progress);
   try {
     const run = await Run.open(new DiskFolder(path), runtimeName());
     run.configure(config, false);

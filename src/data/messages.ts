@@ -58,7 +58,7 @@ export function promptText(prompt: Prompt): string {
   return prompt.map(({ role, content }) => `${role}: ${content}`).join('\n\n');
 }
 
-function parseMessages(value: readonly unknown[], where: string): Message[] {
+export function parseMessages(value: readonly unknown[], where: string): Message[] {
   if (value.length === 0) throw new UserError(`${where}: expected messages, got none`);
   return value.map((message, index) => {
     const { role, content, ...rest } = (message ?? {}) as Record<string, unknown>;

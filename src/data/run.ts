@@ -15,6 +15,16 @@ export interface StageRecord {
   outputs: Record<string, string>;
 }
 
+/** The adapter that an engine ran on. */
+export interface RunDevice {
+  readonly engine: string;
+  readonly vendor: string;
+  readonly device: string;
+  readonly description: string;
+  /** What a policy's weights were held as on it; see the setting of that name, of which `auto` leaves it open. */
+  readonly dtype?: string;
+}
+
 /** manifest.json: what a run was made of, by whom, and the hashes of what came out. */
 export interface Manifest {
   dualign: string;
@@ -23,12 +33,7 @@ export interface Manifest {
   /** Settings of the command that last ran a stage. */
   config: unknown;
   /** Adapter that the engine ran on; absent until a stage needed one. */
-  device?: {
-    readonly engine: string;
-    readonly vendor: string;
-    readonly device: string;
-    readonly description: string;
-  };
+  device?: RunDevice;
   stages: Record<string, StageRecord>;
   /** sha-256 of λ*, pairs and adapter. */
   results: Record<string, string>;

@@ -2,7 +2,7 @@ import type { Source } from '../align/context.ts';
 import type { Folder } from '../data/folder.ts';
 import { sha256 } from '../data/hash.ts';
 import type { DtypeChoice } from '../model/dtype.ts';
-import { policyFiles } from '../model/policy_files.ts';
+import { POLICY_SETTINGS, policyFiles } from '../model/policy_files.ts';
 
 /** A folder that hashes a file without holding it whole. */
 export interface HashingFolder extends Folder {
@@ -25,8 +25,11 @@ export async function hashPolicy(
   folder: HashingFolder,
   template: string | undefined,
   dtype: DtypeChoice,
+  initialSeed?: number,
 ): Promise<string> {
-  const parts = [await hashFolder(folder, await policyFiles(folder))];
+  const anew = initialSeed !== undefined;
+  const parts = [await hashFolder(folder, anew ? POLICY_SETTINGS : await policyFiles(folder))];
+  if (anew) parts.push(`weights drawn from seed ${initialSeed}`);
   if (template !== undefined) parts.push(template);
   if (dtype !== 'auto' && dtype !== 'float32') parts.push(dtype);
   return parts.length === 1 ? parts[0] : await sha256(parts.join('\n'));

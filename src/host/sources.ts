@@ -1,19 +1,26 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { Room, Source, Sources } from '../align/context.ts';
+import type { ModelSources, Room, Source } from '../align/context.ts';
+import { type Example, parseExamples } from '../data/examples.ts';
 import { sha256 } from '../data/hash.ts';
 import type { Prompt } from '../data/messages.ts';
 import { type Judgement, type Preference, parsePreferences } from '../data/preferences.ts';
 import { parsePrompts } from '../data/prompts.ts';
-import type { DeviceInfo, Engine } from '../engine/engine.ts';
+import type { RunDevice } from '../data/run.ts';
+import type { Engine, MemoryLimits } from '../engine/engine.ts';
 import { createSizingEngine } from '../engine/sizing.ts';
 import { messageOf, UserError } from '../errors.ts';
 import { type LlamaConfig, loadLlamaConfig } from '../model/config.ts';
-import type { DtypeChoice } from '../model/dtype.ts';
+import { type DtypeChoice, dtypeOf } from '../model/dtype.ts';
 import { loadAdapter } from '../model/peft.ts';
 import { loadPolicy, outlinePolicy, type Policy, type PolicyOutline } from '../model/policy.ts';
 import { policyFiles } from '../model/policy_files.ts';
-import { loadRewardModel, type RewardModel } from '../model/reward_model.ts';
+import {
+  type LoadRewardOptions,
+  loadRewardModel,
+  outlineRewardModel,
+  type RewardModel,
+} from '../model/reward_model.ts';
 import type { Scorer } from '../score/scorer.ts';
 import { sizedDevice } from '../train/sizing.ts';
 import { type DeviceChoice, openEngine } from './device.ts';
@@ -37,31 +44,40 @@ export interface DiskSourcesOptions {
   readonly dtype?: DtypeChoice;
   /** The setting of that name. */
   readonly chatTemplate?: string;
+  /** Draw a policy's weights anew from this seed. */
+  readonly initialSeed?: number;
+  /** Of what a language model lacks to be a reward model. */
+  readonly seed?: number;
   readonly progress?: FetchProgress;
 }
 
 /** Inputs of a run from the disk, policies from a hub or a URL too, in Node and Deno; the device is asked for when a policy is first loaded. */
-export class DiskSources implements Sources {
+export class DiskSources implements ModelSources {
   #engine: Promise<Engine> | undefined;
-  #info: DeviceInfo | undefined;
+  #info: RunDevice | undefined;
   #policies = new Map<string, Source<Policy>>();
+  #rewardModels = new Map<string, Source<RewardModel>>();
   #scorers = new Map<string, Source<Scorer>>();
   #device: DeviceChoice;
   #threads: number | undefined;
   #memory: number | undefined;
   #dtype: DtypeChoice;
   #chatTemplate: string;
+  #initialSeed: number | undefined;
+  #seed: number;
   #progress: FetchProgress;
   #folders = new Map<string, Promise<DiskFolder>>();
 
   constructor(device: DeviceChoice, options: DiskSourcesOptions = {}) {
-    const { threads, memory, dtype = 'auto', chatTemplate = 'auto', progress = QUIET } = options;
+    const { threads, memory, dtype = 'auto', chatTemplate = 'auto', initialSeed, seed = 0 } = options;
     this.#device = device;
     this.#dtype = dtype;
     this.#threads = threads;
     this.#memory = memory;
     this.#chatTemplate = chatTemplate;
-    this.#progress = progress;
+    this.#initialSeed = initialSeed;
+    this.#seed = seed;
+    this.#progress = options.progress ?? QUIET;
   }
 
   policy(path: string): Source<Policy> {
@@ -71,11 +87,16 @@ export class DiskSources implements Sources {
     });
   }
 
-  /** A reward model to train, from itself or a language model, and the folder it came from. */
-  async rewardModel(path: string, seed: number): Promise<{ model: RewardModel; base: DiskFolder }> {
-    const engine = await this.#open();
-    const base = await this.#folder(path);
-    return { model: await loadRewardModel(engine, base, { dtype: this.#dtype, seed }), base };
+  rewardModel(path: string): Source<RewardModel> {
+    return remember(this.#rewardModels, path, {
+      hash: () => this.#hashPolicy(path),
+      load: async () => {
+        const engine = await this.#open();
+        const model = await loadRewardModel(engine, await this.folder(path), await this.#options());
+        this.#held(model);
+        return model;
+      },
+    });
   }
 
   scorer(spec: string): Source<Scorer> {
@@ -95,9 +116,11 @@ export class DiskSources implements Sources {
   }
 
   async preferences(path: string, judgement: Judgement): Promise<readonly Preference[]> {
-    const bytes = await readBytes(path);
-    const text = new TextDecoder().decode(path.endsWith('.gz') ? await gunzip(bytes) : bytes);
-    return parsePreferences(text, basename(path), judgement);
+    return parsePreferences(await readRows(path), rowsName(path), judgement);
+  }
+
+  async examples(path: string): Promise<readonly Example[]> {
+    return parseExamples(await readRows(path), rowsName(path));
   }
 
   async engine(): Promise<string> {
@@ -112,20 +135,18 @@ export class DiskSources implements Sources {
 
   /** The model of a folder that may hold nothing but config.json. */
   async config(path: string): Promise<LlamaConfig> {
-    return await loadLlamaConfig(await this.#folder(path));
+    return await loadLlamaConfig(await this.folder(path));
   }
 
   async outline(path: string): Promise<PolicyOutline> {
-    const { device, limit } = await this.room();
-    const { limits } = createSizingEngine(device);
-    const total = Math.min(limits.total ?? Infinity, limit ?? Infinity);
-    return await outlinePolicy({ ...limits, total }, await this.#folder(path), {
-      dtype: this.#dtype,
-      chatTemplate: await this.#readTemplate(),
-    });
+    return await outlinePolicy(await this.#limits(), await this.folder(path), await this.#options());
   }
 
-  device(): DeviceInfo | undefined {
+  async outlineReward(path: string): Promise<PolicyOutline> {
+    return await outlineRewardModel(await this.#limits(), await this.folder(path), await this.#options());
+  }
+
+  device(): RunDevice | undefined {
     return this.#info;
   }
 
@@ -139,15 +160,33 @@ export class DiskSources implements Sources {
 
   async #load(path: string): Promise<Policy> {
     const engine = await this.#open();
-    this.#info = engine.info;
-    return await loadPolicy(engine, await this.#folder(path), {
+    const policy = await loadPolicy(engine, await this.folder(path), await this.#options());
+    this.#held(policy);
+    return policy;
+  }
+
+  async #options(): Promise<LoadRewardOptions> {
+    return {
       dtype: this.#dtype,
       chatTemplate: await this.#readTemplate(),
-    });
+      initialSeed: this.#initialSeed,
+      seed: this.#seed,
+    };
+  }
+
+  async #limits(): Promise<MemoryLimits> {
+    const { device, limit } = await this.room();
+    const { limits } = createSizingEngine(device);
+    return { ...limits, total: Math.min(limits.total ?? Infinity, limit ?? Infinity) };
+  }
+
+  #held({ engine, weights }: Policy): void {
+    this.#info = { ...engine.info, dtype: dtypeOf(weights.blocks[0].linears.q_proj) };
   }
 
   async #hashPolicy(path: string): Promise<string> {
-    return await hashPolicy(await this.#folder(path), await this.#readTemplate(), this.#dtype);
+    const template = await this.#readTemplate();
+    return await hashPolicy(await this.folder(path), template, this.#dtype, this.#initialSeed);
   }
 
   /** Two labels of one model are two scorers, and so is one model on two engines. */
@@ -164,7 +203,7 @@ export class DiskSources implements Sources {
   }
 
   /** The folder that a policy's name stands for: one on the disk, else a URL's or the hub's. */
-  #folder(name: string): Promise<DiskFolder> {
+  folder(name: string): Promise<DiskFolder> {
     let folder = this.#folders.get(name);
     if (!folder) {
       folder = this.#findFolder(name);
@@ -189,6 +228,16 @@ export class DiskSources implements Sources {
     this.#engine ??= openEngine(this.#device, { threads: this.#threads, memory: this.#memory });
     return this.#engine;
   }
+}
+
+/** The text of a file of rows, which may be compressed. */
+async function readRows(path: string): Promise<string> {
+  const bytes = await readBytes(path);
+  return new TextDecoder().decode(path.endsWith('.gz') ? await gunzip(bytes) : bytes);
+}
+
+function rowsName(path: string): string {
+  return basename(path, '.gz');
 }
 
 async function gunzip(bytes: Uint8Array): Promise<Uint8Array> {

@@ -46,6 +46,13 @@ export function formatOf(
   return STORED[stored] === 'f16' ? 'f16' : 'bf16';
 }
 
+/** What a linear layer's weight is held as. */
+export function dtypeOf({ dtype }: Tensor): Dtype {
+  const names = { f32: 'float32', f16: 'float16', bf16: 'bfloat16', nf4: 'nf4' } as const;
+  if (dtype === 'u32') throw new Error('dtypeOf: expected a weight, got u32');
+  return names[dtype];
+}
+
 /** How a device holds linear layers, and the embedding and the head. */
 export interface HeldFormats {
   readonly linear: 'f32' | WeightFormat;

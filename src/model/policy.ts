@@ -5,6 +5,7 @@ import { loadWasm } from '../wasm.ts';
 import { type ChatTemplate, loadChatTemplate } from './chat.ts';
 import { type LlamaConfig, loadEosIds, loadLlamaConfig } from './config.ts';
 import type { DtypeChoice, HeldFormats } from './dtype.ts';
+import { initializeWeights } from './initialize.ts';
 import type { Llama } from './llama.ts';
 import { Adapter, type LoraConfig } from './lora.ts';
 import { loadAdapter } from './peft.ts';
@@ -42,10 +43,13 @@ export interface LoadPolicyOptions {
   readonly dtype?: DtypeChoice;
   /** Longest sequence to prepare for; the model's own limit or 8192, whichever is less, by default. */
   readonly maxLength?: number;
+  /** Draw the weights anew from this seed, in float32; those of the folder, if there are any, are not read. */
+  readonly initialSeed?: number;
 }
 
 /** A policy without its weights: what a plan of memory needs to know of it. */
-export interface PolicyOutline extends Pick<Policy, 'name' | 'config' | 'tokenizer' | 'chatTemplate'> {
+export interface PolicyOutline
+  extends Pick<Policy, 'name' | 'config' | 'tokenizer' | 'chatTemplate' | 'eosIds' | 'endId' | 'maxLength'> {
   /** What its weights will be held as. */
   readonly formats: HeldFormats;
 }
@@ -54,15 +58,50 @@ export interface PolicyOutline extends Pick<Policy, 'name' | 'config' | 'tokeniz
 export async function outlinePolicy(
   limits: MemoryLimits,
   folder: Folder,
-  { dtype = 'auto', chatTemplate }: LoadPolicyOptions = {},
+  options: LoadPolicyOptions = {},
 ): Promise<PolicyOutline> {
   const config = await loadLlamaConfig(folder);
+  return await outlineModel(limits, folder, config, options);
+}
+
+/** The same, of a model whose configuration is known. */
+export async function outlineModel(
+  limits: MemoryLimits,
+  folder: Folder,
+  config: LlamaConfig,
+  options: LoadPolicyOptions,
+): Promise<PolicyOutline> {
+  const { dtype = 'auto', initialSeed } = options;
+  return {
+    ...(await readText(folder, config, options)),
+    config,
+    formats:
+      initialSeed === undefined
+        ? await weightFormats(limits, folder, config, dtype)
+        : { linear: 'f32', embedding: 'f32' },
+  };
+}
+
+/** All of a policy that is not numbers. */
+async function readText(
+  folder: Folder,
+  { vocabSize, maxPositions }: LlamaConfig,
+  options: LoadPolicyOptions,
+) {
+  const tokenizer = await loadTokenizer(folder);
+  checkVocabulary(tokenizer, vocabSize, folder.name);
+  const eosIds = await loadEosIds(folder);
+  const maxLength = options.maxLength ?? Math.min(maxPositions, DEFAULT_MAX_LENGTH);
+  if (maxLength > maxPositions) {
+    throw new UserError(`${folder.name}: expected at most ${maxPositions} positions, got ${maxLength}`);
+  }
   return {
     name: folder.name,
-    config,
-    tokenizer: await loadTokenizer(folder),
-    chatTemplate: await loadChatTemplate(folder, chatTemplate),
-    formats: await weightFormats(limits, folder, config, dtype),
+    tokenizer,
+    chatTemplate: await loadChatTemplate(folder, options.chatTemplate),
+    eosIds,
+    endId: tokenizer.eosId ?? eosIds[0],
+    maxLength,
   };
 }
 
@@ -73,8 +112,11 @@ export async function loadPolicy(
   options: LoadPolicyOptions = {},
 ): Promise<Policy> {
   const config = await loadLlamaConfig(folder);
-  return await assemblePolicy(engine, folder, config, options, () =>
-    loadWeights(engine, folder, config, options.dtype),
+  const { dtype, initialSeed } = options;
+  return await assemblePolicy(engine, folder, config, options, async () =>
+    initialSeed === undefined
+      ? await loadWeights(engine, folder, config, dtype)
+      : await initializeWeights(engine, folder, config, initialSeed),
   );
 }
 
@@ -86,30 +128,16 @@ export async function assemblePolicy<W extends LlamaWeights>(
   options: LoadPolicyOptions,
   load: () => Promise<W>,
 ): Promise<Policy & { readonly weights: W }> {
-  const tokenizer = await loadTokenizer(folder);
-  checkVocabulary(tokenizer, config.vocabSize, folder.name);
-  const eosIds = await loadEosIds(folder);
-  const maxLength = options.maxLength ?? Math.min(config.maxPositions, DEFAULT_MAX_LENGTH);
-  if (maxLength > config.maxPositions) {
-    throw new UserError(
-      `${folder.name}: expected at most ${config.maxPositions} positions, got ${maxLength}`,
-    );
-  }
-  const policy = {
-    name: folder.name,
+  const text = await readText(folder, config, options);
+  return {
+    ...text,
     engine,
     config,
     weights: await load(),
-    rope: ropeTables(engine, config, maxLength, await loadWasm()),
+    rope: ropeTables(engine, config, text.maxLength, await loadWasm()),
     workspace: new Workspace(engine),
-    tokenizer,
-    chatTemplate: await loadChatTemplate(folder, options.chatTemplate),
-    eosIds,
-    endId: tokenizer.eosId ?? eosIds[0],
-    maxLength,
     adapter: options.adapter && (await loadAdapter(engine, config, options.adapter)),
   };
-  return policy;
 }
 
 /** Gives the policy a new adapter that leaves it unchanged until trained; the old one is freed. */

@@ -1,16 +1,21 @@
 import type { Folder, WritableFolder } from '../data/folder.ts';
 import { readJsonObject } from '../data/json.ts';
-import { type TensorData, writeSafetensors } from '../data/safetensors.ts';
-import type { Engine, Tensor } from '../engine/engine.ts';
-import { UserError } from '../errors.ts';
+import type { Engine, MemoryLimits, Tensor } from '../engine/engine.ts';
 import { loadWasm } from '../wasm.ts';
 import { classifierOnnx } from './classifier_onnx.ts';
 import { type LlamaConfig, parseLlamaConfig } from './config.ts';
 import type { Json } from './families.ts';
-import { initialWeight } from './initialize.ts';
+import { initializeWeights, initialWeight } from './initialize.ts';
 import { mergeAdapter } from './lora.ts';
 import { namedWeights } from './parameters.ts';
-import { assemblePolicy, type LoadPolicyOptions, type Policy } from './policy.ts';
+import {
+  assemblePolicy,
+  type LoadPolicyOptions,
+  outlineModel,
+  type Policy,
+  type PolicyOutline,
+} from './policy.ts';
+import { saveModel } from './save.ts';
 import { type LlamaWeights, loadWeights } from './weights.ts';
 
 /** A model that gives texts a score (score_head.ts), as transformers' …ForSequenceClassification with one label. */
@@ -68,7 +73,12 @@ export async function loadRewardModel(
 ): Promise<RewardModel> {
   const json = await readJsonObject(folder, 'config.json');
   const config = parseRewardConfig(json, `${folder.name}/config.json`);
+  const { initialSeed } = options;
   return await assemblePolicy(engine, folder, config, options, async () => {
+    if (initialSeed !== undefined) {
+      const { score, ...weights } = await initializeWeights(engine, folder, config, initialSeed);
+      return { ...weights, score: score! };
+    }
     const scoreHead = isClassifier(json);
     const weights = await loadWeights(engine, folder, { ...config, scoreHead }, options.dtype);
     const score =
@@ -81,9 +91,19 @@ export async function loadRewardModel(
   });
 }
 
+/** Reads all of the same but its weights, of which it reads the headers. */
+export async function outlineRewardModel(
+  limits: MemoryLimits,
+  folder: Folder,
+  options: LoadRewardOptions = {},
+): Promise<PolicyOutline> {
+  const json = await readJsonObject(folder, 'config.json');
+  const config = parseRewardConfig(json, `${folder.name}/config.json`);
+  const stored = { ...config, scoreHead: isClassifier(json) };
+  return { ...(await outlineModel(limits, folder, stored, options)), config };
+}
+
 const TOKENIZER_CONFIG = 'tokenizer_config.json';
-/** Files of a language model that its reward model takes over as they are. */
-const TAKEN_OVER = ['tokenizer.json', TOKENIZER_CONFIG, 'special_tokens_map.json', 'chat_template.jinja'];
 
 /** What is written beside the weights. */
 export interface SaveRewardOptions {
@@ -101,28 +121,21 @@ export async function saveRewardModel(
   out: WritableFolder,
   { onnxLength }: SaveRewardOptions = {},
 ): Promise<void> {
+  const configOf = (json: Json) => rewardConfigJson(json, model.eosIds[0] ?? 0);
+  if (onnxLength !== undefined) await writeOnnx(model, out, onnxLength);
+  await saveModel(model, base, out, { configOf });
+  if (onnxLength === undefined) return;
+  // Scorers cut longer texts to it.
+  const settings = (await out.exists(TOKENIZER_CONFIG)) ? await readJsonObject(out, TOKENIZER_CONFIG) : {};
+  const limited = { ...settings, model_max_length: onnxLength };
+  await out.write(TOKENIZER_CONFIG, `${JSON.stringify(limited, null, 2)}\n`);
+}
+
+async function writeOnnx(model: RewardModel, out: WritableFolder, onnxLength: number): Promise<void> {
   const { engine, adapter, config } = model;
   const merged = adapter ? mergeAdapter(model, adapter) : { weights: model.weights, free: () => {} };
-  const tensors = new Map<string, TensorData>();
-  for (const { key, tensor } of namedWeights(config, merged.weights)) {
-    if (tensor.dtype !== 'f32') {
-      throw new UserError(
-        `${model.name}: expected weights held as f32 for saving them, got ${tensor.dtype} for ${key}; load them as f32`,
-      );
-    }
-    tensors.set(key, { shape: tensor.shape, data: await engine.read(tensor) });
-  }
+  const held = new Map([...namedWeights(config, merged.weights)].map(({ key, tensor }) => [key, tensor]));
+  const read = (key: string) => engine.read(held.get(key)!);
+  await out.write('model.onnx', await classifierOnnx(config, read, onnxLength, await loadWasm()));
   merged.free();
-  for (const file of TAKEN_OVER) if (await base.exists(file)) await out.write(file, await base.read(file));
-  if (onnxLength !== undefined) {
-    // Scorers cut longer texts to it.
-    const settings = (await out.exists(TOKENIZER_CONFIG)) ? await readJsonObject(out, TOKENIZER_CONFIG) : {};
-    const limited = { ...settings, model_max_length: onnxLength };
-    await out.write(TOKENIZER_CONFIG, `${JSON.stringify(limited, null, 2)}\n`);
-    const read = async (key: string) => tensors.get(key)!.data as Float32Array;
-    await out.write('model.onnx', await classifierOnnx(config, read, onnxLength, await loadWasm()));
-  }
-  await out.write('model.safetensors', writeSafetensors(tensors, { format: 'pt' }));
-  const json = rewardConfigJson(await readJsonObject(base, 'config.json'), model.eosIds[0] ?? 0);
-  await out.write('config.json', `${JSON.stringify(json, null, 2)}\n`);
 }

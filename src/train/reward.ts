@@ -4,6 +4,7 @@ import type { RewardModel } from '../model/reward_model.ts';
 import { scoreBatch, scoresBackward, scoresForward } from '../model/score_head.ts';
 import { checkTrainConfig, TRAIN_DEFAULTS, type TrainConfig } from './config.ts';
 import type { StepBatch, TrainHooks } from './loop.ts';
+import type { Order } from './order.ts';
 import { aligned, type Window } from './recorder.ts';
 import { adapterTrainable, type Trainable, weightsTrainable } from './trainable.ts';
 import { orderOf, type Split, splitOf, trainEpochs } from './trainer.ts';
@@ -141,6 +142,19 @@ function summarize(
   };
 }
 
+/** Results that a micro-batch of `size` pairs leaves. */
+export function rewardWidth(size: number): number {
+  return aligned(size) + 2 * size;
+}
+
+/** The order in which a reward model takes pairs. */
+export function rewardOrder(pairs: readonly RewardPair[], config: TrainConfig): Order {
+  const groups = pairs.map((_, index) => [index]);
+  return orderOf(config, groups, (index) =>
+    Math.max(pairs[index].chosenIds.length, pairs[index].rejectedIds.length),
+  );
+}
+
 /** The adapter with the score head, or without an adapter every weight. */
 export function rewardTrainable(model: RewardModel): Trainable {
   const { engine, adapter, weights } = model;
@@ -174,12 +188,8 @@ export async function trainReward(
       trainable,
       config,
       count: train.length,
-      order: orderOf(
-        config,
-        train.map((_, index) => [index]),
-        (index) => Math.max(train[index].chosenIds.length, train[index].rejectedIds.length),
-      ),
-      width: aligned(size) + 2 * size,
+      order: rewardOrder(train, config),
+      width: rewardWidth(size),
       settings: { pairs: train.length, head: 'score' },
       batch: (indices, epoch) =>
         rewardBatch(

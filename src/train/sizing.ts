@@ -3,22 +3,28 @@ import type { Engine, Tensor } from '../engine/engine.ts';
 import { createSizingEngine, type SizedDevice } from '../engine/sizing.ts';
 import type { LlamaConfig } from '../model/config.ts';
 import { Decoder } from '../model/decoder.ts';
-import type { HeadLimits } from '../model/head.ts';
+import type { Completion, HeadLimits } from '../model/head.ts';
+import type { TrainPass } from '../model/llama.ts';
 import { Adapter, type LoraConfig, mergeAdapter } from '../model/lora.ts';
 import type { Policy } from '../model/policy.ts';
+import type { RewardModel } from '../model/reward_model.ts';
 import { assembleWeights, isLinearWeight, weightShapes } from '../model/weights.ts';
 import { Workspace } from '../model/workspace.ts';
+import { TRAIN_DEFAULTS } from './config.ts';
 import { dpoGradients, dpoWidth, type PreferencePair } from './dpo.ts';
 import { Optimizer } from './optimizer.ts';
 import { aligned, type Window } from './recorder.ts';
-import { adapterTrainable } from './trainable.ts';
+import { type RewardPair, rewardGradients, rewardTrainable, rewardWidth } from './reward.ts';
+import { sftGradients } from './sft.ts';
+import { adapterTrainable, type Trainable, weightsTrainable } from './trainable.ts';
 import { DPO_DEFAULTS } from './trainer.ts';
 
 /** A policy without its weights. */
 export interface SizedModel {
   readonly config: LlamaConfig;
   readonly device: SizedDevice;
-  readonly lora: LoraConfig;
+  /** The adapter that is trained; without it, all weights are. */
+  readonly lora?: LoraConfig;
   /** What the weights of linear layers, and of the embedding and the head, are held as; f32 by default. */
   readonly formats?: { readonly linear: Tensor['dtype']; readonly embedding: Tensor['dtype'] };
   /** Longest sequence. */
@@ -38,7 +44,7 @@ export function sizedDevice({ info, limits }: Engine): SizedDevice {
 }
 
 /** What sizing needs to know of a policy that is there. */
-export function sizedModel(policy: Policy, lora: LoraConfig): SizedModel {
+export function sizedModel(policy: Policy, lora?: LoraConfig): SizedModel {
   return {
     config: policy.config,
     device: sizedDevice(policy.engine),
@@ -90,7 +96,9 @@ export async function sizeSampling(
 ): Promise<Phase> {
   const frozen = await sizedPolicy(model);
   const weights = frozen.engine.memory().live;
-  const merged = mergeAdapter(frozen, new Adapter(frozen.engine, model.config, model.lora));
+  const merged = model.lora
+    ? mergeAdapter(frozen, new Adapter(frozen.engine, model.config, model.lora))
+    : frozen;
   const policy = { ...frozen, weights: merged.weights };
   const copies = policy.engine.memory().live - weights;
   const rows = Array.from({ length: batch }, (_, row) => {
@@ -130,29 +138,73 @@ export interface StepChoice {
 }
 
 /** A step of DPO on these pairs, which go through the model at once. */
-export async function sizeDpo(
+export function sizeDpo(
   model: SizedModel,
   pairs: readonly PreferencePair[],
+  choice: StepChoice,
+): Promise<Phase> {
+  const p = pairs.length;
+  const reference = { chosen: new Float32Array(p), rejected: new Float32Array(p) };
+  return sizeStep(model, choice, dpoWidth(p), policyTrainable, (policy, out, pass) =>
+    dpoGradients(policy, pairs, reference, DPO_DEFAULTS, 1, out, pass),
+  );
+}
+
+/** A step of supervised fine-tuning on these completions. */
+export function sizeSft(
+  model: SizedModel,
+  completions: readonly Completion[],
+  choice: StepChoice,
+): Promise<Phase> {
+  return sizeStep(model, choice, completions.length, policyTrainable, (policy, out, pass) =>
+    sftGradients(policy, completions, 1, out, pass),
+  );
+}
+
+/** A step of a reward model on these pairs; its configuration has a score head. */
+export function sizeReward(
+  model: SizedModel,
+  pairs: readonly RewardPair[],
+  choice: StepChoice,
+): Promise<Phase> {
+  const trainableOf = (policy: Policy) => rewardTrainable(policy as RewardModel);
+  return sizeStep(model, choice, rewardWidth(pairs.length), trainableOf, (policy, out, pass) =>
+    // The term that centres the scores takes memory of its own.
+    rewardGradients(policy as RewardModel, pairs, 1, 1, out, pass),
+  );
+}
+
+function policyTrainable(policy: Policy): Trainable {
+  return policy.adapter ? adapterTrainable(policy.adapter) : weightsTrainable(policy);
+}
+
+async function sizeStep(
+  model: SizedModel,
   { gradient_checkpointing: checkpointing, head }: StepChoice,
+  width: number,
+  trainableOf: (policy: Policy) => Trainable,
+  record: (policy: Policy, out: Window, pass: TrainPass) => void,
 ): Promise<Phase> {
   const policy = { ...(await sizedPolicy(model)), headLimits: head };
   const { engine } = policy;
-  const adapter = new Adapter(engine, model.config, model.lora);
-  const trainable = adapterTrainable(adapter);
-  const optimizer = new Optimizer(engine, trainable, DPO_DEFAULTS);
-  const p = pairs.length;
-  const reference = { chosen: new Float32Array(p), rejected: new Float32Array(p) };
-  const results = engine.tensor([aligned(dpoWidth(p))]);
+  if (model.lora) policy.adapter = new Adapter(engine, model.config, model.lora);
+  const trainable = trainableOf(policy);
+  const optimizer = new Optimizer(engine, trainable, TRAIN_DEFAULTS);
+  const results = engine.tensor([aligned(width)]);
   const out: Window = (offset, shape) => engine.view(results, offset, shape);
-  dpoGradients(policy, pairs, reference, DPO_DEFAULTS, 1, out, { ...trainable.pass, checkpointing });
+  record(policy, out, { ...trainable.pass, checkpointing });
   optimizer.update(1, 1, engine.tensor([1]));
+  let parameters = 0;
+  for (const group of trainable.groups) {
+    parameters += 4 * group.parameters.shape.reduce((product, size) => product * size, 1);
+  }
   const logits = sizeOf(policy.workspace, /^logits$/);
   const rest = sizeOf(policy.workspace, /^(?!logits$)/);
   return {
     peak: engine.memory().peak,
     items: new Map([
-      ['LoRA and its gradients', 8 * adapter.size],
-      ['AdamW', 8 * adapter.size],
+      model.lora ? ['LoRA and its gradients', 2 * parameters] : ['gradients of all weights', parameters],
+      ['AdamW', 2 * parameters],
       ['training: logits', logits],
       ['training: activations and gradients', rest],
     ]),

@@ -156,6 +156,16 @@ export function orderOf(
   return { seed, groups, lengthOf: group_by_length ? lengthOf : undefined };
 }
 
+/** The order in which supervised fine-tuning takes completions. */
+export function sftOrder(completions: readonly Completion[], config: TrainConfig): Order {
+  const groups = completions.map((_, index) => [index]);
+  return orderOf(
+    config,
+    groups,
+    (index) => completions[index].promptIds.length + completions[index].completionIds.length,
+  );
+}
+
 /** Supervised fine-tuning on completions: their tokens alone count, not the prompt's. */
 export async function trainSft(
   policy: Policy,
@@ -176,11 +186,7 @@ export async function trainSft(
       trainable,
       config,
       count: train.length,
-      order: orderOf(
-        config,
-        train.map((_, index) => [index]),
-        (index) => train[index].promptIds.length + train[index].completionIds.length,
-      ),
+      order: sftOrder(train, config),
       width: size,
       settings: { examples: train.length },
       batch: (indices, epoch) =>

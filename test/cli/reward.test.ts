@@ -59,7 +59,10 @@ describe('dualign reward', () => {
   });
 
   it.each([
-    [['reward', '--out', join(folder, 'none')], '--policy is missing; see dualign reward --help'],
+    [
+      ['reward', '--out', join(folder, 'none')],
+      '--policy, --preferences are missing; see dualign reward --help',
+    ],
     [[...common], '--out is missing; see dualign reward --help'],
     [
       [...common, '--out', policy],
@@ -67,7 +70,7 @@ describe('dualign reward', () => {
     ],
     [
       [...common, '--out', join(folder, 'none'), '--judgement', 'kind'],
-      "option '--judgement <which>' argument 'kind' is invalid. expected helpful or safe.",
+      '--judgement: expected ("helpful" | "safe"), got "kind"',
     ],
     [
       [...common, '--out', join(folder, 'none'), '--dtype', 'nf4'],

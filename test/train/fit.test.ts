@@ -5,7 +5,7 @@ import { UserError } from '../../src/errors.ts';
 import { HEAD_LIMITS } from '../../src/model/head.ts';
 import { addAdapter, type Policy } from '../../src/model/policy.ts';
 import { referenceLogps } from '../../src/train/dpo.ts';
-import { fitDpo } from '../../src/train/fit.ts';
+import { DPO, fitTraining, spaceOf } from '../../src/train/fit.ts';
 import { DPO_DEFAULTS, trainDpo } from '../../src/train/trainer.ts';
 import { hasFixtures, loadStories } from '../model/golden.ts';
 
@@ -31,7 +31,7 @@ const within = (policy: Policy, total: number): Policy => ({
 describe.skipIf(!hasFixtures)('training on a device that has only so much memory', () => {
   it('first computes blocks again, then takes smaller batches of the same steps, then refuses', async () => {
     const policy = await loadStories(await createCpuEngine());
-    const whole = await fitDpo(policy, LORA, pairs, config);
+    const whole = await fitTraining(DPO, spaceOf(policy, LORA), pairs, config);
     expect(whole).toMatchObject({
       per_device_train_batch_size: 12,
       gradient_accumulation_steps: 1,
@@ -39,23 +39,25 @@ describe.skipIf(!hasFixtures)('training on a device that has only so much memory
       headLimits: undefined,
     });
 
-    const again = await fitDpo(within(policy, 0.9 * whole.bytes), LORA, pairs, config);
+    const again = await fitTraining(DPO, spaceOf(within(policy, 0.9 * whole.bytes), LORA), pairs, config);
     expect(again).toMatchObject({ per_device_train_batch_size: 12, gradient_checkpointing: true });
     expect(again.bytes).toBeLessThanOrEqual(0.9 * whole.bytes);
 
     for (const part of [0.9, 0.7, 0.5]) {
-      const small = await fitDpo(within(policy, part * again.bytes), LORA, pairs, config);
+      const small = await fitTraining(DPO, spaceOf(within(policy, part * again.bytes), LORA), pairs, config);
       expect(small.per_device_train_batch_size).toBeLessThan(12);
       expect(small.per_device_train_batch_size * small.gradient_accumulation_steps).toBe(12);
       expect(small.bytes).toBeLessThanOrEqual(part * again.bytes);
     }
 
-    const least = fitDpo(within(policy, 2 ** 20), LORA, pairs, config);
+    const least = fitTraining(DPO, spaceOf(within(policy, 2 ** 20), LORA), pairs, config);
     await expect(least).rejects.toThrow(UserError);
     await expect(least).rejects.toThrow(
       /^memory: training on 1 pair at a time takes \d+ MiB, more than 1 MiB\. Use --dtype bfloat16 or nf4,/,
     );
-    await expect(fitDpo(within(policy, 0.5 * again.bytes), LORA, pairs, config, true)).rejects.toThrow(
+    await expect(
+      fitTraining(DPO, spaceOf(within(policy, 0.5 * again.bytes), LORA), pairs, config, true),
+    ).rejects.toThrow(
       /^memory: training on 12 pairs at a time takes \d+ MiB, more than \d+ MiB, and it began with batches of this size\./,
     );
     policy.engine.destroy();
@@ -64,7 +66,10 @@ describe.skipIf(!hasFixtures)('training on a device that has only so much memory
   it('counts what the engine comes to hold', async () => {
     for (const gradient_checkpointing of [false, true]) {
       const policy = await loadStories(await createCpuEngine());
-      const { bytes } = await fitDpo(policy, LORA, pairs, { ...config, gradient_checkpointing });
+      const { bytes } = await fitTraining(DPO, spaceOf(policy, LORA), pairs, {
+        ...config,
+        gradient_checkpointing,
+      });
       addAdapter(policy, LORA, 1);
       const zeros = { chosen: new Float32Array(16), rejected: new Float32Array(16) };
       await trainDpo(policy, pairs, { ...config, gradient_checkpointing }, { reference: zeros });
