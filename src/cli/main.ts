@@ -42,9 +42,21 @@ function program(): Command {
   return root;
 }
 
+/** A reader that has seen enough, such as `head`, closes the pipe: of no error. Without progress, work goes on. */
+function leaveWhenUnread(): void {
+  const on = (stream: NodeJS.WriteStream, then: () => void) =>
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      then();
+    });
+  on(process.stdout, () => process.exit());
+  on(process.stderr, () => {});
+}
+
 /** Runs the command line; sets the process's exit code and prints a user's error as one line. */
 export async function main(args: readonly string[] = process.argv.slice(2)): Promise<void> {
   const root = program();
+  leaveWhenUnread();
   try {
     if (args.length === 0) {
       root.outputHelp();
