@@ -6,6 +6,7 @@ import { checkBeta, checkTable, constraintsOf, type DualProblem, type ScoreTable
 import type { Statistics } from './table.ts';
 import { withWorkspace } from './workspace.ts';
 
+/** Which thresholds a path takes. */
 export interface PathOptions {
   /** Thresholds, evenly spaced; 21 if left out. */
   readonly points?: number;
@@ -27,6 +28,7 @@ export interface DirectionPath {
   readonly points: readonly ({ readonly t: number } & GridPoint)[];
 }
 
+/** The Pareto grid of two constraints: thresholds, and what the best policy achieves at each pair. */
 export interface ThresholdGrid {
   readonly first: readonly number[];
   readonly second: readonly number[];

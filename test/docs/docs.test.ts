@@ -44,6 +44,7 @@ describe('documentation', () => {
       cwd: ROOT,
       encoding: 'utf8',
     });
-    expect(status, stdout + stderr).toBe(0);
+    const missing = (stdout + stderr).split('\n').filter((line) => !line.includes('multiple declarations'));
+    expect(status, missing.join('\n')).toBe(0);
   });
 });
