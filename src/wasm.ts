@@ -1,4 +1,4 @@
-import { WASM_BASE64, WASM_MEMORY_FLAGS_AT } from './generated/wasm.ts';
+import { WASM_DEFLATED, WASM_MEMORY_FLAGS_AT } from './generated/wasm.ts';
 import type { Kernel, Pool } from './pool.ts';
 
 /** The kernels of assembly/dual/shares.ts and raw.ts, which threads may share. */
@@ -128,11 +128,11 @@ export interface Kernels {
   fresh(): Kernels;
 }
 
-function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
-  const binary = atob(text);
-  const bytes = new Uint8Array(binary.length);
-  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
-  return bytes;
+/** The bytes of the module. */
+async function wasmBytes(): Promise<Uint8Array<ArrayBuffer>> {
+  const deflated = Uint8Array.from(atob(WASM_DEFLATED), (character) => character.charCodeAt(0));
+  const inflated = new Blob([deflated]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
+  return new Uint8Array(await new Response(inflated).arrayBuffer());
 }
 
 const MOST_PAGES = 65_536;
@@ -150,8 +150,8 @@ export function instantiate(module: WebAssembly.Module, memory = createMemory())
 }
 
 /** The bytes of the module that takes a shared memory: what threads compile. */
-export function sharedWasm(): Uint8Array<ArrayBuffer> {
-  const bytes = decodeBase64(WASM_BASE64);
+export async function sharedWasm(): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = await wasmBytes();
   bytes[WASM_MEMORY_FLAGS_AT] = 3;
   return bytes;
 }
@@ -168,8 +168,6 @@ export function useKernels(kernels: Kernels): void {
  * build/dualign.wasm; whoever calls later without a module gets that one too.
  */
 export function loadWasm(module?: WebAssembly.Module): Promise<Kernels> {
-  shared ??= (module ? Promise.resolve(module) : WebAssembly.compile(decodeBase64(WASM_BASE64))).then(
-    instantiate,
-  );
+  shared ??= (module ? Promise.resolve(module) : wasmBytes().then(WebAssembly.compile)).then(instantiate);
   return shared;
 }

@@ -34,7 +34,7 @@ export interface Bootstrap {
   /** Of λ* and the optimal value, solved again for each replicate. Infinite where replicates were infeasible. */
   readonly lambda: readonly Interval[];
   readonly dual: Interval;
-  /** Of what the optimum of each replicate achieves, over the replicates within reach. */
+  /** Of what the optimum of each replicate achieves, over the replicates within reach; infinite where none is. */
   readonly optimum: Achieved<Interval>;
   /** Of what the policy of the λ* found achieves. */
   readonly expected: { readonly reward: Interval; readonly safety: readonly Interval[] };
@@ -72,6 +72,9 @@ export function bootstrapWith(
   if (!(level > 0 && level < 1))
     throw new UserError(`bootstrap: expected a level between 0 and 1, got ${level}`);
   checkProblem(problem);
+  if (problem.prompts < 2) {
+    throw new UserError('bootstrap: expected at least 2 prompts, to draw from; got 1');
+  }
   return withWorkspace(kernels, problem, (workspace) => {
     const { beta, thresholds } = problem;
     const optimum = optimise(workspace, beta, thresholds);
@@ -95,6 +98,7 @@ export function bootstrapWith(
       keyOf(seed, 'bootstrap'),
     );
     const interval = (values: Float64Array): Interval => {
+      if (values.length === 0) return [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
       const sorted = values.sort();
       const tail = (1 - level) / 2;
       return [quantile(sorted, tail), quantile(sorted, 1 - tail)];

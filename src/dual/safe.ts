@@ -42,6 +42,9 @@ export function safeThresholdsWith(kernels: Kernels, problem: DualProblem, delta
   checkProblem(problem);
   if (!(delta > 0 && delta < 0.5))
     throw new UserError(`delta: expected a probability between 0 and 0.5, got ${delta}`);
+  if (problem.prompts < 2) {
+    throw new UserError('safe thresholds: expected at least 2 prompts, to see how they differ; got 1');
+  }
   const z = normalQuantile(kernels, 1 - delta / problem.thresholds.length);
   return withWorkspace(kernels, problem, (workspace) => {
     let tightening = problem.thresholds.map(() => 0);

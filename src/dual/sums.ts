@@ -37,14 +37,18 @@ export function pairwiseDot(a: Float64Array, b: Float64Array): number {
   return pairUp(sums);
 }
 
-/** The q-quantile of sorted numbers, linear between neighbours (numpy's default). */
+/**
+ * The q-quantile of sorted numbers, linear between neighbours (numpy's default); between a number and an infinity, the
+ * infinity.
+ */
 export function quantile(sorted: ArrayLike<number>, q: number): number {
   const position = q * (sorted.length - 1);
   const below = Math.floor(position);
   const above = Math.min(below + 1, sorted.length - 1);
-  // Equal neighbours may be infinite.
-  if (sorted[above] === sorted[below]) return sorted[below];
-  return sorted[below] + (sorted[above] - sorted[below]) * (position - below);
+  const part = position - below;
+  if (part === 0 || sorted[above] === sorted[below]) return sorted[below];
+  for (const neighbour of [sorted[below], sorted[above]]) if (!Number.isFinite(neighbour)) return neighbour;
+  return sorted[below] + (sorted[above] - sorted[below]) * part;
 }
 
 /** `quantile` at several q, ascending, of numbers in any order, which it reorders: without sorting them all. */

@@ -27,7 +27,7 @@ export async function threadedKernels(threads: number = defaultThreads()): Promi
   const plain = await loadWasm();
   const startThreads = threadStarter();
   if (threads < 2 || !startThreads) return { ...plain, terminate() {} };
-  const module = await WebAssembly.compile(sharedWasm());
+  const module = await WebAssembly.compile(await sharedWasm());
   const memory = createMemory(true);
   let pool: Pool<ShareName> | undefined;
   return {

@@ -3,7 +3,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
 import { execPath } from 'node:process';
-import { gzipSync } from 'node:zlib';
 import { build, type Plugin } from 'esbuild';
 import { describe, expect, it } from 'vitest';
 import { repository } from '../score/support/folders.ts';
@@ -62,22 +61,4 @@ describe('the library', () => {
       expect([...strangers]).toEqual([]);
     });
   }
-
-  it('src/dual/index.ts brings no dependency and no reader of files, and stays small', async () => {
-    const { metafile, outputFiles } = await build({
-      absWorkingDir: repository,
-      entryPoints: ['src/dual/index.ts'],
-      bundle: true,
-      write: false,
-      metafile: true,
-      minify: true,
-      format: 'esm',
-      platform: 'neutral',
-    });
-    for (const input of Object.keys(metafile.inputs)) {
-      expect(input).toMatch(/^src\/(dual|generated)\/|^src\/(errors|random|wasm)\.ts$/);
-    }
-    expect(Object.values(metafile.outputs).flatMap(({ imports }) => imports)).toEqual([]);
-    expect(gzipSync(outputFiles[0]!.contents).length).toBeLessThan(40_000);
-  });
 });
