@@ -48,6 +48,7 @@ export default defineConfig({
     cross_origin_opener_policy: { value: 'same-origin' },
   },
   vite: () => ({
+    resolve: { alias: { 'onnxruntime-web/wasm': `${root}extension/work/no_onnx.ts` } },
     build: { target: 'chrome116', sourcemap: false },
     worker: { format: 'es' },
   }),

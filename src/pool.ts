@@ -46,7 +46,7 @@ const LOOKS = 20_000;
 /** Parts of a job per thread: the more, the less a slow thread holds up the rest. */
 const SHARES = 4;
 
-interface ThreadMessage {
+export interface ThreadMessage {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly block: SharedArrayBuffer;
@@ -58,7 +58,16 @@ interface ThreadMessage {
 }
 
 /** What a thread runs. Its text is sent there, so it refers to nothing outside. */
-function serve({ module, memory, block, words, closed, argumentsAt, kernels, looks }: ThreadMessage): void {
+export function serve({
+  module,
+  memory,
+  block,
+  words,
+  closed,
+  argumentsAt,
+  kernels,
+  looks,
+}: ThreadMessage): void {
   type Kernel = (...args: number[]) => void;
   const exports = new WebAssembly.Instance(module, { env: { memory } }).exports as Record<string, Kernel>;
   const control = new Int32Array(block);

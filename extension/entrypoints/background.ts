@@ -1,6 +1,15 @@
 import { browser } from 'wxt/browser';
 import { defineBackground } from 'wxt/utils/define-background';
+import { Store } from '../keeper/store.ts';
+import { ensureKeeper } from '../shared/offscreen.ts';
 
 export default defineBackground(() => {
   void browser.sidePanel.setPanelBehavior({ openPanelOnActionClick: true });
+  // Whenever the browser starts, work that its end interrupted goes on.
+  browser.runtime.onStartup.addListener(goOn);
+  browser.runtime.onInstalled.addListener(goOn);
 });
+
+async function goOn(): Promise<void> {
+  if (await Store.hasUnfinishedWork()) await ensureKeeper();
+}

@@ -99,7 +99,8 @@ export function infeasibleText({ reachable, thresholds, constraints }: RunDual):
   );
 }
 
-function tableOf(rows: readonly ScoreRow[]): ScoreTable {
+/** The scores as the solver takes them. */
+export function tableOf(rows: readonly ScoreRow[]): ScoreTable {
   const groups = groupByPrompt(rows);
   const flat = groups.flat();
   const constraints = flat[0].safety.length;

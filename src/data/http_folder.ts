@@ -36,7 +36,9 @@ export class HttpFolder implements Folder {
   async readRange(path: string, begin: number, end: number): Promise<Uint8Array> {
     if (begin === end) return new Uint8Array(0);
     if (this.#whole?.path !== path) {
-      const response = await this.#found(path, { headers: { Range: `bytes=${begin}-${end - 1}` } });
+      // Browsers answer for a range of an extension's own file as if it were the whole.
+      const headers: HeadersInit = isExtension(this.name) ? {} : { Range: `bytes=${begin}-${end - 1}` };
+      const response = await this.#found(path, { headers });
       const bytes = new Uint8Array(await response.arrayBuffer());
       if (response.status === 206) {
         if (bytes.length === end - begin) return bytes;
@@ -66,7 +68,13 @@ export class HttpFolder implements Folder {
     try {
       return await fetch(`${this.name}/${path}`, init);
     } catch (error) {
+      // Browsers have no status for a file that is not among an extension's own.
+      if (isExtension(this.name)) return new Response(null, { status: 404 });
       throw new UserError(`${this.name}/${path}: the server cannot be reached (${String(error)})`);
     }
   }
+}
+
+function isExtension(url: string): boolean {
+  return new URL(url, globalThis.location?.href).protocol.endsWith('-extension:');
 }

@@ -18,6 +18,16 @@ export function defaultThreads(): number {
   return canShare() ? Math.min(MOST_THREADS, globalThis.navigator?.hardwareConcurrency ?? 1) : 1;
 }
 
+let startWorker: (() => Worker) | undefined;
+
+/**
+ * Has threads in browsers start this worker, which is to call `serve` (src/pool.ts) with the data of its first message,
+ * where a page's policy refuses the script that they are started with else.
+ */
+export function useThreadWorker(start: () => Worker): void {
+  startWorker = start;
+}
+
 /** Threads of this host: worker_threads in Node and Deno, Web Workers in browsers. Undefined where memory is not shared. */
 export function threadStarter(): StartThreads | undefined {
   if (!canShare()) return undefined;
@@ -43,8 +53,9 @@ function startNodeThreads(text: string, message: unknown, count: number): Thread
 function startWebThreads(text: string, message: unknown, count: number): Threads {
   const source = `onmessage = ({ data }) => (${text})(data);`;
   const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+  const start = startWorker ?? (() => new Worker(url, { type: 'module' }));
   const workers = Array.from({ length: count }, () => {
-    const worker = new Worker(url, { type: 'module' });
+    const worker = start();
     worker.onerror = (event) => event.preventDefault();
     worker.postMessage(message);
     return worker;

@@ -1,1 +1,3 @@
-document.getElementById('panel')!.textContent = 'dualign';
+import { App } from '../../panel/app.ts';
+
+void new App(document.getElementById('panel')!).start();

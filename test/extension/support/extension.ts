@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { unzipSync } from 'fflate';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
 import { chromiumPath } from '../../hosts/support/browser.ts';
 import { ROOT } from '../../support/shared.ts';
@@ -19,6 +20,7 @@ export function buildExtension(): BuiltExtension {
   const folder = mkdtempSync(join(tmpdir(), 'dualign-extension-'));
   execFileSync(process.execPath, [join(ROOT, 'node_modules/wxt/bin/wxt.mjs'), 'build', 'extension'], {
     cwd: ROOT,
+    stdio: 'pipe',
     env: { ...process.env, EXTENSION_OUT: folder },
   });
   const path = join(folder, 'chrome');
@@ -71,4 +73,42 @@ export async function openBrowser({ folder, extension }: Profile, ...args: strin
       return page;
     },
   };
+}
+
+/** Shows a part of the panel. */
+export async function show(page: Page, part: 'Chat' | 'Judgements' | 'Align' | 'Data'): Promise<void> {
+  await page.getByRole('navigation').getByRole('button', { name: part }).click();
+}
+
+/** Judgements of the demo's by goal, the first of each, as a file to import. */
+export function judgementsFile(goal: 'helpful' | 'safe', count: number) {
+  const rows = readFileSync(join(ROOT, `models/demo/${goal}.jsonl`), 'utf8')
+    .split('\n')
+    .slice(0, count);
+  return { name: `${goal}.jsonl`, mimeType: 'application/jsonl', buffer: Buffer.from(rows.join('\n')) };
+}
+
+export async function importJudgements(
+  page: Page,
+  goals: 'More helpful' | 'Safer' | 'Both',
+  file: { name: string; mimeType: string; buffer: Buffer },
+): Promise<void> {
+  await show(page, 'Judgements');
+  await page.getByLabel(goals, { exact: true }).check();
+  await page.getByLabel('File').setInputFiles(file);
+  await page.getByRole('button', { name: 'Import' }).click();
+}
+
+/** What the panel tells at its top. */
+export async function notice(page: Page): Promise<string> {
+  const text = page.locator('.notice p');
+  await text.waitFor();
+  return (await text.textContent())!.trim();
+}
+
+/** The files of a zip that a button has the browser save. */
+export async function downloadOf(page: Page, button: string): Promise<Record<string, Uint8Array>> {
+  const started = page.waitForEvent('download');
+  await page.getByRole('button', { name: button }).click();
+  return unzipSync(readFileSync(await (await started).path()));
 }

@@ -1,0 +1,396 @@
+import { messageOf, UserError } from '../../src/errors.ts';
+import { persistStorage } from '../../src/host/page/storage.ts';
+import { PageFolder } from '../../src/host/page_storage.ts';
+import type { Check, Download, Requests } from '../shared/channel.ts';
+import {
+  type Answer,
+  type AnswersBy,
+  type Choice,
+  DEMO,
+  GOALS,
+  type Goal,
+  type Model,
+  type Settings,
+  type State,
+  type Turn,
+  type Work,
+} from '../shared/state.ts';
+import { type AnswerJob, HOME, RUN, type Told } from '../work/protocol.ts';
+import { conversationBefore, questionOf } from './conversation.ts';
+import { adapterDownload, allDownload, judgementsDownload } from './downloads.ts';
+import { alignOptions, demoPrompts, demoText, prepareInputs } from './inputs.ts';
+import { Judgements } from './judgements.ts';
+import { middleOf, planBalance, tradeOff } from './plan.ts';
+import { Store } from './store.ts';
+import { JobWorker, Stopped } from './worker.ts';
+
+/** Sentences of a run that are kept to be shown. */
+const SAID = 4;
+
+/** Owns the state and the work. Lives in the offscreen document, and answers the panels. */
+export class Keeper implements Requests {
+  #store: Store;
+  #state: State;
+  #judgements: Judgements;
+  #worker = new JobWorker();
+  #show: (state: State) => void = () => {};
+
+  private constructor(store: Store, state: State, judgements: Judgements) {
+    this.#store = store;
+    this.#state = state;
+    this.#judgements = judgements;
+  }
+
+  static async open(): Promise<Keeper> {
+    const store = new Store();
+    return new Keeper(store, await store.read(), await Judgements.open(store.folder));
+  }
+
+  /** Begins to show the state, and goes on with work that the end of the browser interrupted. */
+  start(show: (state: State) => void): void {
+    this.#show = show;
+    show(this.#state);
+    void persistStorage();
+    if (this.#state.work?.status === 'running') void this.#work(this.#state.work);
+  }
+
+  state(): State {
+    return this.#state;
+  }
+
+  async preflight(): Promise<readonly Check[]> {
+    this.#requireRest();
+    const { model, settings } = this.#state;
+    return await this.#worker.run({ kind: 'preflight', model, settings });
+  }
+
+  async ask(question: string): Promise<void> {
+    if (question.trim() === '') throw new UserError('Write a question first.');
+    await this.#askNew(question.trim(), 1);
+  }
+
+  async askSample(): Promise<void> {
+    const prompts = [...this.#judgements.prompts(), ...(this.#isDemo ? await demoPrompts() : [])];
+    const asked = new Set(this.#state.turns.map(({ question }) => question));
+    const questions = prompts
+      .map((prompt) => questionOf(this.#state.model, prompt))
+      .filter((question) => question !== undefined);
+    const fresh = questions.filter((question) => !asked.has(question));
+    const choice = fresh.length > 0 ? fresh : questions;
+    if (choice.length === 0)
+      throw new UserError('There are no sample questions for this model: ask your own.');
+    await this.#askNew(choice[Math.floor(Math.random() * choice.length)], 2);
+  }
+
+  async answerAgain(id: number): Promise<void> {
+    const turn = this.#turn(id);
+    if (turn.answers.length > 1) throw new UserError('There are two answers already.');
+    await this.#answer(id, [turn.answers.length]);
+  }
+
+  stopAnswering(): void {
+    if (this.#state.answering) this.#worker.finish();
+  }
+
+  async clearChat(): Promise<void> {
+    this.#requireRest();
+    await this.#keep({ turns: [] });
+  }
+
+  async judge(id: number, goal: Goal, choice: Choice): Promise<void> {
+    const { prompt, answers, judged } = this.#turn(id);
+    if (answers.length < 2 || !prompt) throw new UserError('There are not two answers to judge.');
+    const texts = [answers[0].text, answers[1].text] as const;
+    await this.#judgements.judge(id, prompt, texts, goal, choice);
+    this.#changeTurn(id, { judged: { ...judged, [goal]: choice } });
+    await this.#keep({ counts: this.#judgements.counts() });
+  }
+
+  async answerBy(answersBy: AnswersBy): Promise<void> {
+    if (answersBy === 'aligned' && !this.#state.aligned)
+      throw new UserError('There is no aligned model yet.');
+    await this.#keep({ answersBy });
+  }
+
+  async importJudgements(text: string, name: string, goals: readonly Goal[]): Promise<string> {
+    const added = await this.#judgements.import(text, name, goals);
+    await this.#keep({ counts: this.#judgements.counts() });
+    const parts = goals.map((goal) => `${added[goal]} by ${goal === 'helpful' ? 'what helps' : 'safety'}`);
+    return `Added ${parts.join(' and ')} from ${name}.`;
+  }
+
+  async importExamples(): Promise<string> {
+    for (const goal of GOALS) {
+      await this.#judgements.import(await demoText(`${goal}.jsonl`), `${goal}.jsonl`, [goal]);
+    }
+    await this.#keep({ counts: this.#judgements.counts() });
+    return 'Added the examples: judgements of household answers, by what helps and by safety.';
+  }
+
+  async removeJudgements(): Promise<void> {
+    await this.#judgements.clear();
+    const turns = this.#state.turns.map((turn) => ({ ...turn, judged: {} }));
+    await this.#keep({ counts: this.#judgements.counts(), turns });
+  }
+
+  async learn(): Promise<void> {
+    this.#requireRest();
+    const { model, settings } = this.#state;
+    const config = await prepareInputs(this.#judgements, model, settings);
+    await this.#keep({ learned: undefined, balance: undefined });
+    const counts = this.#judgements.counts();
+    void this.#work({ goal: 'learn', status: 'running', config, counts, said: [] });
+  }
+
+  async balance(index: number): Promise<void> {
+    const { learned } = this.#state;
+    if (!learned) throw new UserError('Learn from your judgements first.');
+    await this.#keep({ balance: await planBalance(learned.curve, index) });
+  }
+
+  async align(): Promise<void> {
+    this.#requireRest();
+    const { learned, balance, settings } = this.#state;
+    if (!learned || !balance) throw new UserError('Learn from your judgements and choose a balance first.');
+    const margin = learned.curve.points[balance.index].safety - learned.curve.reference.safety;
+    const config = alignOptions(learned.config, margin, settings);
+    void this.#work({ goal: 'align', status: 'running', config, counts: learned.counts, said: [] });
+  }
+
+  async stop(): Promise<void> {
+    this.#worker.end();
+  }
+
+  async goOn(): Promise<void> {
+    const { work } = this.#state;
+    if (!work || work.status === 'running') throw new UserError('There is no interrupted work.');
+    void this.#work({ ...work, status: 'running', error: undefined });
+  }
+
+  async discard(): Promise<void> {
+    const { work } = this.#state;
+    if (!work) return;
+    this.#worker.end();
+    if (work.goal === 'learn') await this.#store.folder.remove(RUN.slice(HOME.length + 1));
+    await this.#keep({ work: undefined });
+  }
+
+  async change(settings: Partial<Settings>): Promise<void> {
+    this.#requireRest();
+    await this.#keep({ settings: { ...this.#state.settings, ...settings } });
+  }
+
+  importModel(name: string, files: readonly File[]): Promise<void> {
+    return this.#fetch(name, files);
+  }
+
+  fetchModel(name: string): Promise<void> {
+    return this.#fetch(name);
+  }
+
+  async useModel(path: string): Promise<void> {
+    this.#requireRest();
+    const model = this.#state.models.find((each) => each.path === path);
+    if (!model) throw new UserError('There is no such model.');
+    this.#worker.end();
+    await this.#keep({
+      model,
+      turns: [],
+      learned: undefined,
+      balance: undefined,
+      aligned: undefined,
+      work: undefined,
+      answersBy: 'original',
+    });
+  }
+
+  async removeModel(path: string): Promise<void> {
+    if (this.#state.model.path === path) await this.useModel(DEMO.path);
+    const cut = path.lastIndexOf('/');
+    await new PageFolder(path.slice(0, cut)).remove(path.slice(cut + 1));
+    await this.#keep({ models: this.#state.models.filter((each) => each.path !== path) });
+  }
+
+  exportAdapter(): Promise<Download> {
+    return adapterDownload();
+  }
+
+  async exportJudgements(): Promise<Download> {
+    return judgementsDownload(this.#judgements);
+  }
+
+  exportAll(): Promise<Download> {
+    return allDownload();
+  }
+
+  async deleteAll(): Promise<void> {
+    this.#worker.end();
+    this.#state = await this.#store.clear();
+    this.#judgements = await Judgements.open(this.#store.folder);
+    this.#show(this.#state);
+  }
+
+  get #isDemo(): boolean {
+    return this.#state.model.path === DEMO.path;
+  }
+
+  /** Changes what is shown. */
+  #change(change: Partial<State>): void {
+    this.#state = { ...this.#state, ...change };
+    this.#show(this.#state);
+  }
+
+  /** Changes what is shown and what is kept on disk. */
+  async #keep(change: Partial<State>): Promise<void> {
+    this.#change(change);
+    await this.#store.write(this.#state);
+  }
+
+  #requireRest(): void {
+    const { answering, fetching, work } = this.#state;
+    if (fetching) throw new UserError(`The model ${fetching.name} is on its way; wait for it.`);
+    if (answering) throw new UserError('The model is answering; wait, or stop it first.');
+    if (work?.status === 'running') throw new UserError('The model is at work; wait, or stop it first.');
+  }
+
+  #turn(id: number): Turn {
+    const turn = this.#state.turns.find((each) => each.id === id);
+    if (!turn) throw new UserError('That question is no longer there.');
+    return turn;
+  }
+
+  #changeTurn(id: number, change: Partial<Turn>): void {
+    this.#change({
+      turns: this.#state.turns.map((turn) => (turn.id === id ? { ...turn, ...change } : turn)),
+    });
+  }
+
+  async #fetch(name: string, files?: readonly File[]): Promise<void> {
+    this.#requireRest();
+    const { settings } = this.#state;
+    this.#change({ fetching: { name, done: 0, total: 0 } });
+    let model: Model;
+    try {
+      model = await this.#worker.run({ kind: 'fetch', name, files, settings }, (told) => {
+        if (told.kind === 'advance') this.#change({ fetching: { name, done: told.done, total: told.total } });
+      });
+    } finally {
+      this.#change({ fetching: undefined });
+    }
+    const others = this.#state.models.filter(({ path }) => path !== model.path);
+    await this.#keep({ models: [...others, model] });
+    await this.useModel(model.path);
+  }
+
+  async #askNew(question: string, answers: number): Promise<void> {
+    this.#requireRest();
+    const id = Math.max(0, ...this.#state.turns.map((turn) => turn.id)) + 1;
+    this.#change({ turns: [...this.#state.turns, { id, question, answers: [], judged: {} }] });
+    await this.#answer(
+      id,
+      Array.from({ length: answers }, (_, number) => number),
+    );
+  }
+
+  async #answer(id: number, numbers: readonly number[]): Promise<void> {
+    this.#requireRest();
+    const { model, settings, answersBy: by } = this.#state;
+    const turn = this.#turn(id);
+    const before = turn.answers;
+    const show = (texts: readonly string[], done: boolean) => {
+      const answers = texts.map((text): Answer => ({ text, by, done }));
+      this.#changeTurn(id, { answers: [...before, ...answers] });
+    };
+    const job: AnswerJob = {
+      kind: 'answer',
+      model,
+      settings,
+      conversation: conversationBefore(this.#state.turns, id),
+      by,
+      answers: numbers,
+      given: before.map(({ text }) => text),
+      seed: seedOf(turn),
+    };
+    this.#change({ answering: true });
+    show(
+      numbers.map(() => ''),
+      false,
+    );
+    this.#changeTurn(id, { error: undefined });
+    try {
+      const { prompt, texts } = await this.#worker.run(job, (told: Told) => {
+        if (told.kind === 'text') show(told.texts, false);
+      });
+      show(texts, true);
+      this.#changeTurn(id, { prompt });
+    } catch (error) {
+      this.#changeTurn(id, {
+        answers: before,
+        error: error instanceof Stopped ? 'Stopped.' : messageOf(error),
+      });
+    } finally {
+      await this.#keep({ answering: false });
+    }
+  }
+
+  /** Learns or aligns until that is done, stopped or failed; what it has reached is on disk at all times. */
+  async #work(begun: Work): Promise<void> {
+    const { model, settings } = this.#state;
+    const { goal, config, counts } = begun;
+    await this.#keep({ work: begun });
+    const change = (part: Partial<Work>) => {
+      const { work } = this.#state;
+      if (work) this.#change({ work: { ...work, ...part } });
+    };
+    const onTold = (told: Told) => {
+      if (told.kind === 'stage') {
+        const { name: stage, note } = told;
+        change({ stage, note, done: undefined, total: undefined });
+      } else if (told.kind === 'advance') {
+        const { kind: _, ...progress } = told;
+        change(progress);
+      } else if (told.kind === 'say') {
+        change({ said: [...(this.#state.work?.said ?? []), told.text].slice(-SAID) });
+      }
+    };
+    try {
+      if (goal === 'learn') {
+        const agreement = await this.#worker.run({ kind: 'learn', model, settings, config }, onTold);
+        const curve = await tradeOff(settings.beta);
+        const balance = await planBalance(curve, middleOf(curve));
+        await this.#keep({ learned: { config, counts, agreement, curve }, balance, work: undefined });
+      } else {
+        const { lambda, evaluation } = await this.#worker.run(
+          { kind: 'align', model, settings, config },
+          onTold,
+        );
+        const { gain, verdicts, prompts } = evaluation;
+        const aligned = {
+          lambda,
+          verdict: verdicts[0],
+          gain: { reward: gain.reward, safety: gain.safety[0] },
+          margin: config.limits![0].value,
+          prompts,
+        };
+        await this.#keep({ aligned, answersBy: 'aligned', work: undefined });
+      }
+    } catch (error) {
+      if (!this.#state.work) return;
+      const { work } = this.#state;
+      if (error instanceof Stopped) await this.#keep({ work: { ...work, status: 'stopped' } });
+      else {
+        if (!(error instanceof UserError)) console.error(error);
+        // The next try begins with a worker that remembers nothing of this one.
+        this.#worker.end();
+        await this.#keep({ work: { ...work, status: 'failed', error: messageOf(error) } });
+      }
+    }
+  }
+}
+
+/** Every question draws anew. */
+function seedOf({ id, question }: Turn): number {
+  let hash = id;
+  for (const letter of question) hash = (Math.imul(hash, 31) + letter.codePointAt(0)!) | 0;
+  return hash >>> 0;
+}
