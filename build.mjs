@@ -4,6 +4,7 @@
  *   shaders, wasm  → src/generated/*.ts          (import forms of .wgsl and .wasm differ on every host; a module does not)
  *   edge/page      → src/generated/page.ts       (the edge service's page, one document)
  *   src, align.ts  → dist/                       (esbuild)
+ *   web            → dist/web/                   (the playground)
  * `node build.mjs --sources` stops after src/generated, which is all that running from TypeScript needs.
  */
 import { spawnSync } from 'node:child_process';
@@ -13,6 +14,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { deflateRawSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { buildWeb } from './scripts/build_web.mjs';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
 const generated = join(root, 'src/generated');
@@ -138,6 +140,7 @@ async function bundle() {
     splitting: false,
     minify: true,
   });
+  await buildWeb();
   run('typescript/bin/tsc', ['--project', 'tsconfig.types.json']);
 }
 

@@ -23,6 +23,9 @@ const BUILD_INPUTS = [
   'shaders',
   'src',
   'edge/page',
+  'web',
+  'models/demo',
+  'scripts/build_web.mjs',
   'align.ts',
   'asconfig.json',
   'asconfig.policy.json',
@@ -38,6 +41,7 @@ const BUILD_OUTPUTS = [
   'src/generated/page.ts',
   'dist/dualign.mjs',
   'dist/dual.mjs',
+  'dist/web/index.html',
 ];
 const BUILD_STAMP = inRoot('build/stamp');
 

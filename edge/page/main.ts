@@ -3,8 +3,9 @@
 import type { GridPoint } from '../../src/dual/grid.ts';
 import type { SafetyCurve } from '../../src/dual/path.ts';
 import type { DualSolution } from '../../src/dual/solution.ts';
-import { type Point, showCurve, shown } from './chart.ts';
-import { exampleFile } from './example.ts';
+import { CurveChart, type Point } from '../../web/shared/chart.ts';
+import { exampleFile } from '../../web/shared/example.ts';
+import { shown } from '../../web/shared/numbers.ts';
 import { safetyScoresIn } from './file.ts';
 import { element, failure, verdict, warnings } from './verdict.ts';
 
@@ -118,7 +119,7 @@ function show(solution: DualSolution, curve: SafetyCurve | { points: GridPoint[]
       ),
       element('p', 'reading', 'Point at the curve, or touch it, to read it.'),
     );
-    showCurve(figure, points, solution.thresholds[j]);
+    new CurveChart(figure).show(points, solution.thresholds[j]);
     parts.push(figure);
   } else {
     parts.push(

@@ -1,37 +1,39 @@
 import * as Comlink from 'comlink';
-import type { Workbench } from './workbench.ts';
 
-/** A page's hand on its workbench in a worker, which is started when first needed. */
-export class WorkbenchClient {
+/** A page's hand on what its worker exposes by Comlink; the worker is started when first needed. */
+export class WorkerClient<T> {
   #start: () => Worker;
   #worker: Worker | undefined;
-  #remote: Comlink.Remote<Workbench> | undefined;
+  #remote: Comlink.Remote<T> | undefined;
   #ended = ending();
 
   constructor(start: () => Worker) {
     this.#start = start;
   }
 
-  /** Calls the workbench; functions among the arguments are called back. Rejects with `Cancelled` once it is ended. */
-  async call<R>(use: (bench: Comlink.Remote<Workbench>) => Promise<R>): Promise<R> {
+  /** Calls the worker; arguments that are `callback`s are called back. Rejects with `Cancelled` once it is ended. */
+  async call<R>(use: (remote: Comlink.Remote<T>) => Promise<R>): Promise<R> {
     if (!this.#remote) {
       this.#worker = this.#start();
-      const { reject } = this.#ended;
-      // Comlink's own errors come as messages; this is a worker that could not start, or ran out of memory.
-      this.#worker.onerror = ({ message }) => reject(new Error(`the worker stopped: ${message}`));
-      this.#remote = Comlink.wrap<Workbench>(this.#worker);
+      // Errors of calls come as messages; this is a worker that could not start, or ran out of memory.
+      this.#worker.onerror = ({ message }) => this.#end(new Error(`the worker stopped: ${message}`));
+      this.#remote = Comlink.wrap<T>(this.#worker);
     }
     return await Promise.race([use(this.#remote), this.#ended.promise]);
   }
 
-  /** Ends all that the workbench does, at once. */
+  /** Ends all that the worker does, at once; the next call starts another. */
   cancel(): void {
+    this.#end(new Cancelled());
+  }
+
+  #end(error: Error): void {
     this.#worker?.terminate();
     this.#worker = undefined;
     this.#remote = undefined;
     const { reject } = this.#ended;
     this.#ended = ending();
-    reject(new Cancelled());
+    reject(error);
   }
 }
 

@@ -20,6 +20,7 @@ const TYPES: Record<string, string> = {
   '.js': 'text/javascript',
   '.mjs': 'text/javascript',
   '.wasm': 'application/wasm',
+  '.css': 'text/css',
 };
 
 const ISOLATION = {
@@ -31,11 +32,13 @@ const ISOLATION = {
  * Serves folders on localhost and gives `use` a Chromium page there; both are gone afterwards.
  * @param mounts folder on disk by its path on the server; "/" serves what no other does.
  * @param isolated whether the page may share memory with its workers.
+ * @param args further ones of Chromium.
  */
 export async function withPage<T>(
   mounts: Record<string, string>,
   use: (page: Page) => Promise<T>,
   isolated = false,
+  args: readonly string[] = ['--enable-unsafe-webgpu'],
 ): Promise<T> {
   const server = createServer((request, response) => {
     const file = fileOf(new URL(request.url ?? '/', 'http://localhost').pathname, mounts);
@@ -51,7 +54,7 @@ export async function withPage<T>(
   const browser = await chromium.launch({
     executablePath: chromiumPath,
     args: [
-      '--enable-unsafe-webgpu',
+      ...args,
       '--no-sandbox',
       '--disable-quic',
       '--no-first-run',

@@ -1,11 +1,12 @@
 /** A page with nothing but a hand on a workbench, as `globalThis.bench`, and what to look at a run with. */
 import { sha256 } from '../../../src/data/hash.ts';
-import { callback, WorkbenchClient } from '../../../src/host/page/client.ts';
+import { callback, WorkerClient } from '../../../src/host/page/client.ts';
 import type { RunEvent, RunRequest } from '../../../src/host/page/events.ts';
 import { importModel } from '../../../src/host/page/import.ts';
+import type { Workbench } from '../../../src/host/page/workbench.ts';
 import { PageFolder } from '../../../src/host/page_storage.ts';
 
-const client = new WorkbenchClient(() => new Worker('worker.js', { type: 'module' }));
+const client = new WorkerClient<Workbench>(() => new Worker('worker.js', { type: 'module' }));
 const events: RunEvent[] = [];
 
 /** Runs, or says why not. */
