@@ -3,6 +3,7 @@
  * pecan` does so from preferences, and options that follow change the demo's; any other arguments are the command's own.
  */
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { argv, cwd, exit } from 'node:process';
 import { inRoot, node, toolEnvironment } from './paths.mjs';
@@ -19,27 +20,14 @@ function demoOf(args) {
   return flag === '--method' && METHODS.includes(method) ? { method, rest } : undefined;
 }
 
-/** Where scores come from, the constraint, and a training that takes two minutes on two cores. */
-const SETTINGS = {
-  mocan: {
-    scores: { '--reward': 'reward', '--cost': 'cost' },
-    rest: '--beta 1 --margin 0.2 --responses 12 --num-train-epochs 3 --learning-rate 0.0025 --per-device-train-batch-size 132',
-  },
-  pecan: {
-    scores: { '--helpful': 'helpful.jsonl', '--safe': 'safe.jsonl' },
-    rest: '--beta 1 --margin 1 --responses 8 --num-train-epochs 2 --learning-rate 0.003 --per-device-train-batch-size 56',
-  },
-};
-
-/** The command that the demo stands for. */
+/** The command that the demo stands for: a training that takes two minutes on two cores. */
 function demoArguments(method) {
   const demo = (path) => relative(cwd(), inRoot('models/demo', path));
-  const { scores, rest } = SETTINGS[method];
+  const all = JSON.parse(readFileSync(inRoot('models/demo/settings.json'), 'utf8'));
+  const inputs = { ...all.both.inputs, ...all[method].inputs };
   return [
-    ...['--policy', demo('policy'), '--prompts', demo('prompts.jsonl')],
-    ...Object.entries(scores).flatMap(([option, path]) => [option, demo(path)]),
-    ...rest.split(' '),
-    ...['--measure', demo('truth.ts#help'), '--measure-cost', demo('truth.ts#hazard')],
+    ...Object.entries(inputs).flatMap(([option, path]) => [option, demo(path)]),
+    ...all[method].settings.split(' '),
     ...['--baselines', 'helpful,safe', '--out', join('runs', `demo-${method}`)],
   ];
 }

@@ -15,6 +15,10 @@ export const EVALUATION_REFERENCE = 'evaluation/reference.jsonl';
 export const EVALUATION_ALIGNED = 'evaluation/aligned.jsonl';
 export const JUDGEMENTS = 'judgements.jsonl';
 export const JUDGEMENT = 'judgement.json';
+/** Of training in several rounds: a folder for each, λ of each, and how all of them did. */
+export const ROUNDS = 'rounds';
+export const ROUND = 'round.json';
+export const ROUNDS_SUMMARY = 'rounds.json';
 /** Of policies aligned to one goal alone. */
 export const BASELINES = 'baselines';
 export const COMPARISON = 'comparison.json';

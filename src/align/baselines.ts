@@ -1,40 +1,34 @@
-/** What a run is compared with: policies aligned to one goal alone, by the same training on the same responses. */
+/** What a run is compared with: policies aligned otherwise, by the same training on the same responses. */
 import { ADAPTER, ADAPTER_FILES, BASELINES, PAIRS } from './artefacts.ts';
-import { need, type RunConfig } from './config.ts';
+import { need } from './config.ts';
 import type { Context } from './context.ts';
 import { drawFrom } from './decoding.ts';
 import { evaluatePolicy } from './evaluate.ts';
 import { labelPairs } from './label.ts';
 import { trainPairs } from './pair_training.ts';
+import type { ScoreWeights } from './pairs.ts';
+import { primalDual } from './primal_dual.ts';
 import { adapterProduct } from './products.ts';
 import { parsePairRows } from './rows.ts';
 import { readArtefact } from './stage.ts';
 
-/** `helpful`: labels by the reward alone, DPO without a constraint. `safe`: by safety alone. */
-export type Baseline = RunConfig['baselines'][number];
-
 /** Scored responses of a baseline to the held-out prompts, a file of the run folder. */
-export function baselineAnswers(name: Baseline): string {
-  return `${BASELINES}/${name}/evaluation.jsonl`;
+export function baselineAnswers(name: string): string {
+  return `${folderOf(name)}/evaluation.jsonl`;
 }
 
-/** Labels, trains and evaluates each baseline of the run. Writes baselines/helpful and baselines/safe. */
+function folderOf(name: string): string {
+  return `${BASELINES}/${name.replace('=', '-')}`;
+}
+
+/** Labels, trains and evaluates each baseline of the run, into a folder of its own. */
 export async function baselines(context: Context): Promise<void> {
-  const { run, config } = context;
-  const { beta } = need(config, 'policy', 'beta');
-  for (const name of config.baselines) {
-    const stage = `${name} only`;
-    const folder = `${BASELINES}/${name}`;
-    const pairs = `${folder}/${PAIRS}`;
-    const prices = config.constraints.map(() => (name === 'safe' ? 1 : 0));
-    await labelPairs(context, {
-      name: `${stage}: label`,
-      path: pairs,
-      weights: { reward: name === 'safe' ? 0 : 1, safety: prices },
-    });
-    const rows = parsePairRows(await readArtefact(context, pairs, 'align'), pairs);
-    const product = adapterProduct(context, (file) => `${folder}/${file}`);
-    await trainPairs(context, { rows, hash: await run.hash(pairs), beta, name: stage, folder, product });
+  const { run } = context;
+  for (const name of context.config.baselines) {
+    const folder = folderOf(name);
+    const stage = name === 'helpful' || name === 'safe' ? `${name} only` : name;
+    if (name === 'primal-dual') await primalDual(context, folder);
+    else await trainFixed(context, name, stage, folder);
     await evaluatePolicy(context, {
       name: `${stage}: evaluate`,
       path: baselineAnswers(name),
@@ -43,4 +37,22 @@ export async function baselines(context: Context): Promise<void> {
         drawFrom(context, `${folder}/${ADAPTER}`, policy, prompts, scoreRows, target),
     });
   }
+}
+
+/** Trains once, by weights that were fixed beforehand. */
+async function trainFixed(context: Context, name: string, stage: string, folder: string): Promise<void> {
+  const { run, config } = context;
+  const { beta } = need(config, 'policy', 'beta');
+  const path = `${folder}/${PAIRS}`;
+  const weights = weightsOf(name, config.constraints.length);
+  await labelPairs(context, { name: `${stage}: label`, path, weights });
+  const rows = parsePairRows(await readArtefact(context, path, 'align'), path);
+  const product = adapterProduct(context, (file) => `${folder}/${file}`);
+  await trainPairs(context, { rows, hash: await run.hash(path), beta, name: stage, folder, product });
+}
+
+function weightsOf(name: string, constraints: number): ScoreWeights {
+  const all = (weight: number) => Array.from({ length: constraints }, () => weight);
+  if (name === 'safe') return { reward: 0, safety: all(1) };
+  return { reward: 1, safety: all(name === 'helpful' ? 0 : Number(name.slice('weight='.length))) };
 }

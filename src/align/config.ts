@@ -19,6 +19,9 @@ const nonNegative = v.pipe(v.number(), v.finite(), v.minValue(0));
 const belowOne = v.pipe(v.number(), v.minValue(0), v.ltValue(1));
 const fraction = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 
+/** Names of baselines. */
+export const BASELINE = /^(helpful|safe|primal-dual|weight=\d+(\.\d+)?)$/;
+
 const constraintSchema = v.strictObject({
   /** Folder of an ONNX scorer, or a module with a default export. */
   scorer: v.string(),
@@ -48,8 +51,15 @@ export const configSchema = v.strictObject({
   constraints: v.optional(v.array(constraintSchema), []),
   /** Scorers that take no part in the run and only measure its outcome; `cost` where less is better. */
   measures: v.optional(v.array(constraintSchema), []),
-  /** Policies to train beside the aligned one, for comparison: by reward alone, by safety alone. */
-  baselines: v.optional(v.array(v.picklist(['helpful', 'safe'])), []),
+  /**
+   * Policies to train beside the aligned one, for comparison: `helpful` by reward alone, `safe` by safety alone,
+   * `weight=w` by r + w·Σg, `primal-dual` by an iterative primal-dual method.
+   */
+  baselines: v.optional(v.array(v.pipe(v.string(), v.regex(BASELINE))), []),
+  /** Of primal-dual: η of λ ← [λ − η·(E[g] − threshold)]₊; β over the mean variance of g if left out. */
+  dual_learning_rate: v.optional(positive),
+  /** Of primal-dual: most policy updates. */
+  primal_dual_iterations: v.optional(count, 12),
   /** One per constraint, in the same order. */
   limits: v.optional(v.array(limitSchema), []),
   /** KL weight β, of the dual and of DPO. */
@@ -85,6 +95,9 @@ export const configSchema = v.strictObject({
 
   /** How an adapter is trained: by DPO on pairs, or by policy gradients on r + λᵀg of what it draws itself. */
   trainer: v.optional(v.picklist(['dpo', 'grpo', 'rloo']), 'dpo'),
+
+  /** Times to train, each time after the first with λ again from what the policy has come to answer. */
+  rounds: v.optional(count, 1),
 
   /** Pairs made of each prompt's responses; all by default. */
   pairs_per_prompt: v.optional(count),
@@ -205,6 +218,12 @@ export function checkConfig(
     );
   }
   checkDecoding(config);
+  if (config.rounds > 1 && (config.trainer !== 'dpo' || config.decoding !== 'adapter')) {
+    const other = config.trainer === 'dpo' ? `--decoding ${config.decoding}` : `--trainer ${config.trainer}`;
+    throw new UserError(
+      `--rounds ${config.rounds} trains an adapter on pairs again and again, got ${other}; leave one of them out`,
+    );
+  }
   if (config.baselines.length > 0 && config.decoding !== 'adapter') {
     throw new UserError(
       `--baselines trains policies to compare with, which --decoding ${config.decoding} does not; leave one of them out`,

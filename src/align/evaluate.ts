@@ -9,6 +9,7 @@ import { need } from './config.ts';
 import type { Context } from './context.ts';
 import { decodingSettings, drawAligned } from './decoding.ts';
 import { readDual } from './dual.ts';
+import { evaluateRounds } from './rounds_evaluation.ts';
 import { type EvaluationRow, parseEvaluationRows } from './rows.ts';
 import { type SampleTarget, samplePrompts, samplingSettings } from './sample.ts';
 import { loadScorers, type ScoreRows, scorerSettings, scoreSamples } from './score.ts';
@@ -22,13 +23,7 @@ import { readArtefact, runStage } from './stage.ts';
 export async function evaluate(context: Context): Promise<Evaluation> {
   const { run } = context;
   const dual = await readDual(context);
-  await evaluatePolicy(context, {
-    name: 'evaluate reference',
-    path: EVALUATION_REFERENCE,
-    settings: async () => ({}),
-    draw: async (policy, prompts, scoreRows, target) =>
-      scoreSamples(await samplePrompts(context, policy, prompts, target), scoreRows),
-  });
+  await evaluateReference(context);
   await evaluatePolicy(context, {
     name: 'evaluate aligned',
     path: EVALUATION_ALIGNED,
@@ -50,7 +45,19 @@ export async function evaluate(context: Context): Promise<Evaluation> {
       await run.folder.write(EVALUATION, `${JSON.stringify(evaluation, null, 2)}\n`);
     },
   });
+  if (context.config.rounds > 1) await evaluateRounds(context);
   return JSON.parse(await readArtefact(context, EVALUATION, 'evaluate')) as Evaluation;
+}
+
+/** Responses of the reference to held-out prompts. */
+export async function evaluateReference(context: Context): Promise<void> {
+  await evaluatePolicy(context, {
+    name: 'evaluate reference',
+    path: EVALUATION_REFERENCE,
+    settings: async () => ({}),
+    draw: async (policy, prompts, scoreRows, target) =>
+      scoreSamples(await samplePrompts(context, policy, prompts, target), scoreRows),
+  });
 }
 
 export async function readEvaluationRows(context: Context) {

@@ -17,7 +17,7 @@ export async function implicitSettings({ config, run, sources }: Context): Promi
     policy: await sources.policy(policy).hash(),
     device: await sources.engine(),
     beta_pre: betaPre(config),
-    prealigned: await Promise.all(prealignedSets(config).map((set) => run.hash(adapterWeights(set)))),
+    prealigned: await Promise.all(prealignedSets(config).map((set) => run.whole.hash(adapterWeights(set)))),
   };
 }
 
@@ -38,7 +38,7 @@ export async function implicitScores({ config, run, sources }: Context): Promise
       const adapter = await loadAdapter(
         policy.engine,
         policy.config,
-        subfolder(run.folder, `${folder}/${ADAPTER}`),
+        subfolder(run.whole.folder, `${folder}/${ADAPTER}`),
       );
       try {
         policy.adapter = adapter;

@@ -1,4 +1,5 @@
 import { toJsonl } from '../data/jsonl.ts';
+import type { Run } from '../data/run.ts';
 import { UserError } from '../errors.ts';
 import { loadWasm } from '../wasm.ts';
 import { PAIRS, SAMPLES, SCORES } from './artefacts.ts';
@@ -21,21 +22,27 @@ export interface LabelTarget {
   readonly name: string;
   readonly path: string;
   readonly weights: ScoreWeights;
+  /** Runs, or parts of one, whose scored responses the pairs are made of; each pair's are of one. The context's if left out. */
+  readonly of?: readonly Run[];
 }
 
 /** Makes preference pairs of the scored responses. */
-export async function labelPairs(context: Context, { name, path, weights }: LabelTarget): Promise<void> {
+export async function labelPairs(context: Context, target: LabelTarget): Promise<void> {
   const { run, config } = context;
+  const { name, path, weights, of = [run] } = target;
   const { reward, safety } = weights;
   const unscaled = config.method === 'pecan' && config.pecan_labels === 'unscaled';
   const scale = unscaled ? 1 / betaPre(config) : 1;
-  const groups = groupByPrompt(await readScored(context, safety.length));
-  const longest = Math.max(...groups.map((group) => group.length));
+  const parts = await Promise.all(
+    of.map(async (from) => groupByPrompt(await readScored({ ...context, run: from }, safety.length))),
+  );
+  const longest = Math.max(...parts.flat().map((group) => group.length));
   const pairsPerPrompt = config.pairs_per_prompt ?? (longest * (longest - 1)) / 2;
+  const hashes = await Promise.all(of.map((from) => from.hash(SCORES)));
   await runStage(context, {
     name,
     settings: {
-      scores: await run.hash(SCORES),
+      scores: hashes.length === 1 ? hashes[0] : hashes,
       lambda: safety,
       ...(reward === 1 ? {} : { reward }),
       seed: config.seed,
@@ -44,17 +51,11 @@ export async function labelPairs(context: Context, { name, path, weights }: Labe
       ...(scale === 1 ? {} : { scale }),
     },
     outputs: [path],
-    note: `${pairsPerPrompt} ${config.labels} pairs a prompt`,
+    note: `${pairsPerPrompt} ${config.labels} pairs a prompt${of.length > 1 ? `, of ${of.length} rounds each` : ''}`,
     work: async () => {
       const { exp } = await loadWasm();
-      const pairs = makePairs(groups, {
-        weights,
-        seed: config.seed,
-        labels: config.labels,
-        scale,
-        pairsPerPrompt,
-        exp,
-      });
+      const options = { weights, seed: config.seed, labels: config.labels, scale, pairsPerPrompt, exp };
+      const pairs = parts.flatMap((groups) => makePairs(groups, options));
       if (pairs.length === 0) {
         throw new UserError(
           `${SCORES}: expected prompts with different responses, found none; raise --responses or --temperature`,

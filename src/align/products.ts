@@ -1,6 +1,6 @@
 /** What a training leaves: an adapter, or a whole model. */
 import { subfolder } from '../data/folder.ts';
-import type { StageSettings } from '../data/run.ts';
+import type { Run, StageSettings } from '../data/run.ts';
 import { UserError } from '../errors.ts';
 import type { LlamaConfig } from '../model/config.ts';
 import type { LoraConfig } from '../model/lora.ts';
@@ -20,7 +20,7 @@ export interface Product<P extends Policy = Policy> {
   /** In the run folder. */
   readonly outputs: readonly string[];
   /** Readies a model that has just been loaded. */
-  begin(model: P): void;
+  begin(model: P): Promise<void>;
   save(model: P): Promise<void>;
 }
 
@@ -36,11 +36,21 @@ export function adapterProduct({ run, config }: Context, file: (name: string) =>
     lora,
     settings: { ...lora },
     outputs: ADAPTER_FILES.map(file),
-    begin: (policy) => void addAdapter(policy, lora, config.seed),
+    begin: async (policy) => void addAdapter(policy, lora, config.seed),
     save: async ({ adapter }) => {
       const { policy } = need(config, 'policy');
       await saveAdapter(adapter!, subfolder(run.folder, file(ADAPTER)), policy);
     },
+  };
+}
+
+/** An adapter that goes on from that of another part of the run. */
+export async function continuedProduct(context: Context, from: Run): Promise<Product> {
+  const fresh = adapterProduct(context, (file) => file);
+  return {
+    ...fresh,
+    settings: { ...fresh.settings, from: await from.hash(ADAPTER_FILES[1]) },
+    begin: (policy) => context.sources.useAdapter(policy, `${from.folder.name}/${ADAPTER}`),
   };
 }
 
@@ -51,7 +61,7 @@ export function modelProduct({ run, config, sources }: ModelContext, model: Llam
     lora: undefined,
     settings: wholeSettings(config),
     outputs: savedFiles(model).map((name) => `${MODEL}/${name}`),
-    begin: () => {},
+    begin: async () => {},
     save: async (policy) => {
       await saveModel(policy, await sources.folder(path), subfolder(run.folder, MODEL));
     },

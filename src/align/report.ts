@@ -9,6 +9,7 @@ import type {
   Judgement,
   Metrics,
   ReportData,
+  RoundSummary,
   ScoredSamples,
   TextSample,
 } from '../report/data.ts';
@@ -23,6 +24,7 @@ import {
   METRICS,
   PAIRS,
   REPORT,
+  ROUNDS_SUMMARY,
 } from './artefacts.ts';
 import type { RunConfig } from './config.ts';
 import type { Context } from './context.ts';
@@ -40,7 +42,16 @@ export async function report(context: Context): Promise<ReportData> {
   const { run } = context;
   const data = await gather(context);
   const hashes: Record<string, string> = {};
-  const files = [DUAL, METRICS, EVALUATION, EVALUATION_REFERENCE, EVALUATION_ALIGNED, JUDGEMENT, COMPARISON];
+  const files = [
+    DUAL,
+    METRICS,
+    EVALUATION,
+    EVALUATION_REFERENCE,
+    EVALUATION_ALIGNED,
+    JUDGEMENT,
+    COMPARISON,
+    ROUNDS_SUMMARY,
+  ];
   for (const file of files) {
     if (await run.folder.exists(file)) hashes[file] = await run.hash(file);
   }
@@ -97,6 +108,9 @@ async function gather(context: Context): Promise<ReportData> {
     training,
     ...(answers === undefined ? {} : { answers }),
     evaluation,
+    ...(config.rounds > 1
+      ? { rounds: JSON.parse(await readArtefact(context, ROUNDS_SUMMARY, 'evaluate')) as RoundSummary[] }
+      : {}),
     ...((await run.folder.exists(JUDGEMENT))
       ? { judgement: JSON.parse(await run.folder.readText(JUDGEMENT)) as Judgement }
       : {}),
@@ -129,7 +143,7 @@ function answersOf({ decoding, responses }: RunConfig): string | undefined {
 function trainingSettings(config: RunConfig, steps: number): [string, unknown][] {
   return [
     config.trainer === 'dpo'
-      ? ['labels', config.labels]
+      ? ['labels', `${config.labels}${config.rounds > 1 ? `, found again in ${config.rounds} rounds` : ''}`]
       : ['trainer', `${config.trainer}, ${config.num_generations} completions a prompt`],
     ['LoRA', `r ${config.lora_r}, alpha ${config.lora_alpha}, ${config.lora_target_modules.join(', ')}`],
     [

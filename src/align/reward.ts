@@ -90,7 +90,7 @@ function rewardProduct(
     lora,
     settings: { ...(lora ?? wholeSettings(config)), center_rewards_coefficient, ...(onnx ? { onnx } : {}) },
     outputs: [...savedFiles(model), ...(onnx ? ['model.onnx'] : [])],
-    begin: (policy) => void (lora && addAdapter(policy, lora, seed)),
+    begin: async (policy) => void (lora && addAdapter(policy, lora, seed)),
     save: async (policy) => {
       await saveRewardModel(policy, await sources.folder(path), run.folder, { onnxLength: onnx });
     },

@@ -5,15 +5,16 @@ import type { Context } from './context.ts';
 /** Runs a stage of the run, telling what happens; `note` says what it will do. */
 export async function runStage(context: Context, stage: Stage & { readonly note?: string }): Promise<void> {
   const { run, progress } = context;
+  const name = run.stageName(stage.name);
   const outcome = await run.stage({
     ...stage,
     work: async () => {
-      progress.stage(stage.name, 'started', stage.note);
+      progress.stage(name, 'started', stage.note);
       await stage.work();
       run.manifest.device = context.sources.device() ?? run.manifest.device;
     },
   });
-  if (outcome !== 'ran') progress.stage(stage.name, outcome);
+  if (outcome !== 'ran') progress.stage(name, outcome);
 }
 
 /** Text of an artefact that an earlier stage makes. */

@@ -5,6 +5,7 @@ import { readDual } from './dual.ts';
 import { trainOnPolicy } from './on_policy.ts';
 import { trainPairs } from './pair_training.ts';
 import { adapterProduct } from './products.ts';
+import { trainRounds } from './rounds.ts';
 import { parsePairRows } from './rows.ts';
 import { loadPrompts } from './split.ts';
 import { readArtefact } from './stage.ts';
@@ -14,7 +15,11 @@ import { readArtefact } from './stage.ts';
  * Writes adapter/ (PEFT) and metrics.jsonl.
  */
 export async function train(context: Context): Promise<void> {
-  const { beta, trainer } = need(context.config, 'policy', 'beta');
+  const { beta, trainer, rounds } = need(context.config, 'policy', 'beta');
+  if (rounds > 1) {
+    await trainRounds(context);
+    return;
+  }
   if (trainer !== 'dpo') {
     const { lambda } = await readDual(context);
     const { train: prompts } = await loadPrompts(context);

@@ -53,7 +53,7 @@ export async function runTrainingStage<M extends StepMetrics, P extends Policy =
     note: `${note}, ${productNote(product as Product)}`,
     work: async () => {
       const { policy, total, train, told } = await prepare();
-      product.begin(policy);
+      await product.begin(policy);
       const resume = (await run.folder.exists(file(CHECKPOINT)))
         ? await run.folder.read(file(CHECKPOINT))
         : undefined;

@@ -5,6 +5,7 @@ import { VERSION } from '../generated/version.ts';
 import { convergenceCommand } from './convergence.ts';
 import { curveCommand } from './curve.ts';
 import { dualCommand } from './dual.ts';
+import { experimentCommand } from './experiment.ts';
 import { generateCommand } from './generate.ts';
 import { judgeCommand } from './judge.ts';
 import { planCommand } from './plan.ts';
@@ -30,6 +31,7 @@ function program(): Command {
   root.addCommand(convergenceCommand());
   root.addCommand(planMemoryCommand());
   root.addCommand(judgeCommand());
+  root.addCommand(experimentCommand());
   root.addCommand(verifyCommand());
   root.addCommand(generateCommand());
   for (const command of trainingCommands()) root.addCommand(command);

@@ -1,4 +1,6 @@
 /** Options of everything in a run but training. */
+import { InvalidArgumentError } from 'commander';
+import { BASELINE } from '../align/config.ts';
 import { integer, list, number, type OptionRow, positiveInteger } from './option_values.ts';
 
 export type RunGroup =
@@ -13,7 +15,27 @@ export type RunGroup =
   | 'limits'
   | 'decoding'
   | 'labels'
+  | 'rounds'
   | 'alone';
+
+/** Names of baselines; weights=0.5:1 are the baselines weight=0.5 and weight=1. */
+export function baselineList(text: string): string[] {
+  const names = list(text).flatMap((item) =>
+    item.startsWith('weights=')
+      ? item
+          .slice('weights='.length)
+          .split(':')
+          .map((weight) => `weight=${weight}`)
+      : [item],
+  );
+  const wrong = names.find((name) => !BASELINE.test(name));
+  if (wrong !== undefined) {
+    throw new InvalidArgumentError(
+      `expected helpful, safe, primal-dual or weights=0.5:1:2, separated by commas; got ${wrong}.`,
+    );
+  }
+  return [...new Set(names)];
+}
 
 /** How a token is drawn, and where a response ends. */
 const DRAWING: readonly OptionRow[] = [
@@ -90,9 +112,16 @@ export const RUN_OPTIONS: Record<RunGroup, readonly OptionRow[]> = {
     ['--measure-cost <scorer>', 'the same, where less is better; repeatable'],
     [
       '--baselines <names>',
-      'policies to train for comparison, comma separated: helpful (by the reward alone), safe (by safety alone)',
-      list,
+      'policies to train for comparison, comma separated: helpful (by the reward alone), safe (by safety alone), ' +
+        'weights=0.5:1:2 (by r + w·g, one for each w), primal-dual (λ stepped between updates of the policy)',
+      baselineList,
     ],
+    [
+      '--dual-learning-rate <eta>',
+      'of primal-dual: the step of λ (β over the mean variance of the safety score)',
+      number,
+    ],
+    ['--primal-dual-iterations <n>', 'of primal-dual: most updates of the policy (12)', positiveInteger],
   ],
   limits: [
     ['--beta <b>', 'weight of the KL divergence from the policy, in the dual and in DPO', number],
@@ -108,6 +137,13 @@ export const RUN_OPTIONS: Record<RunGroup, readonly OptionRow[]> = {
       '--decoding <how>',
       'how the aligned policy answers: adapter: one is trained; without training, resample: one of K responses by λ*; ' +
         'mix: the pre-aligned policies of PeCAN, mixed at every token (adapter)',
+    ],
+  ],
+  rounds: [
+    [
+      '--rounds <n>',
+      'train n times, λ found again each time from what the policy has come to answer (1: one-shot)',
+      positiveInteger,
     ],
   ],
   labels: [

@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
 import { VERSION } from '../generated/version.ts';
-import type { WritableFolder } from './folder.ts';
+import { subfolder, type WritableFolder } from './folder.ts';
 import { sha256 } from './hash.ts';
 
 /** What a stage was made from: settings and input hashes. Equal settings give equal outputs. */
@@ -58,14 +58,25 @@ const MANIFEST = 'manifest.json';
 export class Run {
   readonly folder: WritableFolder;
   readonly manifest: Manifest;
+  /** The run that this is a part of; itself where it is whole. */
+  readonly whole: Run;
+  #name: string;
+  #path: string;
   #config: unknown;
   #redo: boolean;
   #precedent: Manifest | undefined;
   #watcher: ((stage: string, record: StageRecord) => void) | undefined;
 
-  private constructor(folder: WritableFolder, manifest: Manifest) {
+  private constructor(
+    folder: WritableFolder,
+    manifest: Manifest,
+    part?: { readonly whole: Run; readonly name: string; readonly path: string },
+  ) {
     this.folder = folder;
     this.manifest = manifest;
+    this.whole = part?.whole ?? this;
+    this.#name = part?.name ?? '';
+    this.#path = part?.path ?? '';
     this.#config = manifest.config;
     this.#redo = false;
   }
@@ -84,6 +95,38 @@ export class Run {
     return new Run(folder, { ...manifest, dualign: VERSION, host });
   }
 
+  /**
+   * A part of the run with artefacts of its own, in a folder below. The run's manifest records its stages, as
+   * "name: stage".
+   */
+  part(name: string, path: string): Run {
+    const inside = { whole: this.whole, name: `${this.#name}${name}: `, path: `${this.#path}${path}/` };
+    const part = new Run(subfolder(this.folder, path), this.manifest, inside);
+    part.#config = this.#config;
+    part.#redo = this.#redo;
+    part.#precedent = this.#precedent;
+    part.#watcher = this.#watcher;
+    return part;
+  }
+
+  /** Takes over finished stages of another run, files and records, but for those that this one has. */
+  async inherit(from: Run, stages: readonly string[]): Promise<void> {
+    for (const name of stages) {
+      const record = from.manifest.stages[name];
+      if (!record || record.status === 'running' || this.manifest.stages[name]) continue;
+      for (const file of Object.keys(record.outputs)) {
+        await this.folder.write(file, await from.folder.read(file));
+      }
+      this.manifest.stages[name] = record;
+      await this.saveManifest();
+    }
+  }
+
+  /** What the manifest calls a stage. */
+  stageName(stage: string): string {
+    return `${this.#name}${stage}`;
+  }
+
   /** Sets what the coming stages run with; recorded once one of them runs. */
   configure(config: unknown, redo: boolean): void {
     this.#config = config;
@@ -98,7 +141,8 @@ export class Run {
   /** What a stage was made from before, here or in the run that this one follows; nothing where it is to be redone. */
   earlier(stage: string): StageSettings | undefined {
     if (this.#redo) return undefined;
-    return (this.manifest.stages[stage] ?? this.#precedent?.stages[stage])?.settings;
+    const name = this.stageName(stage);
+    return (this.manifest.stages[name] ?? this.#precedent?.stages[name])?.settings;
   }
 
   /** Calls `watcher` with each stage that is done, kept or given, before the next one starts. */
@@ -107,12 +151,12 @@ export class Run {
   }
 
   async saveManifest(): Promise<void> {
-    await this.folder.write(MANIFEST, `${JSON.stringify(this.manifest, null, 2)}\n`);
+    await this.whole.folder.write(MANIFEST, `${JSON.stringify(this.manifest, null, 2)}\n`);
   }
 
   /** True when the file stands in the folder without a stage having made it. */
   async isGiven(stage: string, file: string): Promise<boolean> {
-    const record = this.manifest.stages[stage];
+    const record = this.manifest.stages[this.stageName(stage)];
     return record ? record.status === 'given' : await this.folder.exists(file);
   }
 
@@ -123,7 +167,8 @@ export class Run {
 
   /** Runs a stage unless its outputs are there; says which. */
   async stage(stage: Stage): Promise<'ran' | 'kept' | 'given'> {
-    const record = this.manifest.stages[stage.name];
+    const name = this.stageName(stage.name);
+    const record = this.manifest.stages[name];
     const present = await this.hasAll(stage.outputs);
     if (present && (!record || record.status === 'given')) {
       await this.#record(stage, 'given', {});
@@ -139,7 +184,7 @@ export class Run {
       await this.#clear(stage);
     }
     this.manifest.config = this.#config;
-    this.manifest.stages[stage.name] = { status: 'running', settings: stage.settings, outputs: {} };
+    this.manifest.stages[name] = { status: 'running', settings: stage.settings, outputs: {} };
     await this.saveManifest();
     await stage.work();
     await this.#record(stage, 'done', stage.settings);
@@ -158,11 +203,12 @@ export class Run {
 
   async #record(stage: Stage, status: StageRecord['status'], settings: StageSettings): Promise<void> {
     const outputs: Record<string, string> = {};
-    for (const file of stage.outputs) outputs[file] = await this.hash(file);
+    for (const file of stage.outputs) outputs[`${this.#path}${file}`] = await this.hash(file);
     const record: StageRecord = { status, settings, outputs };
-    this.manifest.stages[stage.name] = record;
+    const name = this.stageName(stage.name);
+    this.manifest.stages[name] = record;
     await this.saveManifest();
-    this.#watcher?.(stage.name, record);
+    this.#watcher?.(name, record);
   }
 
   #changed(stage: Stage, record: StageRecord): string {
@@ -171,7 +217,7 @@ export class Run {
       .filter((name) => JSON.stringify(record.settings[name]) !== JSON.stringify(stage.settings[name]))
       .map((name) => `${name} was ${short(record.settings[name])}, now ${short(stage.settings[name])}`);
     return (
-      `${this.folder.name}: its ${stage.name} stage was made with other settings (${changes.join('; ')}). ` +
+      `${this.whole.folder.name}: its ${this.stageName(stage.name)} stage was made with other settings (${changes.join('; ')}). ` +
       'Give the same settings to go on, another --out for a new run, or --redo to replace this stage and those after it.'
     );
   }

@@ -92,9 +92,10 @@ export interface Judgement {
   readonly rates: readonly WinRate[];
 }
 
-/** A policy of the comparison; `helpful` and `safe` are aligned to one goal alone. */
+/** A policy of the comparison. */
 export interface Alignment {
-  readonly name: 'reference' | 'aligned' | 'helpful' | 'safe';
+  /** `reference`, `aligned`, or a baseline: `helpful` and `safe` are aligned to one goal alone. */
+  readonly name: string;
   readonly reward: Estimate;
   readonly safety: readonly Estimate[];
   /** One per measure. */
@@ -114,6 +115,23 @@ export interface Measure {
 export interface Comparison {
   readonly measures: readonly Measure[];
   readonly alignments: readonly Alignment[];
+}
+
+/** One round of training: its λ, what that should give on the training prompts, and what came of it. */
+export interface RoundSummary {
+  readonly lambda: readonly number[];
+  readonly predicted: { readonly reward: number; readonly safety: readonly number[] };
+  /** On the training prompts, as the next round found it; the last has none. */
+  readonly achieved?: { readonly reward: number; readonly safety: readonly number[] };
+  /** Of the samples that λ was found from. */
+  readonly essMedian: number;
+  readonly heldOut: {
+    readonly reward: Estimate;
+    readonly safety: readonly Estimate[];
+    readonly kl: Estimate;
+    readonly gain: readonly Estimate[];
+    readonly verdicts: Evaluation['verdicts'];
+  };
 }
 
 /** A line of metrics.jsonl, in TRL's names. */
@@ -146,6 +164,8 @@ export interface ReportData {
   /** How the aligned policy answers, where no adapter was trained. */
   readonly answers?: string;
   readonly evaluation: Evaluation;
+  /** Where there were several. */
+  readonly rounds?: readonly RoundSummary[];
   /** Where a judge was asked. */
   readonly judgement?: Judgement;
   /** Where the run has measures of its own or baselines. */

@@ -9,6 +9,7 @@ import { dualSection } from './sections/dual.ts';
 import { guideSection } from './sections/guide.ts';
 import { judgementSection } from './sections/judgement.ts';
 import { resultSection } from './sections/results.ts';
+import { roundsSection } from './sections/rounds.ts';
 import { sampleSection } from './sections/samples.ts';
 import { trainingSection } from './sections/training.ts';
 import { verdictSection, warningSection } from './sections/verdict.ts';
@@ -31,6 +32,7 @@ export function renderReport(data: ReportData, document: Document = blankDocumen
       warningSection(data),
       comparisonSection(data, document),
       resultSection(data, document),
+      roundsSection(data, document),
       judgementSection(data),
       dualSection(data, document),
       distributionSection(data, document),

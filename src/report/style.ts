@@ -1,5 +1,5 @@
-/** The report's only style sheet; colours are defined once for light and once for dark. */
-export const STYLE = `
+/** Colours, defined once for light and once for dark. */
+export const COLOURS = `
 :root {
   color-scheme: light dark;
   --paper: #ffffff; --ink: #1b2430; --muted: #5a6675; --rule: #e3e7ec;
@@ -15,7 +15,13 @@ export const STYLE = `
     --open: #f1c05d; --open-panel: #2b2313;
   }
 }
-* { box-sizing: border-box; }
+`;
+
+/** The text of charts. */
+export const CHART_FONT = '12px/1 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+
+/** The report's only style sheet. */
+export const STYLE = `${COLOURS}* { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
 body {
   margin: 0 auto; max-width: 1192px; padding: 48px 32px 96px;
@@ -89,7 +95,7 @@ h2 + .charts { margin-top: 0; }
 figure { display: flex; flex-direction: column; min-width: 0; }
 figcaption { font-size: 0.9375rem; line-height: 1.45; margin-bottom: 12px; }
 figcaption strong { display: block; font-weight: 650; } figcaption span { color: var(--muted); }
-svg { display: block; width: 100%; max-width: 420px; height: auto; font: 12px/1 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+svg { display: block; width: 100%; max-width: 420px; height: auto; font: ${CHART_FONT}; }
 figure svg { margin-top: auto; }
 svg text { white-space: pre; font-variant-numeric: tabular-nums; }
 

@@ -4,9 +4,11 @@ import { interval, plural, score, setting, signed } from './format.ts';
 import { judgementText } from './judgement.ts';
 import {
   askedSentence,
+  baselineSentences,
   divergenceSentence,
   headline,
   measuredValue,
+  policyName,
   priceSentence,
   rewardTitle,
   safetyName,
@@ -57,9 +59,8 @@ function table(rows: readonly (readonly string[])[]): string[] {
 function measurements({ comparison, evaluation }: ReportData): string[] {
   if (!comparison || comparison.measures.length === 0) return [];
   const { measures, alignments } = comparison;
-  const names = { reference: 'before', aligned: 'aligned', helpful: 'help only', safe: 'safe only' };
   const rows = [
-    ['', ...alignments.map(({ name }) => names[name])],
+    ['', ...alignments.map(({ name }) => (name === 'reference' ? 'before' : policyName(name)))],
     ...measures.map((measure, j) => [
       `${shortName(measure.name)} (${measure.cost ? 'less' : 'more'} is better)`,
       ...alignments.map(({ measured }) => measuredValue(measure)(measured[j]!.mean)),
@@ -71,7 +72,8 @@ function measurements({ comparison, evaluation }: ReportData): string[] {
     '',
     ...table(rows).map((line) => `  ${line}`),
     '',
-    ...(alignments.length > 2 ? ['“Only”: the same policy, trained for that one goal alone.', ''] : []),
+    ...baselineSentences(comparison),
+    ...(alignments.length > 2 ? [''] : []),
     'By the scorers that it aligned to:',
     '',
   ];

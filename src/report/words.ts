@@ -1,4 +1,4 @@
-import type { Alignment, Measure, ReportData } from './data.ts';
+import type { Alignment, Comparison, Measure, ReportData } from './data.ts';
 import type { Change } from './findings.ts';
 import {
   asksForMargin,
@@ -85,8 +85,10 @@ export function safetyName({ constraints }: ReportData, index: number): string {
 }
 
 /** What the report calls a policy of the comparison. */
-export function policyName(name: Alignment['name']): 'reference' | 'aligned' | 'help only' | 'safe only' {
-  return name === 'helpful' ? 'help only' : name === 'safe' ? 'safe only' : name;
+export function policyName(name: Alignment['name']): string {
+  if (name === 'helpful') return 'help only';
+  if (name === 'safe') return 'safe only';
+  return name.startsWith('weight=') ? `r + ${name.slice('weight='.length)}·g` : name;
 }
 
 /** How a measure's values read: a rate as a percentage. */
@@ -102,17 +104,30 @@ export function comparisonSentences({ comparison }: ReportData): [string, string
     const format = measuredValue(measure);
     const { mean, interval: range } = aligned!.measured[j]!;
     const what = measure.share ? 'of the responses' : 'on average';
-    const beside = others.map(({ name, measured }) => `${format(measured[j]!.mean)} ${AIMED_AT[name]}`);
+    const beside = others.map(({ name, measured }) => `${policyName(name)} ${format(measured[j]!.mean)}`);
     return [
       measure.name,
       `${format(reference!.measured[j]!.mean)} ${what} before, ${format(mean)} after ` +
         `(95 % interval ${interval(range, format)}; ${measure.cost ? 'less' : 'more'} is better)` +
-        `${beside.length > 0 ? `. Aligned to one goal alone: ${beside.join(', ')}` : ''}.`,
+        `${beside.length > 0 ? `. Otherwise aligned: ${beside.join(', ')}` : ''}.`,
     ];
   });
 }
 
-const AIMED_AT: Readonly<Record<string, string>> = { helpful: 'to help', safe: 'to safety' };
+/** What the policies beside the aligned one are, a sentence a kind; empty where there are none. */
+export function baselineSentences({ alignments }: Comparison): string[] {
+  const names = alignments.map(({ name }) => name);
+  const goals = names.filter((name) => name === 'helpful' || name === 'safe');
+  const called = goals.map((name) => `“${policyName(name)}”`).join(' and ');
+  return [
+    goals.length > 0 &&
+      `${called}: the same policy, trained on the same responses in the same way, but for that one goal alone.`,
+    names.some((name) => name.startsWith('weight=')) &&
+      '“r + w·g”: the same, with a weight w of safety that was chosen beforehand in place of λ*.',
+    names.includes('primal-dual') &&
+      '“primal-dual”: the policy and λ in turns, with new responses each time.',
+  ].filter((text) => text !== false);
+}
 
 /** Name of the reward: its scorer's. */
 export function rewardTitle({ rewardName }: ReportData): string {

@@ -4,15 +4,15 @@ import type { Html } from '../html.ts';
 import { COLOR, chart, drawable, extent, WIDTH } from './chart.ts';
 
 export interface IntervalRow {
-  readonly name: 'reference' | 'predicted' | 'aligned' | 'help only' | 'safe only';
+  /** `reference`, `predicted` and `aligned` have colours of their own. */
+  readonly name: string;
   readonly mean: number;
   /** A prediction has none. */
   readonly interval?: readonly [number, number];
 }
 
-/** Policies to compare with have no colour of their own. */
 function colorOf({ name }: IntervalRow): string {
-  return name === 'help only' || name === 'safe only' ? COLOR.ink : COLOR[name];
+  return name === 'reference' || name === 'predicted' || name === 'aligned' ? COLOR[name] : COLOR.ink;
 }
 
 const LEFT = 78;

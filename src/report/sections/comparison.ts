@@ -4,21 +4,33 @@ import type { Alignment, Comparison, Estimate, ReportData } from '../data.ts';
 import { interval, percent, plural, score } from '../format.ts';
 import type { Html } from '../html.ts';
 import { html, isolated } from '../html.ts';
-import { comparisonSentences, measuredValue, policyName, rewardTitle, safetyName } from '../words.ts';
+import {
+  baselineSentences,
+  comparisonSentences,
+  measuredValue,
+  policyName,
+  rewardTitle,
+  safetyName,
+} from '../words.ts';
 
 /** Policies side by side; empty where the run has neither baselines nor measures of its own. */
 export function comparisonSection(data: ReportData, document: Document): Html {
   const { comparison } = data;
   if (!comparison) return html``;
-  const { measures, alignments } = comparison;
-  const beside = alignments.length > 2;
+  const { measures } = comparison;
   return html`<section aria-labelledby="comparison">
-<h2 id="comparison">${beside ? 'Beside aligning to one goal alone' : 'By measures that took no part in the run'}</h2>
-<p class="note">${measures.length > 0 && `${measures.map(({ name }) => name).join(' and ')} took no part in the run: they only measure the held-out responses, which its own scorers see too. `}${beside && '“Help only” and “safe only” are the same policy, trained on the same responses in the same way, with labels by the reward alone and by safety alone.'}</p>
+<h2 id="comparison">${title(comparison)}</h2>
+<p class="note">${measures.length > 0 && `${measures.map(({ name }) => name).join(' and ')} took no part in the run: they only measure the held-out responses, which its own scorers see too. `}${baselineSentences(comparison).join(' ')}</p>
 <dl class="facts">
 ${comparisonSentences(data).map(([term, text]) => html`<div><dt>${term}</dt><dd>${text}</dd></div>\n`)}</dl>
 ${table(data, comparison)}${figures(data, comparison, document)}</section>
 `;
+}
+
+function title({ alignments: [, , ...others] }: Comparison): string {
+  if (others.length === 0) return 'By measures that took no part in the run';
+  const goals = others.every(({ name }) => name === 'helpful' || name === 'safe');
+  return goals ? 'Beside aligning to one goal alone' : 'Beside other ways to align';
 }
 
 function table(data: ReportData, { measures, alignments }: Comparison): Html {
