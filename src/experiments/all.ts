@@ -75,7 +75,7 @@ async function alignAll(
 async function keep(
   folder: WritableFolder,
   name: string,
-  { title, note, panels, tables: parts, data }: Outcome,
+  { title, note, panels, columns, tables: parts, data }: Outcome,
   subjects: readonly Subject[],
 ): Promise<void> {
   const methods = subjects.map(({ method }) => METHOD_NAMES[method]).join(' and ');
@@ -95,5 +95,5 @@ ${panels.map((panel) => figure(panel.title, panel.sentence, panel.drawing))}</di
   });
   await folder.write(`${name}.html`, page);
   await folder.write(`${name}.json`, `${JSON.stringify(data, null, 2)}\n`);
-  if (panels.length > 0) await folder.write(`${name}.svg`, pictureOf(panels));
+  if (panels.length > 0) await folder.write(`${name}.svg`, pictureOf(title, panels, columns));
 }

@@ -7,6 +7,8 @@ export interface Outcome {
   /** What was done, in a sentence or two. */
   readonly note: string;
   readonly panels: readonly Panel[];
+  /** Panels side by side in a picture; 2 if left out. */
+  readonly columns?: number;
   readonly tables: readonly Html[];
   /** For the terminal: rows of cells, the first the header. */
   readonly text: readonly (readonly string[])[];

@@ -32,7 +32,7 @@ export async function fig1(subjects: readonly Subject[], document: Document): Pr
     const found = await convergence({ ...table, beta, thresholds }, { steps: [STEP] });
     const methods = methodsOf(found);
     panels.push({
-      title: `${name}: how far the dual is above its minimum`,
+      title: `${name}: D(λ) on the way to its minimum`,
       sentence: 'Projected gradient descent with the paper’s step and with 1/L, beside projected Newton.',
       drawing: convergenceChart(document, methods, {
         axis: 'log₁₀ of D(λ) − D(λ*)',
@@ -56,7 +56,15 @@ export async function fig1(subjects: readonly Subject[], document: Document): Pr
   const note =
     'Passes over the scores until the length of the projected gradient is below each tolerance; all methods start at λ = 1. ' +
     'Scores: filled as the reference draws them, outlined as the optimal policy would.';
-  return { title: 'Finding λ*, and the scores', note, panels, tables: [tableHtml(text)], text, data };
+  return {
+    title: 'Finding λ*, and the scores',
+    note,
+    panels,
+    columns: 3,
+    tables: [tableHtml(text)],
+    text,
+    data,
+  };
 }
 
 /** Reward and safety of the reference's samples, and of the same as the optimal policy draws them. */
@@ -77,7 +85,7 @@ async function densities(
     after: number,
     at?: number,
   ) => ({
-    title: `${name}: ${quantity} of the responses`,
+    title: `${name}: ${quantity}`,
     sentence: at === undefined ? 'Further right is better.' : 'The bound, dashed, is on the mean.',
     drawing: histogramChart(
       document,

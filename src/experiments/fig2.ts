@@ -56,7 +56,6 @@ export async function fig2(
       color: COLOR.predicted,
       points: within.map(({ solution }) => ({ x: solution.lambda[0], y: solution.dual })),
       symbol: 'diamond',
-      label: 'λ*',
     };
     panels.push({
       title: `${name}: the dual function at ${within.length} margins`,
@@ -65,7 +64,7 @@ export async function fig2(
         document,
         `D(λ) at margins ${within.map(({ margin, solution }) => `${setting(margin)}: λ* ${significant(solution.lambda[0])}`).join(', ')}`,
         [...curves, minima],
-        { x: { label: 'λ' }, y: { label: 'D(λ)' }, height: 300 },
+        { x: { label: 'λ' }, y: { label: 'D(λ)' }, height: 300, right: 48 },
       ),
     });
     for (const { margin, solution } of solved) {

@@ -110,8 +110,9 @@ export function pixelScale(
   y: Axis,
   height = HEIGHT,
   left = MARGIN.left,
+  right = MARGIN.right,
 ): { x: (value: number) => number; y: (value: number) => number } {
-  const width = WIDTH - left - MARGIN.right;
+  const width = WIDTH - left - right;
   const depth = height - MARGIN.top - MARGIN.bottom;
   return {
     x: (value) => position(value, x.domain, left, width),

@@ -33,6 +33,8 @@ export function lineChart(
     readonly y: Omit<Axis, 'domain'>;
     readonly diagonal?: boolean;
     readonly height?: number;
+    /** Room right of the frame, for names. */
+    readonly right?: number;
   },
 ): Html {
   const drawn = series.map((each) => ({
@@ -45,7 +47,7 @@ export function lineChart(
   const x: Axis = { ...options.x, domain: extent(xs, 0.08) };
   const y: Axis = { ...options.y, domain: extent(options.diagonal ? [...values, ...xs] : values, 0.1) };
   const named = drawn.filter(({ label: text, points }) => text !== undefined && points.length > 0);
-  const scale = pixelScale(x, y, options.height);
+  const scale = pixelScale(x, y, options.height, MARGIN.left, options.right);
   const pixel = ({ x: at, y: value }: Spot) => ({ x: scale.x(at), y: scale.y(value) });
   const anchors = named.map(({ points, label: text }) => ({ ...pixel(points.at(-1)!), text: text! }));
   const frame = { left: MARGIN.left, right: WIDTH - 2, top: 8, bottom: scale.y(y.domain[0]) };
@@ -57,6 +59,7 @@ export function lineChart(
     x,
     y,
     ...(options.height === undefined ? {} : { height: options.height }),
+    ...(options.right === undefined ? {} : { right: options.right }),
     marks: [
       options.diagonal
         ? Plot.line(ends, { x: (end) => end, y: (end) => end, stroke: COLOR.ink, strokeDasharray: '4 3' })
