@@ -137,6 +137,6 @@ function send(hub: HubServer, path: string, request: IncomingMessage, response: 
     fault.times--;
     // Time for what was sent to arrive.
     response.write(bytes.subarray(from, from + fault.bytes));
-    setTimeout(() => response.destroy(), 60);
+    setTimeout(() => response.destroy(), 250);
   } else response.end(bytes.subarray(from, end));
 }
