@@ -90,7 +90,10 @@ function pytorch(): Program[] {
   const { status } = spawnSync(given.python, ['-c', 'import torch, transformers, peft']);
   if (status !== 0) console.log(`${given.python} has no torch, transformers and peft: PyTorch is left out.`);
   if (status !== 0) return [];
-  const command = (count: number) => [given.python, join(here, 'torch_cpu.py'), '--threads', String(count)];
+  const command = (count: number) => [
+    ...[given.python, join(here, 'torch_policy.py'), '--device', 'cpu'],
+    ...['--threads', String(count)],
+  ];
   return [1, threads].map((count) => ({ name: `PyTorch, ${threadText(count)}`, command: command(count) }));
 }
 

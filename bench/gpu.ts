@@ -1,13 +1,15 @@
 /**
  * What a GPU gives: products in GFLOP/s by each kernel, tokens a second of prefill, decode and LoRA-DPO, and the memory
- * they take at most, in one table; beside onnxruntime-web's forward pass and jax-js's product on the same adapter. Each is a
- * process of its own, one after the other. What this machine lacks is left out, and said to be.
+ * they take at most, in one table; beside onnxruntime-web's forward pass and jax-js's product on the same adapter, and PyTorch
+ * in float32 on the same GPU. Each is a process of its own, one after the other. What this machine lacks is left out, and said
+ * to be.
  *
- *     node bench/gpu.ts [--peak GFLOP/s] [--side 4096] [--dtype float32] [--jax folder] [--shapes names] [--tiny]
+ *     node bench/gpu.ts [--peak GFLOP/s] [--side 4096] [--dtype float32] [--jax folder] [--python python3] [--shapes names]
+ *                       [--tiny]
  *     deno run -A bench/gpu.ts …
  *
  * `--peak` is the device's f32 peak, from its data sheet. `--jax` is a folder in which `npm install @jax-js/jax` was run;
- * it takes Deno. `--tiny` takes shapes that a driver without a GPU can do.
+ * it takes Deno. `--python` is a Python with `pip install torch transformers peft`. `--tiny` takes shapes that a driver without a GPU can do.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -20,6 +22,7 @@ const { values: given } = parseArgs({
     side: { type: 'string' },
     dtype: { type: 'string', default: 'float32' },
     jax: { type: 'string' },
+    python: { type: 'string', default: 'python3' },
     shapes: { type: 'string' },
     tiny: { type: 'boolean', default: false },
   },
@@ -39,15 +42,18 @@ function run<T>(script: string, options: Readonly<Record<string, string | true>>
   const flags = Object.entries(options).flatMap(([name, value]) =>
     value === true ? [`--${name}`] : [`--${name}`, value],
   );
-  const host = isDeno ? ['run', '-A'] : [];
   const path = join(import.meta.dirname!, script);
-  const { status, stdout, stderr } = spawnSync(process.execPath, [...host, path, ...flags], {
+  const command = script.endsWith('.py')
+    ? [given.python, path]
+    : [process.execPath, ...(isDeno ? ['run', '-A'] : []), path];
+  const { status, stdout, stderr, error } = spawnSync(command[0], [...command.slice(1), ...flags], {
     encoding: 'utf8',
     maxBuffer: 2 ** 28,
   });
   if (status === 0) return JSON.parse(stdout.trim().split('\n').at(-1)!) as T;
+  if (error) return error.message;
   const lines = stderr.trim().split('\n');
-  return lines.find((line) => /error/i.test(line))?.trim() ?? lines.at(-1) ?? `exit code ${status}`;
+  return lines.findLast((line) => /error/i.test(line))?.trim() ?? lines.at(-1) ?? `exit code ${status}`;
 }
 
 function rate(value: number): string {
@@ -104,7 +110,35 @@ function model(shape: string): Row[] {
     [`${shape}, memory of the engine`, `${Math.ceil(found.peak / 2 ** 20)} MiB`, 'at most'],
     line('forward', 'hidden'),
     beside,
+    ...pytorch(shape, found.rates),
   ];
+}
+
+/** The same work in PyTorch, and, with the first shape, the same product. */
+function pytorch(shape: string, own: Readonly<Record<string, number>>): Row[] {
+  const name = `${shape}, PyTorch`;
+  const measured = { shape, ...sizes, ...(shape === shapes[0] ? { side } : {}) };
+  const found = run<{
+    engine: string;
+    device: string;
+    rates: Record<string, number>;
+    product: number | null;
+    peak: number | null;
+  }>('torch_policy.py', measured);
+  if (typeof found === 'string') return [[name, 'left out', found]];
+  const { engine, device, rates, product, peak } = found;
+  const rows = (['prefill', 'decode', 'DPO', 'hidden'] as const).map(
+    (key): Row => [
+      `${name}, ${{ prefill: 'prefill', decode: 'decode', DPO: 'LoRA-DPO', hidden: 'forward' }[key]}`,
+      `${rate(rates[key])} tokens/s`,
+      `the engine is ${(own[key] / rates[key]).toFixed(2)} times as fast`,
+    ],
+  );
+  const memory: Row[] = peak ? [[`${name}, memory`, `${Math.ceil(peak / 2 ** 20)} MiB`, 'at most']] : [];
+  const same: Row[] = product
+    ? [[`product ${side}³, PyTorch`, `${rate(product)} GFLOP/s`, share(product)]]
+    : [];
+  return [[name, 'float32', `${engine}, on ${device}`], ...rows, ...memory, ...same];
 }
 
 const { device, info } = await requestDevice();

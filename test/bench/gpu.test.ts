@@ -27,5 +27,6 @@ it.skipIf(noGpu)('bench/gpu.ts --tiny gives a figure for every product and every
   }
   expect(stdout).toMatch(/^tiny, memory of the engine +\d+ MiB {2}at most$/m);
   expect(stdout).toMatch(/^tiny, forward, onnxruntime-web +([\d.,]+ tokens\/s|left out) /m);
+  expect(stdout).toMatch(/^tiny, PyTorch +(float32|left out) /m);
   expect(stdout).toMatch(/^product 128³, jax-js +left out {2}see --jax$/m);
 });
