@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parsePreferences } from '../../src/data/preferences.ts';
 import { chromiumPath } from '../hosts/support/browser.ts';
 import { ROOT } from '../support/shared.ts';
+import { accessibilityFindings } from './support/axe.ts';
 import {
   type BuiltExtension,
   buildExtension,
@@ -78,6 +79,11 @@ describe.skipIf(!chromiumPath)('the panel of the extension', () => {
     await show(page, 'Chat');
     await helps.getByLabel('Same', { exact: true }).check();
     expect(await counts()).toEqual([0, 1, 1]);
+  });
+
+  it.each(['Chat', 'Judgements', 'Align', 'Data'] as const)('is accessible: %s', async (part) => {
+    await show(page, part);
+    expect(await accessibilityFindings(page)).toEqual([]);
   });
 
   it('imports the judgements of a file once, and exports them as they came', async () => {

@@ -112,3 +112,23 @@ export async function downloadOf(page: Page, button: string): Promise<Record<str
   await page.getByRole('button', { name: button }).click();
   return unzipSync(readFileSync(await (await started).path()));
 }
+
+/** Addresses of all documents and workers of the browser. */
+export async function targetsOf(context: BrowserContext): Promise<string[]> {
+  const session = await context.newCDPSession(context.pages()[0]);
+  const { targetInfos } = await session.send('Target.getTargets');
+  await session.detach();
+  return targetInfos.map(({ url }) => url.replace(/^chrome-extension:\/\/\w+/, ''));
+}
+
+/** Ends the extension's service worker, as the browser does when it has nothing to do. */
+export async function stopServiceWorker(context: BrowserContext, page: Page): Promise<void> {
+  const session = await context.newCDPSession(page);
+  await session.send('ServiceWorker.enable');
+  await session.send('ServiceWorker.stopAllWorkers');
+  await session.detach();
+  for (let tries = 0; (await targetsOf(context)).includes('/background.js'); tries++) {
+    if (tries === 50) throw new Error('the service worker goes on');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
