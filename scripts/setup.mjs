@@ -1,6 +1,6 @@
 /**
- * Sets up a fresh clone where only Node and npm exist: dependencies, build, a software WebGPU driver and Chromium.
- * What is in place is left alone. Plain JavaScript, because the Node outside may be too old for TypeScript.
+ * Sets up a fresh clone where only Node and npm exist: dependencies and build, and for tests Chromium with its software
+ * WebGPU driver. What is in place is left alone. Plain JavaScript, because the Node outside may be too old for TypeScript.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -60,10 +60,16 @@ const DRIVER_FOLDERS = [
 const LOADER_FOLDERS = ['/usr/lib', '/usr/lib64', '/usr/local/lib', '/lib'];
 const DEBIAN_PACKAGES = ['chromium', 'libvulkan1'];
 
+/** What it takes to run: no GPU, and no driver of one. */
 export function setup() {
   installDependencies();
   build();
-  installDriver();
+}
+
+/** What it takes to test on WebGPU and in a browser too. */
+export function setupForTests() {
+  setup();
+  installChromium();
 }
 
 function installDependencies() {
@@ -146,9 +152,9 @@ function describe(path) {
 }
 
 /** Chromium brings SwiftShader along, the software driver that Node, Deno and the browser can all use. */
-function installDriver() {
+function installChromium() {
   if (platform !== 'linux') {
-    if (!process.env.CHROMIUM) say('browser tests look for Chromium where the variable CHROMIUM points');
+    if (!process.env.CHROMIUM) say('tests in Chromium look for it where the variable CHROMIUM points');
     return;
   }
   const missing = missingPieces();
@@ -156,7 +162,8 @@ function installDriver() {
   const install = `apt-get install -y --no-install-recommends ${DEBIAN_PACKAGES.join(' ')}`;
   if (!isDebian() || getuid?.() !== 0) {
     say(
-      `missing: ${missing.join(', ')}; without a GPU they are needed. On Debian: ${install}; elsewhere: Chromium and a Vulkan loader`,
+      `missing: ${missing.join(', ')}; tests that need them are left out. On Debian, as root: ${install}; elsewhere: ` +
+        'install Chromium and a Vulkan loader',
     );
     return;
   }
@@ -221,4 +228,4 @@ function fail(text, output) {
   process.exit(1);
 }
 
-if (argv[1] && realpathSync(argv[1]) === fileURLToPath(import.meta.url)) setup();
+if (argv[1] && realpathSync(argv[1]) === fileURLToPath(import.meta.url)) setupForTests();

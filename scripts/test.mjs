@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { argv, exit } from 'node:process';
 import { inRoot, node, root, toolEnvironment } from './paths.mjs';
-import { setup } from './setup.mjs';
+import { setupForTests } from './setup.mjs';
 
 const REPORT = '.cache/vitest.json';
 
@@ -21,7 +21,7 @@ function orExit(status) {
   if (status !== 0) exit(status);
 }
 
-setup();
+setupForTests();
 orExit(phase('lint and format (biome check)', '@biomejs/biome/bin/biome', ['check', '.']));
 orExit(phase('types (tsc)', 'typescript/bin/tsc', ['--noEmit']));
 
