@@ -1,5 +1,5 @@
 /** Tensors larger than a device binds at once: in pieces, every operation on weights gives the bits it gives whole. */
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine, Tensor } from '../../src/engine/engine.ts';
 import type { WeightFormat } from '../../src/engine/formats.ts';
 import { pieceLengths } from '../../src/engine/pieces.ts';
@@ -153,15 +153,17 @@ const devices = [
 ] as const;
 
 describe.skipIf(noGpu).each(devices)('on %s, %s', (description, matmul) => {
-  const large = open(description, matmul);
-  const small = open(description, matmul, SMALL);
-  afterAll(async () => {
-    for (const each of [large, small]) (await each).destroy();
+  let engines: Engine[];
+  beforeAll(async () => {
+    engines = [await open(description, matmul), await open(description, matmul, SMALL)];
+  });
+  afterAll(() => {
+    for (const each of engines) each.destroy();
   });
 
   test.each(programs)('%s', async (name, program) => {
     const results: (Float32Array | Uint32Array)[][] = [];
-    for (const engine of [await large, await small]) {
+    for (const engine of engines) {
       const tensors = program(engine, new Inputs(name));
       results.push(await Promise.all(tensors.map((tensor) => values(engine, tensor))));
       engine.free(...tensors);
