@@ -48,6 +48,18 @@ const bootstrap = v.strictObject({
   infeasible: v.number(),
 });
 
+const stability = v.pipe(
+  v.strictObject({
+    errors: v.strictObject({ reward: v.number(), safety: vector }),
+    lambda: vector,
+    lambdaIntervals: v.array(interval),
+    method: v.picklist(['monotone', 'ball']),
+    gradientErrors: vector,
+    firstOrder: v.array(unbounded),
+  }),
+  v.description('Where λ* can be if each score is off by at most its error; null is unbounded.'),
+);
+
 const solved = v.strictObject({
   status: v.picklist(['optimal', 'nearly-infeasible']),
   lambda: v.pipe(vector, v.description('λ*: what one unit more of each threshold costs in the objective.')),
@@ -81,6 +93,7 @@ const solved = v.strictObject({
   iterations: v.number(),
   ...verdict,
   bootstrap: v.optional(bootstrap),
+  stability: v.optional(stability),
 });
 
 const infeasible = v.strictObject({ status: v.literal('infeasible'), certificate, ...verdict });
@@ -103,19 +116,20 @@ const wholeCurve = v.strictObject({
   points: v.array(curvePoint),
 });
 
-const gridPoint = v.union([
-  v.strictObject({
-    thresholds: vector,
-    status: v.picklist(['optimal', 'nearly-infeasible']),
-    lambda: vector,
-    dual: v.number(),
-    reward: v.number(),
-    safety: vector,
-    kl: v.number(),
-    essMedian: v.number(),
-  }),
-  v.strictObject({ thresholds: vector, status: v.literal('infeasible'), certificate }),
-]);
+const reached = {
+  thresholds: vector,
+  status: v.picklist(['optimal', 'nearly-infeasible']),
+  lambda: vector,
+  dual: v.number(),
+  reward: v.number(),
+  safety: vector,
+  kl: v.number(),
+  essMedian: v.number(),
+};
+const beyond = { thresholds: vector, status: v.literal('infeasible'), certificate };
+const gridPoint = v.union([v.strictObject(reached), v.strictObject(beyond)]);
+const t = v.number();
+const pathPoint = v.union([v.strictObject({ t, ...reached }), v.strictObject({ t, ...beyond })]);
 
 const planRow = v.strictObject({
   size: v.number(),
@@ -126,10 +140,19 @@ const planRow = v.strictObject({
 
 export const DUAL_ANSWER = v.union([solved, infeasible]);
 
-/** The whole curve of one safety score, a run along one axis of several, or the one point within a budget. */
+/** The whole curve of one safety score, a path along an axis or a direction, a grid, a price, or the point within a budget. */
 export const CURVE_ANSWER = v.union([
   wholeCurve,
   v.strictObject({ axis: v.number(), points: v.array(gridPoint) }),
+  v.strictObject({ direction: vector, points: v.array(pathPoint) }),
+  v.strictObject({ first: vector, second: vector, points: v.array(v.array(gridPoint)) }),
+  v.strictObject({
+    lambda: vector,
+    thresholds: vector,
+    reward: v.number(),
+    kl: v.number(),
+    essMedian: v.number(),
+  }),
   curvePoint,
 ]);
 

@@ -25,7 +25,8 @@ const OPERATIONS: Readonly<Record<string, Described>> = {
     summary: 'The trade-off over all thresholds',
     description:
       'With one safety score, each threshold with its price λ* and what the policy achieves, or the largest threshold ' +
-      'within a budget. With several, one of them (axis) runs and the others keep the limits given.',
+      'within a budget. With several, one of them (axis) runs and the others keep the limits given, or all run along a ' +
+      'direction; two make a grid of pairs. lambda asks the other way round.',
     parameters: CURVE,
     answer: CURVE_ANSWER,
   },
@@ -47,6 +48,7 @@ const ROW = {
     prompt: { type: ['string', 'array'], description: 'Rows of one prompt are its responses.' },
     reward: { type: 'number' },
     safety: { oneOf: [{ type: 'number' }, NUMBERS], description: 'Higher is safer.' },
+    weight: { type: 'number', minimum: 0, description: 'Importance weight; in all rows or in none.' },
   },
 };
 const ARRAYS = {
@@ -58,6 +60,7 @@ const ARRAYS = {
       oneOf: [{ type: 'array', minItems: 1, items: PER_PROMPT }, PER_PROMPT],
       description: '[m][N][K], or [N][K] for a single score; higher is safer.',
     },
+    weights: { ...PER_PROMPT, description: '[N][K]: importance weights.' },
   },
 };
 const SCORES = {
@@ -144,8 +147,9 @@ function operation(name: string, described: Described, token: boolean, maxBodyBy
     requestBody: {
       required: true,
       description:
-        'JSON with scores and parameters; or a score file, JSON Lines or safetensors with reward [N, K] and safety ' +
-        `[m, N, K], and the parameters in the URL. At most ${maxBodyBytes} bytes.`,
+        'JSON with scores and parameters; or a score file, with the parameters in the URL: JSON Lines or parquet with a ' +
+        'response a row, safetensors or .npz with reward [N, K] and safety [m, N, K]. Its kind shows from its first ' +
+        `bytes. At most ${maxBodyBytes} bytes.`,
       content: {
         'application/json': { schema: body, example },
         'application/x-ndjson': binary,
@@ -191,7 +195,15 @@ function queryOf({ properties = {} }: ObjectSchema) {
           style: 'form',
           explode: true,
         }))
-      : [{ name, in: 'query', description: only, schema }],
+      : [
+          {
+            name,
+            in: 'query',
+            description: only,
+            schema,
+            ...(schema.type === 'array' ? { style: 'form', explode: true } : {}),
+          },
+        ],
   );
 }
 

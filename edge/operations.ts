@@ -1,7 +1,10 @@
 /** The three questions the service answers; each is the library's answer as it is. */
 import {
+  axisPathWith,
   bootstrapWith,
   type DualProblem,
+  describePoliciesWith,
+  directionPathWith,
   type Kernels,
   type Limit,
   largestThresholdWith,
@@ -9,15 +12,24 @@ import {
   type ScoreTable,
   safeThresholdsWith,
   safetyCurveWith,
-  solvePathWith,
+  scoreErrors,
   solveWith,
+  stabilityWith,
+  thresholdGridWith,
   thresholdsOf,
 } from '../src/dual/index.ts';
 import { constraintsOf } from '../src/dual/problem.ts';
 import { CURVE, type CurveParameters, check, DUAL, PLAN } from './parameters.ts';
 import { HttpProblem } from './problem.ts';
 import type { ScoredRequest } from './scores.ts';
-import { checkWork, POINT_PASSES, SHUFFLE_TERMS, SOLVE_PASSES } from './work.ts';
+import {
+  checkWork,
+  POINT_PASSES,
+  REACH_SOLVES,
+  SHUFFLE_TERMS,
+  SOLVE_PASSES,
+  STABILITY_PASSES,
+} from './work.ts';
 
 export interface Context {
   readonly kernels: Kernels;
@@ -28,9 +40,10 @@ export type Operation = (context: Context, request: ScoredRequest) => Promise<un
 
 /** λ*, predictions and a verdict, as `dualign dual --json`. */
 export const dual: Operation = async ({ kernels, maxWork }, { table, parameters }) => {
-  const { beta, limits, confidence, bootstrap, seed = 0 } = check(DUAL, parameters);
+  const { beta, limits, confidence, bootstrap, seed = 0, scoreError } = check(DUAL, parameters);
   const rounds = confidence === undefined ? 1 : 8;
-  checkWork(table, maxWork, rounds * SOLVE_PASSES + POINT_PASSES * (bootstrap ?? 0));
+  const stable = scoreError === undefined ? 0 : STABILITY_PASSES;
+  checkWork(table, maxWork, rounds * SOLVE_PASSES + POINT_PASSES * (bootstrap ?? 0) + stable);
   let problem = await problemOf(table, beta, limits);
   let raised: { confidence: number; tightening: readonly number[] } | undefined;
   if (confidence !== undefined) {
@@ -39,53 +52,54 @@ export const dual: Operation = async ({ kernels, maxWork }, { table, parameters 
     raised = { confidence, tightening };
   }
   const solution = solveWith(kernels, problem);
-  const resample = bootstrap !== undefined && solution.status === 'optimal';
+  const solved = solution.status === 'optimal';
+  const resample = bootstrap !== undefined && solved;
+  const errors = scoreError && scoreErrors(scoreError, problem.thresholds.length);
   return {
     ...solution,
     ...raised,
     ...(resample ? { bootstrap: bootstrapWith(kernels, problem, { replicates: bootstrap, seed }) } : {}),
+    ...(errors && solved ? { stability: stabilityWith(kernels, problem, errors) } : {}),
   };
 };
+
+const QUESTIONS = ['axis', 'direction', 'grid', 'lambda', 'maxKl', 'minReward'] as const;
 
 /** The trade-off over all thresholds, as `dualign curve --json`. */
 export const curve: Operation = async ({ kernels, maxWork }, { table, parameters }) => {
   const options = check(CURVE, parameters);
-  const { beta, points = 21, maxKl, minReward } = options;
+  const { beta, points = 21, grid, lambda, maxKl, minReward } = options;
+  const asked = QUESTIONS.filter((name) => options[name] !== undefined);
+  if (asked.length > 1)
+    throw new HttpProblem(422, `expected one of ${asked.join(' and ')}, got ${asked.length}`);
+  if (lambda) {
+    checkWork(table, maxWork, POINT_PASSES);
+    const [{ reward, safety, kl, ess }] = describePoliciesWith(kernels, table, beta, [lambda]);
+    return { lambda, thresholds: safety, reward, kl, essMedian: ess.median };
+  }
   if (maxKl !== undefined || minReward !== undefined) {
-    if (maxKl !== undefined && minReward !== undefined) {
-      throw new HttpProblem(422, 'expected maxKl or minReward, got both');
-    }
     checkWork(table, maxWork, 128 * POINT_PASSES);
-    const point = largestThresholdWith(
-      kernels,
-      table,
-      beta,
-      maxKl !== undefined ? { kl: maxKl } : { reward: minReward! },
-    );
+    const budget = maxKl !== undefined ? { kl: maxKl } : { reward: minReward! };
+    const point = largestThresholdWith(kernels, table, beta, budget);
     if (point) return point;
     throw new HttpProblem(422, 'no threshold stays within that budget; change beta or the budget');
   }
-  checkWork(table, maxWork, SOLVE_PASSES + POINT_PASSES * points);
-  if (constraintsOf(table) === 1) {
-    return safetyCurveWith(kernels, table, beta, { points, from: options.from, to: options.to });
+  if (grid !== undefined) {
+    checkWork(table, maxWork, SOLVE_PASSES + POINT_PASSES * grid * grid);
+    return thresholdGridWith(kernels, table, beta, grid);
   }
-  return alongAxis(kernels, table, options, points);
+  const path = options.direction !== undefined || constraintsOf(table) > 1 || options.axis !== undefined;
+  checkWork(table, maxWork, (path ? REACH_SOLVES : 1) * SOLVE_PASSES + POINT_PASSES * points);
+  if (!path) return safetyCurveWith(kernels, table, beta, { points, from: options.from, to: options.to });
+  return pathOf(kernels, await problemOf(table, beta, options.limits ?? []), options);
 };
 
-async function alongAxis(kernels: Kernels, table: ScoreTable, options: CurveParameters, count: number) {
-  const { beta, axis = 1, limits = [] } = options;
-  const problem = await problemOf(table, beta, limits);
-  const j = axis - 1;
-  if (j >= problem.thresholds.length) {
-    throw new HttpProblem(422, `axis: expected 1 to ${problem.thresholds.length}, got ${axis}`);
-  }
-  const { reference, reachable } = solveWith(kernels, problem);
-  const from = options.from ?? reference.safety[j];
-  const to = options.to ?? reachable[j];
-  const thresholds = Array.from({ length: count }, (_, i) =>
-    problem.thresholds.map((value, k) => (k === j ? from + ((to - from) * i) / (count - 1) : value)),
-  );
-  return { axis, points: solvePathWith(kernels, table, beta, thresholds) };
+function pathOf(kernels: Kernels, problem: DualProblem, options: CurveParameters) {
+  const { points, from, to, direction, axis = 1 } = options;
+  const shown = { points, from, to };
+  return direction
+    ? directionPathWith(kernels, problem, direction, shown)
+    : axisPathWith(kernels, problem, axis, shown);
 }
 
 /** How many prompts and responses a trustworthy λ* takes, as `dualign plan --json`. */

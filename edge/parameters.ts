@@ -26,6 +26,8 @@ const limit = v.union(
   'expected {"threshold": b} or {"margin": b} with a number b',
 );
 
+const numbers = v.pipe(v.array(v.pipe(v.number(), v.finite())), v.minLength(1));
+
 const beta = v.pipe(number('Weight of the KL divergence from the reference policy.'), v.gtValue(0));
 const limits = v.pipe(
   v.array(limit),
@@ -48,6 +50,14 @@ export const DUAL = v.strictObject({
     v.pipe(whole('Add intervals from this many resamples of the prompts.'), v.minValue(2)),
   ),
   seed,
+  scoreError: v.optional(
+    v.pipe(
+      numbers,
+      v.description(
+        'Add where λ* can be if scores are off by up to this: one for all, or one for the reward and each safety score.',
+      ),
+    ),
+  ),
 });
 
 export const CURVE = v.strictObject({
@@ -59,6 +69,21 @@ export const CURVE = v.strictObject({
   minReward: v.optional(number('Answer with the largest threshold whose policy keeps this mean reward.')),
   axis: v.optional(
     v.pipe(whole('With several safety scores: the one whose threshold runs, counted from 1.'), v.minValue(1)),
+  ),
+  direction: v.optional(
+    v.pipe(
+      numbers,
+      v.description('The limits run together: how each moves as t grows; from and to are values of t.'),
+    ),
+  ),
+  grid: v.optional(
+    v.pipe(whole('With two safety scores: this many thresholds a side, all pairs of them.'), v.minValue(2)),
+  ),
+  lambda: v.optional(
+    v.pipe(
+      numbers,
+      v.description('Answer with the thresholds that these prices stand for, one for each score.'),
+    ),
   ),
   limits: v.optional(limits),
 });
@@ -85,6 +110,9 @@ export function check<T extends v.GenericSchema>(schema: T, value: unknown): v.I
   throw new HttpProblem(422, `${path ? `${path}: ` : ''}${message}`);
 }
 
+/** Lists of numbers, which a URL spells by the parameter again for each. */
+const LISTS = new Set(['direction', 'lambda', 'scoreError']);
+
 /** Parameters of a URL; `threshold` and `margin` may repeat and make up the limits, in their order. */
 export function fromQuery(query: URLSearchParams): Record<string, unknown> {
   const parameters: Record<string, unknown> = {};
@@ -92,6 +120,7 @@ export function fromQuery(query: URLSearchParams): Record<string, unknown> {
   for (const [key, text] of query) {
     const value = text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text);
     if (key === 'threshold' || key === 'margin') limits.push({ [key]: value });
+    else if (LISTS.has(key)) parameters[key] = [...((parameters[key] as unknown[]) ?? []), value];
     else if (Object.hasOwn(parameters, key))
       throw new HttpProblem(422, `${key}: expected once, got it again`);
     else parameters[key] = value;

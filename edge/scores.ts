@@ -50,7 +50,7 @@ function parseObject(text: string): Record<string, unknown> {
 async function tableOf(scores: unknown): Promise<ScoreTable> {
   if (Array.isArray(scores)) return readScores(asLines(scores), NAME);
   if (typeof scores === 'object' && scores !== null && 'reward' in scores && 'safety' in scores) {
-    return fromArrays(scores.reward, scores.safety);
+    return fromArrays(scores.reward, scores.safety, 'weights' in scores ? scores.weights : undefined);
   }
   throw new UserError(
     'scores: expected rows [{"prompt": …, "reward": x, "safety": [g1, …]}, …] or arrays {"reward": [N][K], "safety": [m][N][K]}',
@@ -62,8 +62,8 @@ function* asLines(rows: readonly unknown[]): Generator<Uint8Array> {
   for (const row of rows) yield encoder.encode(`${JSON.stringify(row)}\n`);
 }
 
-/** `reward` [N][K] and `safety` [m][N][K], or [N][K] for a single score; K may differ between prompts. */
-function fromArrays(reward: unknown, safety: unknown): ScoreTable {
+/** `reward` and `weights` [N][K], `safety` [m][N][K], or [N][K] for a single score; K may differ between prompts. */
+function fromArrays(reward: unknown, safety: unknown, weights: unknown): ScoreTable {
   const counts = lengths(reward, 'reward');
   const total = counts.reduce((sum, count) => sum + count, 0);
   const single = Array.isArray(safety) && Array.isArray(safety[0]) && !Array.isArray(safety[0][0]);
@@ -75,10 +75,19 @@ function fromArrays(reward: unknown, safety: unknown): ScoreTable {
   for (const [j, plane] of planes.entries()) {
     fill(values.subarray(j * total, (j + 1) * total), plane, counts, `safety[${j}]`);
   }
-  const rewards = new Float64Array(total);
-  fill(rewards, reward, counts, 'reward');
+  const listed = (lists: unknown, name: string) => {
+    const found = new Float64Array(total);
+    fill(found, lists, counts, name);
+    return found;
+  };
   const even = counts.every((count) => count === counts[0]);
-  return { reward: rewards, safety: values, prompts: counts.length, responses: even ? counts[0] : counts };
+  return {
+    reward: listed(reward, 'reward'),
+    safety: values,
+    prompts: counts.length,
+    responses: even ? counts[0] : counts,
+    ...(weights === undefined ? {} : { weights: listed(weights, 'weights') }),
+  };
 }
 
 function lengths(lists: unknown, name: string): Uint32Array {

@@ -3,6 +3,10 @@ import { HttpProblem } from './problem.ts';
 
 /** Passes over the scores that one solution takes, generously. */
 export const SOLVE_PASSES = 16;
+/** Solutions that it takes to find how far thresholds can run. */
+export const REACH_SOLVES = 24;
+/** Where λ* is under score errors: each pass weighs every response of every prompt anew, some times over. */
+export const STABILITY_PASSES = 2048;
 /** And one point of a curve, solved beside its neighbour; one replicate; one subset. */
 export const POINT_PASSES = 4;
 /** Drawing a random subset shuffles the responses: terms that takes for each, at three sizes. */

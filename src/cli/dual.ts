@@ -7,7 +7,7 @@ import type { Limit } from '../dual/problem.ts';
 import { safeThresholds } from '../dual/safe.ts';
 import type { DualSolution } from '../dual/solution.ts';
 import { solveDual } from '../dual/solve.ts';
-import { type ScoreErrors, stability } from '../dual/stability.ts';
+import { scoreErrors, stability } from '../dual/stability.ts';
 import { solveStream } from '../dual/stream.ts';
 import { UserError } from '../errors.ts';
 import { useThreads } from '../host/dual_threads.ts';
@@ -153,7 +153,7 @@ async function solveScores(limits: readonly Limit[], options: Options): Promise<
     bootstrap === undefined || !solved
       ? undefined
       : await bootstrapDual(problem, { replicates: bootstrap, seed: seed ?? 0 });
-  const errors = scoreError && errorsOf(scoreError, problem.thresholds.length);
+  const errors = scoreError && scoreErrors(scoreError, problem.thresholds.length);
   const stable = errors && solved ? await stability(problem, errors) : undefined;
   const result = {
     ...solution,
@@ -179,18 +179,6 @@ async function solveScores(limits: readonly Limit[], options: Options): Promise<
     );
   }
   report(solution, result, parts, json);
-}
-
-/** One error for all scores, or one for the reward and each safety score. */
-function errorsOf(errors: readonly number[], constraints: number): ScoreErrors {
-  const each = errors.length === 1 ? new Array<number>(constraints + 1).fill(errors[0]) : errors;
-  if (each.length !== constraints + 1) {
-    throw new UserError(
-      `--score-error: expected one for all scores, or ${constraints + 1}, for the reward and each safety score; got ${errors.length}`,
-    );
-  }
-  const [reward, ...safety] = each;
-  return { reward, safety };
 }
 
 /** Solves on scores too large to hold; undefined where they are not, or have to be held. */

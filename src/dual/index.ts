@@ -50,7 +50,7 @@ export type {
   Solved,
 } from './solution.ts';
 export { solveDual, solveWith, thresholdsOf } from './solve.ts';
-export { type ScoreErrors, type Stability, stability, stabilityWith } from './stability.ts';
+export { type ScoreErrors, type Stability, scoreErrors, stability, stabilityWith } from './stability.ts';
 export { type StreamProblem, solveStream, solveStreamWith } from './stream.ts';
 export {
   type AxisPath,

@@ -16,7 +16,7 @@ import type { Interval } from './solution.ts';
 import { optimise } from './solve.ts';
 import { pairwiseSum } from './sums.ts';
 import { type Statistics, unitOf } from './table.ts';
-import { extremes } from './tilt.ts';
+import { type Ends, extremes } from './tilt.ts';
 import { withWorkspace } from './workspace.ts';
 
 /** By how much each score may be off at most. */
@@ -27,6 +27,18 @@ export interface ScoreErrors {
 }
 
 /** How far λ* may be from where the scores put it, if they are wrong by as much as stated. */
+/** From one error for all scores, or one for the reward and each safety score in turn. */
+export function scoreErrors(errors: readonly number[], constraints: number): ScoreErrors {
+  const each = errors.length === 1 ? new Array<number>(constraints + 1).fill(errors[0]) : errors;
+  if (each.length !== constraints + 1) {
+    throw new UserError(
+      `score errors: expected one for all scores, or ${constraints + 1}, for the reward and each safety score; got ${errors.length}`,
+    );
+  }
+  const [reward, ...safety] = each;
+  return { reward, safety };
+}
+
 export interface Stability {
   readonly errors: ScoreErrors;
   readonly lambda: readonly number[];
@@ -94,7 +106,7 @@ export function stabilityWith(kernels: Kernels, problem: DualProblem, errors: Sc
   if (m === 1) {
     const most = (LIMIT * unit) / scale[0];
     const interval = monotone(
-      (at) => gradientRange(kernels, problem, errors, [at], statistics)[0],
+      (at, end) => gradientRange(kernels, problem, errors, [at], statistics, end)[0],
       lambda[0],
       firstOrder(gradientErrors[0], hessian[0][0]),
       most,
@@ -128,6 +140,7 @@ function gradientRange(
   errors: ScoreErrors,
   lambda: readonly number[],
   statistics: Statistics,
+  wanted: Ends = 'both',
 ): Interval[] {
   const { prompts, thresholds, relative, beta } = problem;
   const rows = lambda.map(() => [new Float64Array(prompts), new Float64Array(prompts)]);
@@ -139,7 +152,16 @@ function gradientRange(
   forRows(kernels, problem, lambda, ({ count, policy, safety, reference }, n) => {
     for (const [j, [low, high]] of rows.entries()) {
       const values = safety[j];
-      const bounds = extremes(kernels, policy, values, count, tilts[j], errors.safety[j], lambda[j] / beta);
+      const bounds = extremes(
+        kernels,
+        policy,
+        values,
+        count,
+        tilts[j],
+        errors.safety[j],
+        lambda[j] / beta,
+        wanted,
+      );
       // A margin follows the reference mean, which errs too.
       const off = relative?.[j] ? reference[j] - statistics.safety[j] : 0;
       const slack = relative?.[j] ? errors.safety[j] : 0;
@@ -161,21 +183,28 @@ const PRECISE = 1e-10;
  * The λ between which the gradient of scores within the errors can be 0: it grows with λ for any scores, so its least
  * and its largest value do.
  */
-function monotone(at: (lambda: number) => Interval, lambda: number, near: number, most: number): Interval {
+function monotone(
+  at: (lambda: number, end: Ends) => Interval,
+  lambda: number,
+  near: number,
+  most: number,
+): Interval {
+  const least = (x: number) => at(x, 'low')[0];
+  const largest = (x: number) => at(x, 'high')[1];
   const guess = Math.min(most, near) || most * 1e-6;
   // From above: the least λ found at which no scores within the errors still ask for more.
   let high = lambda;
-  for (let step = guess; at(high)[0] < 0; step *= 2) {
+  for (let step = guess; least(high) < 0; step *= 2) {
     if (high >= most) {
       high = Number.POSITIVE_INFINITY;
       break;
     }
     high = Math.min(most, lambda + step);
   }
-  if (Number.isFinite(high) && high > lambda) high = crossing((x) => at(x)[0], lambda, high)[1];
+  if (Number.isFinite(high) && high > lambda) high = crossing(least, lambda, high)[1];
   let low = lambda;
-  for (let step = guess; low > 0 && at(low)[1] > 0; step *= 2) low = Math.max(0, lambda - step);
-  if (low < lambda && at(low)[1] <= 0) low = crossing((x) => at(x)[1], low, lambda)[0];
+  for (let step = guess; low > 0 && largest(low) > 0; step *= 2) low = Math.max(0, lambda - step);
+  if (low < lambda && largest(low) <= 0) low = crossing(largest, low, lambda)[0];
   return [low, high];
 }
 

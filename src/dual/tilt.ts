@@ -2,6 +2,11 @@ import type { Kernels } from '../wasm.ts';
 
 /** Rounds towards the largest mean; each at least doubles the digits. */
 const ROUNDS = 60;
+/** Probabilities below this, and were they as large as errors can make them, move no digit. */
+const NEGLIGIBLE = 1e-20;
+
+/** Which of the two is wanted; the other one is NaN. */
+export type Ends = 'low' | 'high' | 'both';
 
 /**
  * The least and the largest mean of a score under a policy on `count` responses, where both may be off: the score by at
@@ -17,11 +22,11 @@ export function extremes(
   tilt: number,
   error: number,
   price: number,
+  wanted: Ends = 'both',
 ): [number, number] {
-  return [
-    -largest(kernels, policy, scores, count, -1, tilt, error, -price),
-    largest(kernels, policy, scores, count, 1, tilt, error, price),
-  ];
+  const end = (sign: 1 | -1) =>
+    sign * largest(kernels, policy, scores, count, sign, tilt, error, sign * price);
+  return [wanted === 'high' ? Number.NaN : end(-1), wanted === 'low' ? Number.NaN : end(1)];
 }
 
 function largest(
@@ -41,34 +46,41 @@ function largest(
     most = Math.max(most, sign * scores[k] + error);
   }
   if (tilt === 0 && error === 0) return mean;
-  // Relative to the largest factors, so that none overflows.
+  // Relative to the largest factors, so that none overflows: of a score too low by its error, and too high.
   const below = exp(-2 * tilt);
-  const ends: readonly [number, number][] = [-error, error].map((e) => [
-    e,
-    exp(price * e - Math.abs(price) * error),
-  ]);
+  const spread = Math.abs(price) * error;
+  const under = exp(-price * error - spread);
+  const over = exp(price * error - spread);
+  // What no factor can lift above rounding.
+  const least = NEGLIGIBLE * exp(-2 * (tilt + spread));
   let value = mean;
   for (let round = 0; round < ROUNDS; round++) {
     let weighted = 0;
     let total = 0;
     for (let k = 0; k < count; k++) {
-      if (policy[k] === 0) continue;
+      const p = policy[k];
+      if (p <= least) continue;
       const x = sign * scores[k] - value;
-      let best = Number.NEGATIVE_INFINITY;
-      let factor = 0;
-      let chosen = 0;
-      for (const [e, power] of ends) {
-        const f = x + e < 0 ? power * below : power;
-        if (f * (x + e) > best) [best, factor, chosen] = [f * (x + e), f, e];
+      let chosen = x - error;
+      let factor = chosen < 0 ? under * below : under;
+      const other = x + error;
+      const otherFactor = other < 0 ? over * below : over;
+      if (otherFactor * other > factor * chosen) {
+        chosen = other;
+        factor = otherFactor;
       }
-      if (price < 0) {
-        // Where the score's error works against the probability, the best lies between the ends.
-        const e = Math.max(-error, Math.min(error, -1 / price - x));
-        const f = exp(price * e - Math.abs(price) * error) * (x + e < 0 ? below : 1);
-        if (f * (x + e) > best) [factor, chosen] = [f, e];
+      // Where the score's error works against the probability, the best may lie between the ends.
+      const e = -1 / price - x;
+      if (price < 0 && e > -error && e < error) {
+        const between = x + e;
+        const f = exp(price * e - spread) * (between < 0 ? below : 1);
+        if (f * between > factor * chosen) {
+          chosen = between;
+          factor = f;
+        }
       }
-      weighted += policy[k] * factor * (x + chosen);
-      total += policy[k] * factor;
+      weighted += p * factor * chosen;
+      total += p * factor;
     }
     if (!(total > 0)) return most;
     const next = value + weighted / total;

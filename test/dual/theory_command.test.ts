@@ -112,7 +112,7 @@ describe('dual --score-error', () => {
   });
 
   test.each([
-    [['0.1', '0.1'], /--score-error: expected one for all scores, or 3, .* got 2/],
+    [['0.1', '0.1'], /score errors: expected one for all scores, or 3, .* got 2/],
     [['-0.1'], /score errors: expected finite numbers from 0 up, got -0.1/],
   ])('%j is refused', async (errors, message) => {
     const outcome = await solve(...errors.map((error) => `--score-error=${error}`));

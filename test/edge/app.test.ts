@@ -4,6 +4,14 @@ import { CURVE_ANSWER, DUAL_ANSWER, PLAN_ANSWER } from '../../edge/answers.ts';
 import { createApp } from '../../edge/app.ts';
 import { optionsFrom } from '../../edge/options.ts';
 import { CURVE, DUAL, PLAN } from '../../edge/parameters.ts';
+import {
+  axisPath,
+  describePolicies,
+  directionPath,
+  stability,
+  thresholdGrid,
+  thresholdsOf,
+} from '../../src/dual/index.ts';
 
 const ROWS = [
   { prompt: 'a', reward: 1.5, safety: [-0.5] },
@@ -42,6 +50,35 @@ async function problem(response: Response | Promise<Response>) {
   return `${status} ${detail}`;
 }
 
+/** Two safety scores, some responses weighted. */
+const PAIRS = {
+  reward: [
+    [1.5, 0.5, 1],
+    [2, 0.25],
+  ],
+  safety: [
+    [
+      [-0.5, 1, 0],
+      [-1, 0.75],
+    ],
+    [
+      [0.5, 0, -1],
+      [1, 0.25],
+    ],
+  ],
+  weights: [
+    [1, 2, 1],
+    [1, 0.5],
+  ],
+};
+const PAIRED = {
+  prompts: 2,
+  responses: Uint32Array.of(3, 2),
+  reward: Float64Array.from(PAIRS.reward.flat()),
+  safety: Float64Array.from(PAIRS.safety.flat(2)),
+  weights: Float64Array.from(PAIRS.weights.flat()),
+};
+
 test('bad scores are 400', async () => {
   const arrays = (scores: unknown) => problem(postJson('/v1/dual', { scores, beta: 1, limits: LIMITS }));
   expect(await problem(postJson('/v1/dual', '{"scores"'))).toMatch(/^400 .*JSON/);
@@ -72,10 +109,19 @@ test('parameters that do not fit are 422', async () => {
   expect(await dual({ beta: 1, limits: [{ treshold: 1 }] })).toMatch(/^422 limits.0: expected {"threshold"/);
   expect(await dual({ beta: 1, limits: LIMITS, replicates: 5 })).toMatch(/^422 replicates: .*no such/);
   expect(await dual({ beta: 1, limits: LIMITS, bootstrap: 1.5 })).toMatch(/^422 bootstrap/);
+  expect(await dual({ beta: 1, limits: LIMITS, scoreError: [1, 2, 3] })).toMatch(/^422 score errors: .* 2,/);
+  expect(await dual({ beta: 1, limits: LIMITS, scoreError: [-1] })).toMatch(/^422 score errors/);
+  expect(await problem(postLines('/v1/curve?beta=1&lambda=-1'))).toMatch(/^422 lambda/);
+  expect(await problem(postLines('/v1/curve?beta=1&grid=3'))).toMatch(/^422 grid: expected two/);
+  expect(await problem(postLines('/v1/curve?beta=1&axis=2&margin=0'))).toMatch(/^422 axis: expected 1 to 1/);
+  expect(await problem(postLines('/v1/curve?beta=1&direction=0&margin=0'))).toMatch(/^422 direction/);
+  expect(await problem(postLines('/v1/curve?beta=1&grid=3&lambda=1'))).toMatch(/^422 .*grid and lambda/);
   expect(await problem(postLines('/v1/dual?beta=x&margin=0'))).toMatch(/^422 beta/);
   expect(await problem(postLines('/v1/dual?beta=1&beta=2&margin=0'))).toMatch(/^422 beta: expected once/);
   expect(await problem(postLines('/v1/curve?beta=1&from=Infinity'))).toMatch(/^422 from/);
-  expect(await problem(postLines('/v1/curve?beta=1&maxKl=1&minReward=0'))).toMatch(/^422 .*both/);
+  expect(await problem(postLines('/v1/curve?beta=1&maxKl=1&minReward=0'))).toMatch(
+    /^422 .*maxKl and minReward/,
+  );
   expect(await problem(postLines('/v1/plan?beta=1&threshold=50'))).toMatch(/^422 .*infeasible/);
 });
 
@@ -134,10 +180,12 @@ test('answers of each kind are as the document describes them', async () => {
   const answer = async (path: string) => (await postLines(path)).json();
   for (const [schema, path] of [
     [DUAL_ANSWER, '/v1/dual?beta=1&margin=0.1&bootstrap=20&confidence=0.9'],
+    [DUAL_ANSWER, '/v1/dual?beta=1&margin=0.1&scoreError=0.01&scoreError=0'],
     [DUAL_ANSWER, '/v1/dual?beta=1&threshold=0.875'],
     [DUAL_ANSWER, '/v1/dual?beta=1&threshold=50&bootstrap=20'],
     [CURVE_ANSWER, '/v1/curve?beta=1&points=5'],
     [CURVE_ANSWER, '/v1/curve?beta=1&maxKl=0.5'],
+    [CURVE_ANSWER, '/v1/curve?beta=1&lambda=0.5'],
     [PLAN_ANSWER, '/v1/plan?beta=1&margin=0.1&target=0.5&subsets=4'],
   ] as const) {
     const result = v.safeParse(schema, await answer(path));
@@ -146,6 +194,33 @@ test('answers of each kind are as the document describes them', async () => {
       path,
     ).toBeUndefined();
   }
+});
+
+test('curves of several scores, and score errors, are those of the library, with weights', async () => {
+  const limits = [{ threshold: -0.2 }, { margin: 0 }];
+  const thresholds = await thresholdsOf(PAIRED, limits);
+  const solved = { ...PAIRED, beta: 1, thresholds, relative: [false, true] };
+  const ask = async (path: string, parameters: object) => {
+    const response = await postJson(`/v1/${path}`, { scores: PAIRS, beta: 1, ...parameters });
+    const answer = await response.text();
+    expect(
+      v.safeParse(path === 'dual' ? DUAL_ANSWER : CURVE_ANSWER, JSON.parse(answer)).issues,
+    ).toBeUndefined();
+    return answer;
+  };
+  expect(await ask('curve', { limits, axis: 2, points: 4 })).toBe(
+    JSON.stringify(await axisPath(solved, 2, { points: 4 })),
+  );
+  expect(await ask('curve', { limits, direction: [1, 0.5], points: 3 })).toBe(
+    JSON.stringify(await directionPath(solved, [1, 0.5], { points: 3 })),
+  );
+  expect(await ask('curve', { grid: 3 })).toBe(JSON.stringify(await thresholdGrid(PAIRED, 1, 3)));
+  const [{ safety }] = await describePolicies(PAIRED, 1, [[0.5, 0.2]]);
+  expect(JSON.parse(await ask('curve', { lambda: [0.5, 0.2] })).thresholds).toEqual(safety);
+  const errors = await stability(solved, { reward: 0.01, safety: [0, 0.02] });
+  expect(
+    JSON.stringify(JSON.parse(await ask('dual', { limits, scoreError: [0.01, 0, 0.02] })).stability),
+  ).toBe(JSON.stringify(errors));
 });
 
 test('the document names each operation, resolves its references and agrees with the schemas', async () => {
