@@ -99,6 +99,8 @@ export function openapi({ token, maxBodyBytes }: Service): Record<string, unknow
       description: 'From scores of sampled responses to the price of safety λ*, before anything is trained.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
+    servers: [{ url: '/' }],
+    security: [],
     paths: {
       '/health': {
         get: {

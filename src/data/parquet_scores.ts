@@ -89,10 +89,9 @@ function plain(value: unknown): unknown {
   return Array.isArray(value) ? value.map(plain) : value;
 }
 
-/** Loaded only for files that need them: they bring WebAssembly, which not every host lets a module compile. */
+/** Loaded only for files that need them. */
 async function compressorsFor({ row_groups: groups }: FileMetaData): Promise<Compressors | undefined> {
   const codecs = groups.flatMap(({ columns }) => columns.map(({ meta_data: data }) => data?.codec));
   if (codecs.every((codec) => codec === undefined || OWN_CODECS.has(codec))) return undefined;
-  const { compressors } = await import('hyparquet-compressors');
-  return { ...compressors, SNAPPY: undefined };
+  return (await import('./parquet_codecs.ts')).CODECS;
 }

@@ -1,3 +1,5 @@
+import { gzipSync } from 'node:zlib';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeSafetensors } from '../../src/data/safetensors.ts';
 import {
@@ -51,6 +53,20 @@ function tensorsOf({ reward, safety, prompts, responses }: typeof one): Uint8Arr
   );
 }
 
+function parquetOf(table: typeof one): Uint8Array<ArrayBuffer> {
+  const rows = rowsOf(table);
+  const buffer = parquetWriteBuffer({
+    columnData: [
+      { name: 'prompt', data: rows.map(({ prompt }) => prompt), type: 'STRING' },
+      { name: 'reward', data: rows.map(({ reward }) => reward), type: 'DOUBLE' },
+      { name: 'safety', data: rows.map(({ safety: [first] }) => first), type: 'DOUBLE' },
+    ],
+    codec: 'GZIP',
+    compressors: { GZIP: (bytes) => gzipSync(bytes) },
+  });
+  return new Uint8Array(buffer);
+}
+
 async function withMargins(
   table: typeof one,
   beta: number,
@@ -76,7 +92,7 @@ describe.each([
   const postJson = (path: string, body: unknown) =>
     post(path, JSON.stringify(body), { 'content-type': 'application/json' });
 
-  test('rows, arrays, JSON Lines and safetensors all give the bits of solveDual', async () => {
+  test('rows, arrays, JSON Lines, safetensors and compressed parquet all give the bits of solveDual', async () => {
     const expected = JSON.stringify(await solveDual({ ...one, beta: 0.1, thresholds: [0.5] }));
     const limits = [{ threshold: 0.5 }];
     const rows = rowsOf(one);
@@ -87,6 +103,7 @@ describe.each([
       await postJson('/v1/dual', { scores: arraysOf(one), beta: 0.1, limits }),
       await post(query, lines, { 'content-type': 'application/x-ndjson' }),
       await post(query, tensorsOf(one), { 'content-type': 'application/octet-stream' }),
+      await post(query, parquetOf(one), { 'content-type': 'application/octet-stream' }),
     ];
     for (const answer of answers) {
       expect(answer.status).toBe(200);
