@@ -4,9 +4,10 @@ import type { GridPoint } from '../../src/dual/grid.ts';
 import type { SafetyCurve } from '../../src/dual/path.ts';
 import type { DualSolution } from '../../src/dual/solution.ts';
 import { CurveChart, type Point } from '../../web/shared/chart.ts';
+import { takeDrops } from '../../web/shared/drop.ts';
 import { exampleFile } from '../../web/shared/example.ts';
 import { shown } from '../../web/shared/numbers.ts';
-import { safetyScoresIn } from './file.ts';
+import { type Scores, scoresOf } from './scores.ts';
 import { element, failure, verdict, warnings } from './verdict.ts';
 
 const POINTS = 81;
@@ -20,18 +21,19 @@ const axis = byId<HTMLSelectElement>('axis');
 const answer = byId('answer');
 const solve = byId<HTMLButtonElement>('solve');
 
-let scores: File | undefined;
+let scores: Scores | undefined;
 let constraints = 0;
 
-async function take(file: File): Promise<void> {
+async function take(files: readonly File[]): Promise<void> {
   try {
-    const found = await safetyScoresIn(file);
-    if (found !== constraints) limitFields(found);
-    scores = file;
-    constraints = found;
-    byId('name').textContent = file.name;
+    const found = await scoresOf(files);
+    if (found.constraints !== constraints) limitFields(found.constraints);
+    scores = found;
+    constraints = found.constraints;
+    byId('name').textContent = found.name;
     byId('about').textContent =
-      `${found === 1 ? 'one safety score' : `${found} safety scores`}, ${shown(Math.ceil(file.size / 1024))} KiB`;
+      `${found.prompts} prompts, ${found.responses} responses, ` +
+      (constraints === 1 ? 'one safety score' : `${constraints} safety scores`);
     solve.disabled = false;
     await ask();
   } catch (error) {
@@ -67,7 +69,7 @@ async function post<T>(operation: string, query: URLSearchParams): Promise<T> {
   const token = byId<HTMLInputElement>('token').value;
   const response = await fetch(`/v1/${operation}?${query}`, {
     method: 'POST',
-    body: scores,
+    body: scores!.body,
     headers: {
       'content-type': 'application/octet-stream',
       ...(token ? { authorization: `Bearer ${token}` } : {}),
@@ -140,22 +142,11 @@ function gridPointOf(point: GridPoint, j: number): Point[] {
 }
 
 chooser.addEventListener('change', () => {
-  if (chooser.files?.[0]) take(chooser.files[0]);
+  if (chooser.files?.length) take([...chooser.files]);
 });
-byId('example').addEventListener('click', () => take(exampleFile()));
+byId('example').addEventListener('click', () => take([exampleFile()]));
 form.addEventListener('submit', (event) => {
   event.preventDefault();
   ask();
 });
-// A file dropped beside the field would otherwise replace the page.
-document.addEventListener('dragover', (event) => {
-  event.preventDefault();
-  drop.classList.add('over');
-});
-document.addEventListener('dragleave', () => drop.classList.remove('over'));
-document.addEventListener('drop', (event) => {
-  event.preventDefault();
-  drop.classList.remove('over');
-  const file = event.dataTransfer?.files[0];
-  if (file) take(file);
-});
+takeDrops(() => drop, take);

@@ -7,7 +7,13 @@ import { type ByteRanges, readAt } from '../data/byte_ranges.ts';
 import { ByteStream } from '../data/byte_stream.ts';
 import { readNpy } from '../data/npy.ts';
 import { DTYPE_BYTES } from '../data/safetensors_header.ts';
-import { ARRAY_NAMES, type ArrayName, tableOfArrays } from '../data/score_arrays.ts';
+import {
+  ARRAY_NAMES,
+  type ArrayName,
+  checkAlike,
+  stackedPlanes,
+  tableOfArrays,
+} from '../data/score_arrays.ts';
 import { asyncBuffer, scoreSource } from '../data/score_source.ts';
 import { formatOf, readScores } from '../data/scores.ts';
 import type { StoredArray } from '../data/stored_values.ts';
@@ -199,7 +205,7 @@ async function loadArrays({ safety, ...files }: ScoreFiles): Promise<ScoreTable>
   }
   const planes: StoredArray[] = [];
   for (const path of safety!) planes.push(await loadArray(path));
-  arrays.set('safety', planes.length === 1 ? planes[0] : stacked(planes, safety!));
+  arrays.set('safety', stackedPlanes(planes, safety!));
   return tableOfArrays(arrays, 'scores');
 }
 
@@ -212,24 +218,4 @@ async function loadArray(path: string): Promise<StoredArray> {
       await stream.close();
     }
   });
-}
-
-function checkAlike(planes: readonly { shape: readonly number[] }[], paths: readonly string[]): void {
-  const [{ shape }] = planes;
-  for (const [j, plane] of planes.entries()) {
-    if (plane.shape.join() === shape.join()) continue;
-    throw new UserError(
-      `${paths[j]}: expected the shape [${shape.join(', ')}] of ${paths[0]}, got [${plane.shape.join(', ')}]`,
-    );
-  }
-}
-
-function stacked(planes: readonly StoredArray[], paths: readonly string[]): StoredArray {
-  checkAlike(planes, paths);
-  const [{ shape }] = planes;
-  const size = planes[0].values.length;
-  const narrow = planes.every(({ values }) => values instanceof Float32Array);
-  const values = new (narrow ? Float32Array : Float64Array)(size * planes.length);
-  for (const [j, plane] of planes.entries()) values.set(plane.values, j * size);
-  return { shape: [planes.length, ...shape], values };
 }

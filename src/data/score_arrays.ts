@@ -81,6 +81,29 @@ export function tableOfArrays(
   };
 }
 
+/** Throws unless the arrays of these names have one shape. */
+export function checkAlike(planes: readonly { shape: readonly number[] }[], names: readonly string[]): void {
+  const [{ shape }] = planes;
+  for (const [j, plane] of planes.entries()) {
+    if (same(plane.shape, shape)) continue;
+    throw new UserError(
+      `${names[j]}: expected the shape [${shape.join(', ')}] of ${names[0]}, got [${plane.shape.join(', ')}]`,
+    );
+  }
+}
+
+/** The safety scores of one array, or of several, a score each. */
+export function stackedPlanes(planes: readonly StoredArray[], names: readonly string[]): StoredArray {
+  if (planes.length === 1) return planes[0];
+  checkAlike(planes, names);
+  const [{ shape }] = planes;
+  const size = planes[0].values.length;
+  const narrow = planes.every(({ values }) => values instanceof Float32Array);
+  const values = new (narrow ? Float32Array : Float64Array)(size * planes.length);
+  for (const [j, plane] of planes.entries()) values.set(plane.values, j * size);
+  return { shape: [planes.length, ...shape], values };
+}
+
 type Shape = readonly number[];
 const same = (a: Shape, b: Shape) => a.length === b.length && a.every((size, i) => size === b[i]);
 const written = (shape: Shape) => `[${shape.join(', ')}]`;

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,6 +11,7 @@ import { curveCommand } from '../../src/cli/curve.ts';
 import { dualCommand } from '../../src/cli/dual.ts';
 import { planCommand } from '../../src/cli/plan.ts';
 import { solveDual, thresholdsOf, UserError } from '../../src/dual/index.ts';
+import { npyFile } from '../support/numpy_files.ts';
 import { generateScores } from '../support/score_generator.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'dualign-scores-'));
@@ -120,11 +121,8 @@ test.each([
 
 describe('scores in .npy files', () => {
   const npy = (name: string, shape: number[], values: Float64Array) => {
-    const header = `{'descr': '<f8', 'fortran_order': False, 'shape': (${shape.join(', ')},), }\n`;
     const path = join(folder, name);
-    const length = String.fromCharCode(header.length & 255, header.length >> 8);
-    writeFileSync(path, Buffer.from(`\x93NUMPY\x01\x00${length}${header}`, 'latin1'));
-    appendFileSync(path, Buffer.from(values.buffer, values.byteOffset, values.byteLength));
+    writeFileSync(path, npyFile(shape, values));
     return path;
   };
   const reward = npy('reward.npy', [30, 8], scores.reward);
