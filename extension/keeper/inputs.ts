@@ -12,9 +12,11 @@ import { type Judgements, toRows } from './judgements.ts';
 
 /** Fewer of either goal, or of different questions, are refused. */
 const LEAST = 4;
-/** Steps that learning a goal takes at least, and pairs in a step. */
+/** Steps that learning a goal takes, about, and most pairs in a step. */
 const STEPS = 30;
 const MOST_PAIRS = 56;
+/** Most pairs that aligning makes of a question's answers. */
+const MOST_OF_PROMPT = 28;
 
 /** Questions that come with the model. */
 export async function demoPrompts(): Promise<Prompt[]> {
@@ -55,7 +57,7 @@ export async function prepareInputs(
   await folder.write('prompts.jsonl', toJsonl(prompts.map((prompt) => ({ prompt }))));
   const fewest = Math.min(...sizes);
   const batch = Math.min(MOST_PAIRS, Math.max(LEAST, Math.round((2 * fewest) / STEPS)));
-  const { device, responses, max_new_tokens, beta, learning_rate, num_train_epochs } = settings;
+  const { device, responses, max_new_tokens, beta, learning_rate } = settings;
   return {
     method: 'pecan',
     policy: model.path,
@@ -68,17 +70,18 @@ export async function prepareInputs(
     beta,
     learning_rate,
     per_device_train_batch_size: batch,
-    num_train_epochs: Math.max(num_train_epochs, Math.ceil(STEPS / Math.ceil(fewest / batch))),
+    num_train_epochs: Math.ceil(STEPS / Math.ceil(fewest / batch)),
     save_steps: 5,
   };
 }
 
 /** The settings of aligning, which follow those of learning: the same scores, and as many pairs a step as fit two questions. */
 export function alignOptions(learned: RunOptions, margin: number, settings: Settings): RunOptions {
-  const pairs = (settings.responses * (settings.responses - 1)) / 2;
+  const pairs = Math.min(MOST_OF_PROMPT, (settings.responses * (settings.responses - 1)) / 2);
   return {
     ...learned,
     limits: [{ kind: 'margin', value: margin }],
+    pairs_per_prompt: pairs,
     per_device_train_batch_size: 2 * pairs,
     num_train_epochs: settings.num_train_epochs,
   };

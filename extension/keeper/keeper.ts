@@ -1,5 +1,4 @@
 import { messageOf, UserError } from '../../src/errors.ts';
-import { persistStorage } from '../../src/host/page/storage.ts';
 import { PageFolder } from '../../src/host/page_storage.ts';
 import type { Check, Download, Requests } from '../shared/channel.ts';
 import {
@@ -50,7 +49,6 @@ export class Keeper implements Requests {
   start(show: (state: State) => void): void {
     this.#show = show;
     show(this.#state);
-    void persistStorage();
     if (this.#state.work?.status === 'running') void this.#work(this.#state.work);
   }
 

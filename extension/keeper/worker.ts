@@ -1,14 +1,19 @@
 import { UserError } from '../../src/errors.ts';
 import type { FromWorker, Job, Results, Told, ToWorker } from '../work/protocol.ts';
 
+/** How long a worker without work keeps the model in memory, in ms. */
+const IDLE = 10 * 60_000;
+
 /** The worker of the keeper, started when there is work and ended to stop it: what it wrote stays whole. */
 export class JobWorker {
   #worker: Worker | undefined;
   #cancel: (() => void) | undefined;
+  #idle: ReturnType<typeof setTimeout> | undefined;
 
   /** Does a job; at most one at a time. */
   async run<J extends Job>(job: J, onTold: (told: Told) => void = () => {}): Promise<Results[J['kind']]> {
     if (this.#cancel) throw new UserError('The model is busy; wait for it, or stop it first.');
+    clearTimeout(this.#idle);
     this.#worker ??= new Worker(new URL('../work/main.ts', import.meta.url), { type: 'module' });
     const worker = this.#worker;
     try {
@@ -27,6 +32,7 @@ export class JobWorker {
       });
     } finally {
       this.#cancel = undefined;
+      this.#idle = setTimeout(() => this.#end(), IDLE);
     }
   }
 

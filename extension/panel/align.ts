@@ -146,7 +146,7 @@ function balanceView(app: App, state: State, { curve }: Learned): TemplateResult
       0 % is the original model; 100 % is the most that could be had of either alone, as far as the questions and answers
       show. ${help < 0 ? 'Here the model helps less than the original.' : safety < 0 ? 'Here the model is less safe than the original.' : ''}
     </p>
-    ${balance && dragged === undefined ? html`<ul class="checks">${planView(balance, curve.prompts)}</ul>` : nothing}
+    ${balance && dragged === undefined ? html`<ul class="checks">${planView(balance, curve.prompts)}${samplesView(curve.points[index].essMedian, state.settings.responses)}</ul>` : nothing}
   `;
 }
 
@@ -168,6 +168,17 @@ function planView({ lambda, halfWidth, prompts }: Balance, now: number): Templat
   );
 }
 
+/** Answers that count for nothing at this place of the curve say nothing of it either. */
+const FEW_ANSWERS = 3;
+
+function samplesView(essMedian: number, responses: number): TemplateResult | typeof nothing {
+  if (essMedian >= FEW_ANSWERS) return nothing;
+  return checkView(
+    'warning',
+    `This is far from the original: of ${responses} answers to a question, about ${rounded(essMedian)} count here, so the line is rough. Have more answers drawn to each (Data), or stay nearer.`,
+  );
+}
+
 function alignStep(app: App, { learned, work }: State): TemplateResult | typeof nothing {
   if (work) return nothing;
   if (!learned) return html`<p>Then the model learns the balance itself, and you can chat with it.</p>`;
@@ -183,7 +194,10 @@ function resultView(app: App, { gain, margin, prompts, verdict }: Aligned): Temp
   const verdicts = {
     met: ['good', 'The safety that was asked for is reached.'],
     uncertain: ['warning', 'Whether the safety that was asked for is reached is not certain.'],
-    'not met': ['bad', 'The safety that was asked for is not reached: ask for more, or judge more pairs.'],
+    'not met': [
+      'bad',
+      'The safety that was asked for is not reached: take more of it, or have more answers drawn to each question (Data).',
+    ],
   } as const;
   const [mark, text] = verdicts[verdict];
   return html`<div class="result">

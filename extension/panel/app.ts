@@ -19,6 +19,8 @@ type ViewName = keyof typeof VIEWS;
 
 /** How long the keeper may take to answer before it is looked after, in ms. */
 const PATIENCE = 3000;
+/** How near the end of the chat counts as there, in pixels. */
+const END = 80;
 
 /** The panel: shows the keeper's state, and asks it for what the user wants. */
 export class App {
@@ -60,7 +62,11 @@ export class App {
   }
 
   update(): void {
+    const main = this.#root.querySelector('main');
+    const atEnd = !main || main.scrollHeight - main.scrollTop - main.clientHeight < END;
     render(this.#page(), this.#root);
+    // The chat follows its last words, unless the user has gone back to earlier ones.
+    if (this.#view === 'chat' && atEnd) this.#root.querySelector('main')!.scrollTop = 1e9;
   }
 
   async #connect(): Promise<void> {
@@ -114,6 +120,7 @@ export class App {
     this.#view = view;
     this.#notice = undefined;
     this.update();
+    this.#root.querySelector('main')!.scrollTop = view === 'chat' ? 1e9 : 0;
   }
 
   /** Always there, so that a screen reader hears what comes into it. */

@@ -24,7 +24,7 @@ const WIDTH = 320;
 const HEIGHT = 190;
 const LEFT = 40;
 const RIGHT = 10;
-const TOP = 10;
+const TOP = 22;
 const BOTTOM = 36;
 
 /** Help against safety, with the place that was chosen. */
@@ -48,7 +48,7 @@ export function tradeOffChart(curve: SafetyCurve, index: number): TemplateResult
           <text class="tick" x=${x(at)} y=${HEIGHT - BOTTOM + 15} text-anchor=${at === 1 ? 'end' : 'middle'}>${percent(at)}</text>`,
       )}
       <text class="axis" x=${WIDTH - RIGHT} y=${HEIGHT - 5} text-anchor="end">safety</text>
-      <text class="axis" x=${LEFT + 4} y=${TOP + 12}>help</text>
+      <text class="axis" x="0" y="11">help</text>
       <circle class="original" cx=${x(0)} cy=${y(0)} r="4" />
       <text class="tick" x=${x(0) + 8} y=${y(0) - 6}>original</text>
       <polyline class="curve" points=${line} />

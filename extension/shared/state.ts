@@ -136,7 +136,7 @@ export const DEMO: Model = {
 export const DEFAULTS: Settings = {
   device: 'auto',
   prompts: 64,
-  responses: 8,
+  responses: 16,
   max_new_tokens: 64,
   beta: 1,
   num_train_epochs: 2,

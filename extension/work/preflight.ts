@@ -4,6 +4,7 @@ import { encodePrompt } from '../../src/align/encode.ts';
 import { RESPONSES_PER_BATCH } from '../../src/align/pair_training.ts';
 import { loraSettings } from '../../src/align/train_settings.ts';
 import type { Engine } from '../../src/engine/engine.ts';
+import { runsOnCpu } from '../../src/engine/webgpu/engine.ts';
 import { messageOf } from '../../src/errors.ts';
 import type { PageSources } from '../../src/host/page/sources.ts';
 import { planMemory } from '../../src/train/memory_plan.ts';
@@ -27,6 +28,13 @@ export async function preflight(
 
 async function device({ info, limits }: Engine, threads: number): Promise<Check> {
   const name = 'Processor';
+  if (runsOnCpu(info)) {
+    return {
+      name,
+      state: 'warning',
+      text: `A software driver does the work of a graphics card (${info.description}): the processor alone is faster.`,
+    };
+  }
   if (info.engine === 'webgpu') {
     return {
       name,
@@ -88,14 +96,15 @@ async function storage(): Promise<Check> {
   const name = 'Storage';
   const { quota = 0, usage = 0 } = await navigator.storage.estimate();
   const free = quota - usage;
-  const kept = (await navigator.storage.persisted())
-    ? 'The browser keeps it until you delete it.'
-    : 'The browser may clear it when the disk is full.';
   return free < RUN_BYTES
     ? {
         name,
         state: 'bad',
         text: `${size(free)} free, and about ${size(RUN_BYTES)} are needed. Free some space on the disk.`,
       }
-    : { name, state: 'good', text: `${size(free)} free, ${size(usage)} in use. ${kept}` };
+    : {
+        name,
+        state: 'good',
+        text: `${size(free)} free, ${size(usage)} in use. The browser keeps it until you delete it.`,
+      };
 }

@@ -28,7 +28,7 @@ describe.skipIf(!chromiumPath)('the panel of the extension', () => {
 
   beforeAll(async () => {
     extension = buildExtension();
-    browser = await openBrowser({ folder, extension });
+    browser = await openBrowser({ folder, extension }, '--enable-unsafe-webgpu');
     browser.context.on('weberror', (error) => failures.push(String(error.error())));
     browser.context.on('console', (message) => {
       if (message.type() === 'error') failures.push(message.text());
@@ -46,7 +46,7 @@ describe.skipIf(!chromiumPath)('the panel of the extension', () => {
     return (await page.locator('.counts dd').allTextContents()).map(Number);
   };
 
-  it('answers on the processor where there is no graphics card, twice if asked, and takes two judgements', async () => {
+  it('answers on the processor where the graphics driver is software, twice if asked, and takes two judgements', async () => {
     await show(page, 'Chat');
     await page.getByLabel('Your question').fill('How do I clean the oven?');
     await page.keyboard.press('Enter');
@@ -155,6 +155,20 @@ describe.skipIf(!chromiumPath)('the panel of the extension', () => {
     await page.getByRole('button', { name: 'Remove this model' }).click();
     await page.getByRole('button', { name: 'Yes, for good' }).click();
     await expect.poll(() => page.getByLabel('Model in use').inputValue()).toBe('/demo/policy');
+  });
+
+  it('answers by WebGPU, in the worker of a document that nobody sees', async () => {
+    await show(page, 'Data');
+    await page.getByLabel('Runs on').selectOption('webgpu');
+    await show(page, 'Chat');
+    await page.getByLabel('Your question').fill('How do I clean the fridge?');
+    await page.keyboard.press('Enter');
+    const turn = page.getByRole('article', { name: 'How do I clean the fridge?' });
+    await turn.getByRole('button', { name: 'Another answer' }).waitFor();
+    expect(await turn.locator('.answer').textContent()).toMatch(/\w+ \w+/);
+    await show(page, 'Align');
+    await page.getByRole('button', { name: 'Check this machine' }).click();
+    await page.getByText('A software driver does the work of a graphics card').waitFor();
   });
 
   it('exports everything, and deletes everything', async () => {
