@@ -39,6 +39,7 @@ export function scoreErrors(errors: readonly number[], constraints: number): Sco
   return { reward, safety };
 }
 
+/** How far λ* may lie from the one that was found, if scores are off by as much as their errors. */
 export interface Stability {
   readonly errors: ScoreErrors;
   readonly lambda: readonly number[];

@@ -5,6 +5,7 @@
 import { UserError } from '../errors.ts';
 import type { LinearName } from './weights.ts';
 
+/** An object read from JSON. */
 export type Json = Readonly<Record<string, unknown>>;
 
 export interface Family {

@@ -48,6 +48,7 @@ export function savedFiles(config: LlamaConfig, shardBytes = SHARD_BYTES): strin
   return ['config.json', 'tokenizer.json', ...(shards.length > 1 ? [WEIGHTS_INDEX] : []), ...shards];
 }
 
+/** How a model is written. */
 export interface SaveModelOptions {
   /** config.json of what is saved, from that of `base`; the same by default. */
   readonly configOf?: (json: Json) => Json;
