@@ -1,10 +1,11 @@
 /** The playground: which of its pages is shown, and what holds for all. */
+import { showAlign } from './align/view.ts';
 import { keepOffline } from './offline.ts';
 import { showScores } from './scores/view.ts';
 
 type Show = (root: HTMLElement) => () => void;
 
-const PAGES: Readonly<Record<string, Show>> = { scores: showScores };
+const PAGES: Readonly<Record<string, Show>> = { align: showAlign, scores: showScores };
 const root = document.getElementById('content')!;
 let leave = () => {};
 

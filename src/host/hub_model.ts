@@ -30,29 +30,51 @@ export function parseHubName(text: string): HubModel | undefined {
   return { id: match[1], revision: match[2] ?? 'main' };
 }
 
+/** An entry of the hub's listing of a revision: https://huggingface.co/docs/hub/api. */
+interface TreeEntry {
+  readonly type: string;
+  readonly path: string;
+  readonly size: number;
+  /** SHA-1 of the git blob. */
+  readonly oid: string;
+  /** Of a file that git only points to: sha-256 of its content. */
+  readonly lfs?: { readonly oid: string; readonly size: number };
+}
+
 /** The files of a revision that a policy or a scorer may need. */
 export async function listModel(
   endpoint: string,
   { id, revision }: HubModel,
   token: string | undefined,
 ): Promise<Map<string, RemoteFile>> {
-  const { listFiles } = await import('@huggingface/hub');
   const files = new Map<string, RemoteFile>();
-  const credentials = token === undefined ? {} : { accessToken: token };
+  const headers: Record<string, string> = token === undefined ? {} : { Authorization: `Bearer ${token}` };
   try {
-    const query = { repo: id, revision, recursive: true, hubUrl: endpoint, ...credentials };
-    for await (const { type, path, size, oid, lfs } of listFiles(query)) {
-      const wanted =
-        POLICY_SETTINGS.includes(path) || path === WEIGHTS_INDEX || /^[\w.-]+\.safetensors$/.test(path);
-      if (type !== 'file' || !wanted) continue;
-      const checksum = lfs ? { sha256: lfs.oid.replace(/^sha256:/, '') } : { gitSha1: oid };
-      const url = `${endpoint}/${id}/resolve/${revision}/${path}`;
-      files.set(path, { url, name: `${id}/${path}`, size: lfs?.size ?? size, ...checksum });
+    let page: string | undefined =
+      `${endpoint}/api/models/${id}/tree/${encodeURIComponent(revision)}?recursive=true`;
+    while (page !== undefined) {
+      const response: Response = await fetch(page, { headers });
+      if (!response.ok) throw new Error(`it answered ${response.status}${reasonOf(response)}`);
+      for (const { type, path, size, oid, lfs } of (await response.json()) as TreeEntry[]) {
+        const wanted =
+          POLICY_SETTINGS.includes(path) || path === WEIGHTS_INDEX || /^[\w.-]+\.safetensors$/.test(path);
+        if (type !== 'file' || !wanted) continue;
+        const checksum = lfs ? { sha256: lfs.oid.replace(/^sha256:/, '') } : { gitSha1: oid };
+        const url = `${endpoint}/${id}/resolve/${encodeURIComponent(revision)}/${path}`;
+        files.set(path, { url, name: `${id}/${path}`, size: lfs?.size ?? size, ...checksum });
+      }
+      page = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('Link') ?? '')?.[1];
     }
   } catch (error) {
     throw new UserError(`${id}: ${endpoint} did not list its files (${causeOf(error)})`, 1);
   }
   return files;
+}
+
+function reasonOf({ status }: Response): string {
+  if (status === 401 || status === 403)
+    return ': there is no such model, or it asks for a token with access to it';
+  return status === 404 ? ': there is no such model or revision' : '';
 }
 
 /** fetch says why it failed in the cause of its error. */

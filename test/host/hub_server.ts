@@ -56,6 +56,13 @@ function isLarge(path: string): boolean {
 function answer(hub: HubServer, request: IncomingMessage, response: ServerResponse): void {
   const { pathname } = new URL(request.url!, hub.url);
   const range = request.headers.range;
+  // As the hub does, for pages of other origins.
+  response.setHeader('Access-Control-Allow-Origin', '*');
+  response.setHeader('Access-Control-Allow-Headers', 'Authorization, Range');
+  if (request.method === 'OPTIONS') {
+    response.writeHead(204).end();
+    return;
+  }
   hub.requests.push(`${request.method} ${pathname}${range ? ` ${range}` : ''}`);
   const refuse = (status: number, code: string) => {
     response.writeHead(status, { 'X-Error-Code': code, 'Content-Type': 'application/json' });

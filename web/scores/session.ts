@@ -13,6 +13,13 @@ const FIRST = { single: 0.35, several: 0.1 };
 /** Of the axis, shown beyond what is within reach. */
 const BEYOND = 0.05;
 
+/** What is asked of the scores. */
+export interface Asked {
+  readonly beta: number;
+  readonly thresholds: readonly number[];
+  readonly relative: readonly boolean[];
+}
+
 /** To two digits: a number that a person would have asked for. */
 const round = (value: number) => Number(value.toPrecision(2));
 
@@ -63,8 +70,10 @@ export class ScoresSession {
     return [reference.safety[axis] - 0.2 * span, reachable[axis] + BEYOND * span];
   }
 
-  async open(file: File): Promise<void> {
+  /** Reads a file and solves it; `given` in place of a first threshold that is made up. */
+  async open(file: File, given?: Asked): Promise<void> {
     await this.#work(async (turn) => {
+      if (given) this.beta = given.beta;
       const summary = await this.#client.call((bench) => bench.open(file));
       if (turn !== this.#turn) return;
       const { reference, reachable, constraints } = summary;
@@ -74,14 +83,24 @@ export class ScoresSession {
       this.thresholds = reachable.map(
         (reach, j) => reference.safety[j] + round(FIRST.several * (reach - reference.safety[j])),
       );
+      if (given) {
+        this.thresholds = [...given.thresholds];
+        this.relative = [...given.relative];
+      }
       await this.#solveCurve(turn);
-      if (constraints === 1 && this.curve) {
+      if (!given && constraints === 1 && this.curve) {
         const { free, end } = this.curve;
         const first = Math.max(reference.safety[0], free + FIRST.single * (end - free));
         this.thresholds = [reference.safety[0] + round(first - reference.safety[0])];
       }
       await this.#settle(turn);
     });
+  }
+
+  /** Ends the worker. */
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#client.cancel();
   }
 
   async setBeta(beta: number): Promise<void> {

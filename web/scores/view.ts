@@ -3,6 +3,7 @@ import { live } from 'lit-html/directives/live.js';
 import { CurveChart } from '../shared/chart.ts';
 import { takeDrops } from '../shared/drop.ts';
 import { exampleFile } from '../shared/example.ts';
+import { inFrames } from '../shared/frames.ts';
 import { shown } from '../shared/numbers.ts';
 import { saveFile } from '../shared/save.ts';
 import { verdictOf } from '../shared/verdict.ts';
@@ -14,61 +15,74 @@ const STEPS = 2000;
 const count = (value: number) => value.toLocaleString('en');
 const tick = (value: number) => Number(value.toPrecision(6));
 
-/** Shows the page of scores in `root`; returns how to leave it. */
-export function showScores(root: HTMLElement): () => void {
-  const session = new ScoresSession(schedule);
-  let chart: CurveChart | undefined;
-  let drawn: readonly unknown[] = [];
-  let waiting = false;
+/** Scores under the user's hand: fields for the thresholds, the verdict, and the curve, which is kept up to date. */
+export class ScoresView {
+  readonly scores: ScoresSession;
+  #chart: CurveChart | undefined;
+  #content: readonly unknown[] = [];
 
-  function schedule(): void {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      update();
-    });
+  constructor(changed: () => void) {
+    this.scores = new ScoresSession(changed);
   }
 
-  function update(): void {
-    render(page(session), root);
-    const { summary, curve, bands, axis, thresholds } = session;
-    const figure = root.querySelector<HTMLElement>('figure');
+  /** Fields of the thresholds, and of β where it may be changed. */
+  limits(withBeta: boolean): TemplateResult | typeof nothing {
+    return this.scores.summary ? limits(this.scores, withBeta) : nothing;
+  }
+
+  answer(): TemplateResult {
+    return html`<section class="answer" aria-label="Result" aria-busy=${this.scores.busy}>
+      ${answer(this.scores)}
+    </section>`;
+  }
+
+  /** To be called after the parts are on the page, for the curve. */
+  drawn(root: HTMLElement): void {
+    const { summary, curve, bands, axis, thresholds } = this.scores;
+    const figure = root.querySelector<HTMLElement>('figure.trade-off');
     if (!figure || !curve || !summary) {
-      chart = undefined;
-      drawn = [];
+      this.#chart = undefined;
       return;
     }
-    const content = [curve, bands, axis];
-    if (!chart || content.some((part, i) => part !== drawn[i])) {
-      chart ??= new CurveChart(figure);
-      chart.show(curve.points, thresholds[axis], bands, {
-        domain: session.domain(axis),
-        onDrag: (threshold) => session.ask(axis, tick(threshold)),
+    const content = [figure, curve, bands, axis];
+    if (!this.#chart || content.some((part, i) => part !== this.#content[i])) {
+      if (!this.#chart || figure !== this.#content[0]) this.#chart = new CurveChart(figure);
+      this.#chart.show(curve.points, thresholds[axis], bands, {
+        domain: this.scores.domain(axis),
+        onDrag: (threshold) => this.scores.ask(axis, tick(threshold)),
       });
-      drawn = content;
+      this.#content = content;
     }
-    chart.ask(thresholds[axis]);
+    this.#chart.ask(thresholds[axis]);
+  }
+}
+
+/** Shows the page of scores in `root`; returns how to leave it. */
+export function showScores(root: HTMLElement): () => void {
+  const view = new ScoresView(inFrames(update));
+  const { scores } = view;
+
+  function update(): void {
+    render(
+      html`<div class="split">
+        <div class="controls">${source(scores)}${view.limits(true)}${formats()}</div>
+        ${view.answer()}
+      </div>`,
+      root,
+    );
+    view.drawn(root);
   }
 
   const stop = takeDrops(
     () => root.querySelector('.drop'),
-    ([file]) => void session.open(file),
+    ([file]) => void scores.open(file),
   );
   update();
   return () => {
     stop();
+    scores.close();
     render(nothing, root);
   };
-}
-
-function page(session: ScoresSession): TemplateResult {
-  return html`<div class="split">
-    <div class="controls">${source(session)}${session.summary ? limits(session) : nothing}${formats()}</div>
-    <section class="answer" aria-label="Result" aria-busy=${session.busy}>
-      ${answer(session)}
-    </section>
-  </div>`;
 }
 
 function source(session: ScoresSession): TemplateResult {
@@ -92,20 +106,23 @@ function source(session: ScoresSession): TemplateResult {
     </button>`;
 }
 
-function limits(session: ScoresSession): TemplateResult {
-  const { summary } = session;
-  const beta = ({ target }: Event) => {
+function limits(session: ScoresSession, withBeta: boolean): TemplateResult {
+  return html`<div class="fields">
+    ${session.summary!.reachable.map((_, j) => limit(session, j))}
+    ${withBeta ? betaField(session) : nothing}
+  </div>`;
+}
+
+function betaField(session: ScoresSession): TemplateResult {
+  const change = ({ target }: Event) => {
     const value = Number((target as HTMLInputElement).value);
     if (value > 0) void session.setBeta(value);
   };
-  return html`<div class="fields">
-    ${summary!.reachable.map((_, j) => limit(session, j))}
-    <label>
-      How dear change is: β
-      <small>the weight of the KL divergence: a large one keeps the policy near the reference</small>
-      <input type="number" step="any" min="0" .value=${live(String(session.beta))} @change=${beta} />
-    </label>
-  </div>`;
+  return html`<label>
+    How dear change is: β
+    <small>the weight of the KL divergence: a large one keeps the policy near the reference</small>
+    <input type="number" step="any" min="0" .value=${String(session.beta)} @change=${change} />
+  </label>`;
 }
 
 function limit(session: ScoresSession, axis: number): TemplateResult {
@@ -140,7 +157,7 @@ function limit(session: ScoresSession, axis: number): TemplateResult {
         type="number"
         step="any"
         aria-label="${name} at least, as a number"
-        .value=${live(String(tick(threshold - base)))}
+        .value=${String(tick(threshold - base))}
         @change=${type}
       />
       <select
@@ -200,7 +217,7 @@ function answer(session: ScoresSession): TemplateResult {
     }
     ${
       curve
-        ? html`<figure>
+        ? html`<figure class="trade-off">
             <h2>The trade-off</h2>
             <figcaption>
               What each threshold costs and brings${which}. Drag in the chart, or move the slider.

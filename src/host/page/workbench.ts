@@ -10,6 +10,7 @@ import { score } from '../../align/score.ts';
 import { parseJsonl } from '../../data/jsonl.ts';
 import { Run } from '../../data/run.ts';
 import { UserError } from '../../errors.ts';
+import { loadChatTemplate } from '../../model/chat.ts';
 import type { Metrics } from '../../report/data.ts';
 import type { ScoreFunction } from '../../score/function.ts';
 import { PageFolder } from '../page_storage.ts';
@@ -17,10 +18,16 @@ import { runtimeName } from '../runtime.ts';
 import { type ChatRequest, type ChatTurn, Talk, type TokenListener } from './chat.ts';
 import type { RunListener, RunOutcome, RunRequest } from './events.ts';
 import { Gate, gatedFolder } from './gate.ts';
+import { fetchPageModel, type HubOptions } from './hub.ts';
+import { importModel } from './import.ts';
+import { folderOf } from './places.ts';
 import { PageSources } from './sources.ts';
 
 /** Milliseconds that a worker which was ended may take to let go of its run. */
 const PATIENCE = 5000;
+/** Told of bytes that are done, of how many. */
+export type BytesListener = (done: number, total: number) => void;
+
 const PARTIAL = `${METRICS}.partial`;
 
 /**
@@ -81,6 +88,22 @@ export class Workbench {
   endTalk(): void {
     this.#talk?.close();
     this.#talk = undefined;
+  }
+
+  /** Copies a model that the user picked into the origin's storage (`importModel`). */
+  async importModel(name: string, files: readonly File[], told: BytesListener): Promise<string> {
+    return await importModel(name, files, told);
+  }
+
+  /** Fetches a hub's model into it (`fetchPageModel`). */
+  async fetchModel(name: string, options: HubOptions, told: BytesListener): Promise<string> {
+    const progress = { download: (_: string, done: number, total: number) => told(done, total), say() {} };
+    return await fetchPageModel(name, progress, options);
+  }
+
+  /** Whether a policy's folder says how conversations become text. */
+  async hasChatTemplate(policy: string): Promise<boolean> {
+    return (await loadChatTemplate(folderOf(policy))) !== undefined;
   }
 
   async #align({ out, config: options, redo = false, until, threads }: RunRequest, tell: RunListener) {

@@ -101,15 +101,24 @@ function drawn(metrics: readonly Metrics[], { lines }: Panel): TrainingLine[] {
   });
 }
 
-/** Curves of the metrics that were logged; a sentence when none were. */
-export function trainingSection(data: ReportData, document: Document): Html {
-  const byReward = data.training.some(({ reward }) => reward !== undefined);
-  const panels = [...(byReward ? rewardPanels(data.constraints.length) : PAIRS), ...STEPS];
-  const figures = panels.flatMap((panel) => {
-    const lines = drawn(data.training, panel);
+/** Curves of the metrics that were logged. */
+export function trainingFigures(
+  training: readonly Metrics[],
+  constraints: number,
+  document: Document,
+): Html[] {
+  const byReward = training.some(({ reward }) => reward !== undefined);
+  const panels = [...(byReward ? rewardPanels(constraints) : PAIRS), ...STEPS];
+  return panels.flatMap((panel) => {
+    const lines = drawn(training, panel);
     if (lines.length === 0) return [];
     return [figure(panel.title, panel.sentence, trainingChart(document, panel.title, lines, panel))];
   });
+}
+
+/** The same as a section; a sentence when none were. */
+export function trainingSection(data: ReportData, document: Document): Html {
+  const figures = trainingFigures(data.training, data.constraints.length, document);
   const nothing = data.answers
     ? `Nothing was trained: the aligned policy answers with ${data.answers}.`
     : 'No training metrics were logged.';

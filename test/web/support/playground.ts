@@ -65,8 +65,10 @@ export async function seriousFindings(page: Page): Promise<string[]> {
 export async function until(page: Page, expression: string, milliseconds = 60_000): Promise<void> {
   const end = Date.now() + milliseconds;
   while (!(await page.evaluate(expression))) {
-    if (Date.now() > end)
-      throw new Error(`waited in vain for ${expression} on:\n${await page.textContent('#content')}`);
+    if (Date.now() > end) {
+      const text = ((await page.textContent('#content')) ?? '').replace(/\s+/g, ' ');
+      throw new Error(`waited in vain for ${expression} on: ${text.slice(0, 1500)}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 30));
   }
 }
