@@ -98,8 +98,8 @@ export const configSchema = v.strictObject({
 
   /** Times to train, each time after the first with λ again from what the policy has come to answer. */
   rounds: v.optional(count, 1),
-  /** Passes over the pairs of each later round, in place of num_train_epochs. */
-  round_epochs: v.optional(count, 1),
+  /** Passes over the pairs of each later round; num_train_epochs if left out. */
+  round_epochs: v.optional(count),
 
   /** Pairs made of each prompt's responses; all by default. */
   pairs_per_prompt: v.optional(count),

@@ -21,8 +21,7 @@ export function roundOf(context: Context, round: number): Context {
 
 /**
  * As many rounds of training as set. The first is one-shot. Each later one samples the policy as trained, scores, finds λ
- * again, labels by it and trains the same adapter on, more shortly: a policy trained long on few responses drifts from the
- * reference farther than the optimum. The last adapter is the run's.
+ * again, labels by it and trains the same adapter on. The last adapter is the run's.
  */
 export async function trainRounds(context: Context): Promise<void> {
   const { run, config } = context;
@@ -39,8 +38,9 @@ export async function trainRounds(context: Context): Promise<void> {
     await collectFrom(part, before.run);
     await score(part);
     ({ lambda } = await solveRound(part, lambda, beta, dual.thresholds));
-    const short = { ...part, config: { ...config, num_train_epochs: config.round_epochs } };
-    await trainNext(short, { lambda, from: before.run });
+    const { round_epochs = config.num_train_epochs } = config;
+    const again = { ...part, config: { ...config, num_train_epochs: round_epochs } };
+    await trainNext(again, { lambda, from: before.run });
     before = part;
   }
   await takeAdapter(context, before);

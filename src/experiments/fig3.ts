@@ -25,6 +25,7 @@ export function fig3(results: readonly SubjectResult[], document: Document): Out
     title: 'Predicted and achieved, and the trade-off',
     note,
     panels,
+    columns: 3,
     tables: [tableHtml(text)],
     text,
     data: results,
@@ -41,7 +42,7 @@ function achievedPanel({ method, margins }: SubjectResult, document: Document): 
       `${setting(margin)}: predicted ${score(predicted.safety)}, achieved ${score(achieved.safety.mean)}`,
   );
   return {
-    title: `${name}: change of safety against the margin asked for`,
+    title: `${name}: change of safety by margin`,
     sentence: 'On the dashed line exactly what was asked; above it, more.',
     drawing: lineChart(
       document,
