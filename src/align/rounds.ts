@@ -65,7 +65,7 @@ async function solveRound(
   beta: number,
   thresholds: readonly number[],
 ): Promise<Round> {
-  const { run } = context;
+  const { run, progress } = context;
   const rows = parseScoreRows(await readArtefact(context, SCORES, 'align'), SCORES, thresholds.length);
   await runStage(context, {
     name: 'dual',
@@ -73,6 +73,11 @@ async function solveRound(
     outputs: [ROUND],
     work: async () => {
       const round: Round = await redualize(rows, previous, beta, thresholds);
+      if (round.aim.some((aim, j) => aim < thresholds[j])) {
+        progress.say(
+          '  The thresholds are out of reach of what the policy answers now: λ goes a part of the way.',
+        );
+      }
       await run.folder.write(ROUND, `${JSON.stringify(round, null, 2)}\n`);
     },
   });

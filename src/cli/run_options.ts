@@ -145,7 +145,11 @@ export const RUN_OPTIONS: Record<RunGroup, readonly OptionRow[]> = {
       'train n times, λ found again each time from what the policy has come to answer (1: one-shot)',
       positiveInteger,
     ],
-    ['--round-epochs <n>', 'passes over the pairs in each round after the first (as in the first)', positiveInteger],
+    [
+      '--round-epochs <n>',
+      'passes over the pairs in each round after the first (as in the first)',
+      positiveInteger,
+    ],
   ],
   labels: [
     ['--pairs-per-prompt <n>', 'preference pairs made of the responses to a prompt (all)', integer],
