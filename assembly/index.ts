@@ -21,7 +21,8 @@ export {
 } from './dual/newton';
 export { createPruning, finishPruning, keptPart, sampleRows } from './dual/prune';
 export { createLane, evaluateRawShare, keepRaw, supportRawShare, takeShare } from './dual/raw';
-export { drawTimes, weightedSum, weightedSums } from './dual/resample';
+export { createBench, replicateShare } from './dual/replicate';
+export { drawTimes } from './dual/resample';
 export { countOf, createScores, logCountOf, meanOf, middleOf, rewardRangeOf, startOf, statisticsOf, sumsOf, topOf } from './dual/scores';
 export { describeShare, evaluateShare, loadShare, pruneShare, supportShare } from './dual/shares';
 export { createScratch } from './dual/softmax';

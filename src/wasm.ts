@@ -8,6 +8,7 @@ export const SHARE_NAMES = [
   'evaluateShare',
   'loadShare',
   'pruneShare',
+  'replicateShare',
   'supportRawShare',
   'supportShare',
   'takeShare',
@@ -93,8 +94,8 @@ export interface WasmExports extends Readonly<Record<ShareName, Kernel>> {
   sumBlocks(partial: number, blocks: number, width: number): void;
   // dual/resample.ts
   drawTimes(times: number, rows: number, key0: number, key1: number, replicate: number): void;
-  weightedSum(values: number, rows: number, times: number): number;
-  weightedSums(values: number, rows: number, width: number, times: number, out: number): void;
+  // dual/replicate.ts
+  createBench(scores: number): number;
   // dual/newton.ts
   createNewton(constraints: number): number;
   rangeOf(newton: number): number;

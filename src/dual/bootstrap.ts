@@ -3,11 +3,17 @@ import { type Key, keyOf } from '../random.ts';
 import { type Kernels, loadWasm } from '../wasm.ts';
 import { invert } from './linear.ts';
 import { checkProblem, type DualProblem } from './problem.ts';
-import { Resample, type Solution } from './resample.ts';
 import type { Interval } from './solution.ts';
 import { optimise } from './solve.ts';
 import { quantile } from './sums.ts';
-import { COLUMN, type Outcome, type Workspace, withWorkspace } from './workspace.ts';
+import {
+  COLUMN,
+  columnsOf,
+  type Outcome,
+  replicateWidth,
+  type Workspace,
+  withWorkspace,
+} from './workspace.ts';
 
 /** How `bootstrapDual` resamples. */
 export interface BootstrapOptions {
@@ -165,20 +171,17 @@ function drawReplicates(
     policy: { reward: column(), safety: columns(), kl: column() },
     infeasible: 0,
   };
-  const { safety: reference } = workspace.statistics;
-  const { hessian } = outcome;
-  const resample = new Resample(workspace);
+  const m = lambda.length;
+  const found = workspace.replicate({ beta, thresholds, relative }, lambda, key, replicates, exact);
+  const width = replicateWidth(m);
   for (let b = 0; b < replicates; b++) {
-    resample.draw(key, b);
-    const means = resample.columns();
-    const moved = relative?.some(Boolean) ? resample.safety() : reference;
-    const asked = thresholds.map((threshold, j) =>
-      relative?.[j] ? threshold + moved[j] - reference[j] : threshold,
-    );
+    const at = b * width;
+    const means = found.subarray(at, at + columnsOf(m));
+    const rest = found.subarray(at + columnsOf(m), at + width);
     record(draws.policy, b, means);
     const solved = exact
-      ? resample.search(beta, asked, lambda)
-      : newtonStep(beta, asked, lambda, means, hessian);
+      ? solutionIn(rest, m)
+      : newtonStep(beta, Array.from(rest.subarray(0, m)), lambda, means, outcome.hessian);
     if (!solved) draws.infeasible++;
     for (const [j, values] of draws.lambda.entries())
       values[b] = solved?.lambda[j] ?? Number.POSITIVE_INFINITY;
@@ -186,6 +189,21 @@ function drawReplicates(
     record(draws.optimum, b, solved?.columns);
   }
   return draws;
+}
+
+/** The optimum of a resample. */
+interface Solution {
+  readonly lambda: readonly number[];
+  readonly value: number;
+  /** Means of the columns of its policy. */
+  readonly columns: ArrayLike<number>;
+}
+
+/** Behind the thresholds asked of a replicate stand whether it is solved, and then value, λ and columns. */
+function solutionIn(replicate: Float64Array, m: number): Solution | undefined {
+  if (replicate[m] === 0) return undefined;
+  const lambda = Array.from(replicate.subarray(m + 2, 2 * m + 2));
+  return { value: replicate[m + 1], lambda, columns: replicate.subarray(2 * m + 2) };
 }
 
 /** Takes what replicate b achieves from the means of its columns. */

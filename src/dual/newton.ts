@@ -1,5 +1,5 @@
 import type { WasmExports } from '../wasm.ts';
-import { type Statistics, unitOf } from './table.ts';
+import { leastOf, type Statistics, unitOf } from './table.ts';
 
 /** The dual at one λ: value, gradient `[m]` and Hessian `[m][m]`. */
 export interface Evaluation {
@@ -49,20 +49,14 @@ export class Newton {
     return this.#wasm.lambdaOf(this.pointer);
   }
 
-  /** Sets where the next search starts, for rows with these statistics, or with these mean middles. */
-  aim(
-    statistics: Statistics,
-    beta: number,
-    thresholds: readonly number[],
-    start: ArrayLike<number>,
-    middle: readonly number[] = statistics.middle,
-  ): void {
-    const { safetyRange, rewardTop, rewardBottom, mostKl } = statistics;
+  /** Sets where the next search starts, for rows with these statistics. */
+  aim(statistics: Statistics, beta: number, thresholds: readonly number[], start: ArrayLike<number>): void {
     const wasm = this.#wasm;
-    this.#floats(wasm.offsetOf(this.pointer)).set(middle.map((value, j) => value - thresholds[j]));
-    this.#floats(wasm.rangeOf(this.pointer)).set(safetyRange);
+    const offset = statistics.middle.map((value, j) => value - thresholds[j]);
+    this.#floats(wasm.offsetOf(this.pointer)).set(offset);
+    this.#floats(wasm.rangeOf(this.pointer)).set(statistics.safetyRange);
     this.lambda.set(start);
-    wasm.begin(this.pointer, beta, unitOf(statistics, beta), rewardBottom - rewardTop - beta * mostKl);
+    wasm.begin(this.pointer, beta, unitOf(statistics, beta), leastOf(statistics, beta));
   }
 
   /**

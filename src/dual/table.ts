@@ -40,6 +40,11 @@ export function unitOf({ rewardRange, logCount }: Statistics, beta: number): num
   return rewardRange + beta * logCount || 1;
 }
 
+/** No policy that meets the thresholds has less of the objective, but for the mean of the largest rewards. */
+export function leastOf({ rewardTop, rewardBottom, mostKl }: Statistics, beta: number): number {
+  return rewardBottom - rewardTop - beta * mostKl;
+}
+
 /** Numbers of a pass's sums over rows: STATISTICS + SAFETY_STATISTICS·m of assembly/dual/scores.ts. */
 export const statisticsWidth = (constraints: number) => 6 + 4 * constraints;
 

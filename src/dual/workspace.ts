@@ -1,10 +1,11 @@
 import type { Scratch } from '../pool.ts';
+import type { Key } from '../random.ts';
 import type { Kernels, WasmExports } from '../wasm.ts';
 import { type Evaluation, evaluationWidth, Newton, type SearchStatus } from './newton.ts';
-import type { ScoreTable } from './problem.ts';
+import type { DualProblem, ScoreTable } from './problem.ts';
 import { createLanes, share } from './share.ts';
 import { median, pairwiseSum } from './sums.ts';
-import { BLOCK, LoadedTable, type Statistics } from './table.ts';
+import { BLOCK, LoadedTable, leastOf, type Statistics, unitOf } from './table.ts';
 
 /** Smaller tables are searched as they are. */
 const SAMPLED_ELEMENTS = 16384;
@@ -29,8 +30,15 @@ export interface Prediction {
 /** Columns of a described row: E_p[r], KL, 1/Σp², then E_p[g_j] for each j, then Cov_p[r, g_j] for each j. */
 export const COLUMN = { reward: 0, kl: 1, ess: 2, safety: 3 } as const;
 
+/** How often evaluations count each row, where resamples have a list. */
+const EACH_ONCE = 0;
+
 /** Number of columns of a described row. */
 export const columnsOf = (constraints: number): number => COLUMN.safety + 2 * constraints;
+
+/** Numbers of a replicate: mean columns, thresholds asked, whether solved, value, λ, mean columns there. */
+export const replicateWidth = (constraints: number): number =>
+  2 * columnsOf(constraints) + 2 * constraints + 2;
 
 /** Evaluation and prediction at one λ. */
 export type Outcome = Evaluation & Prediction;
@@ -114,22 +122,22 @@ export class Workspace implements DescribedRows {
     return this.table.floats(pointer, length);
   }
 
-  /** Value, gradient and Hessian at the λ at hand, over a table or over resampled rows of it; rows described to `out`. */
-  #evaluate({ scores, prompts, elements }: Part, beta: number, out: number, times: number): void {
+  /** Value, gradient and Hessian at the λ at hand; rows described to `out`. */
+  #evaluate({ scores, prompts, elements }: Part, beta: number, out: number): void {
     const lambda = this.#wasm.lambdaOf(this.#newton.pointer);
     const blocks = Math.ceil(prompts / BLOCK);
-    const args = [scores, lambda, beta, this.#partial, out, times];
+    const args = [scores, lambda, beta, this.#partial, out, EACH_ONCE];
     share(this.#kernels, 'evaluateShare', blocks, elements, args, this.#lanes);
     this.#wasm.sumBlocks(this.#partial, blocks, evaluationWidth(this.constraints));
   }
 
   /** Runs the search over a table, and describes its rows to `out` where that costs no pass of its own. */
-  #solve(part: Part, out: number, times = 0): Search & { described: boolean } {
+  #solve(part: Part, out: number): Search & { described: boolean } {
     const newton = this.#newton;
     let describes = false;
     for (const last of newton.wanted()) {
       describes = last && out !== 0;
-      this.#evaluate(part, newton.beta, describes ? out : 0, times);
+      this.#evaluate(part, newton.beta, describes ? out : 0);
       newton.absorb(this.#partial, part.prompts);
     }
     return { ...newton.ended(), described: describes && newton.endsThere };
@@ -174,7 +182,7 @@ export class Workspace implements DescribedRows {
     newton.aim(this.statistics, beta, thresholds, start);
     for (const _ of newton.wanted()) {
       path.push(Array.from(newton.lambda));
-      this.#evaluate(this.#whole, newton.beta, 0, 0);
+      this.#evaluate(this.#whole, newton.beta, 0);
       newton.absorb(this.#partial, this.prompts);
     }
     const { lambda } = newton.ended();
@@ -281,32 +289,45 @@ export class Workspace implements DescribedRows {
   }
 
   /**
-   * Minimises the dual of a resample from `start`: times[n] says how often prompt n is in it, `middle` are its mean
-   * middles. Undefined where it has no minimum within bounds. The value lacks the mean of the resample's row maxima.
-   * The rows of the resample are described at its λ into `out`, which is like `rows`.
+   * Solves resamples of the prompts, or only draws them; `rows` stand described at the λ that they start from. Returns
+   * f64[replicates][replicateWidth], as assembly/dual/replicate.ts writes it.
    */
-  searchTimes(
-    beta: number,
-    thresholds: readonly number[],
+  replicate(
+    { beta, thresholds, relative }: Pick<DualProblem, 'beta' | 'thresholds' | 'relative'>,
     start: readonly number[],
-    middle: readonly number[],
-    times: number,
-    out: number,
-  ): { lambda: number[]; value: number } | undefined {
+    [key0, key1]: Key,
+    replicates: number,
+    solved: boolean,
+  ): Float64Array {
     const wasm = this.#wasm;
-    const solve = (part: Part) => {
-      this.#newton.aim(this.statistics, beta, thresholds, start, middle);
-      const { status, lambda, described } = this.#solve(part, out, times);
-      if (status !== 'converged') return undefined;
-      if (!described) {
-        this.#describeTo(out, part, beta, wasm.lambdaOf(this.#newton.pointer));
-      }
-      return lambda;
-    };
+    const { table, statistics } = this;
+    const at = wasm.mark();
     const pruned = this.#prunedFor(beta);
-    let lambda = pruned && solve(pruned);
-    if (!pruned || !lambda || !inBox(pruned, lambda)) lambda = solve(this.#whole);
-    return lambda && { lambda, value: wasm.valueOf(this.#newton.pointer) };
+    const none = thresholds.map(() => 0);
+    const settings = [
+      start,
+      thresholds,
+      thresholds.map((_, j) => (relative?.[j] ? 1 : 0)),
+      statistics.safety,
+      statistics.safetyRange,
+      pruned?.centre ?? none,
+      pruned?.radius ?? none,
+    ].flat();
+    const settingsAt = table.granted(wasm.allocate(8 * settings.length));
+    this.#floats(settingsAt, settings.length).set(settings);
+    const width = replicateWidth(this.constraints);
+    const out = table.granted(wasm.allocate(8 * width * replicates));
+    const responses = this.table.elements * replicates;
+    const lanes = createLanes(this.#kernels, responses, () => wasm.createBench(table.scores));
+    table.granted(lanes.start);
+    const unit = unitOf(statistics, beta);
+    const least = leastOf(statistics, beta);
+    const args = [table.scores, pruned?.scores ?? 0, this.rows, settingsAt, beta, unit, least, key0, key1];
+    const more = [solved ? 1 : 0, out];
+    share(this.#kernels, 'replicateShare', replicates, responses, [...args, ...more], lanes);
+    const found = this.#floats(out, width * replicates).slice();
+    wasm.release(at);
+    return found;
   }
 
   /** The pruned table, if it serves at this β: weights count for less the smaller β is. */
@@ -327,7 +348,7 @@ export class Workspace implements DescribedRows {
     this.#newton.aim(this.statistics, beta, thresholds, lambda);
     // The search holds λ below a limit; an evaluation takes it as it is.
     this.#newton.setLambda(lambda);
-    this.#evaluate(this.#tableAt(beta, lambda), beta, this.rows, 0);
+    this.#evaluate(this.#tableAt(beta, lambda), beta, this.rows);
     this.#newton.absorb(this.#partial, this.prompts);
     return this.#outcome();
   }

@@ -26,6 +26,8 @@ function* chunksOf({ reward, safety, prompts, responses }: ScoreTable, size: num
 async function solutions(kernels: Kernels, size: number): Promise<unknown[]> {
   const one = generateScores(1, 5000, 64, 1);
   const two = generateScores(2, 2500, 96, 2);
+  const small = generateScores(4, 300, 24, 2);
+  const few = generateScores(7, 40, 6, 1);
   const ragged = generateScores(3, 9000, 40, 1);
   const responses = Uint32Array.from({ length: 9000 }, (_, n) => 20 + ((n * 7) % 41));
   const narrow = { ...one, reward: single(one.reward), safety: single(one.safety) };
@@ -47,6 +49,13 @@ async function solutions(kernels: Kernels, size: number): Promise<unknown[]> {
     solveWith(kernels, { ...weighted, beta: 0.2, thresholds: [0.4], relative: [true] }),
     safetyCurveWith(kernels, one, 0.1, { points: 4 }),
     bootstrapWith(kernels, { ...one, beta: 0.5, thresholds: [0.5] }, { replicates: 20 }),
+    bootstrapWith(
+      kernels,
+      { ...small, beta: 1, thresholds: [0.3, 0.1], relative: [true, false] },
+      { replicates: 150 },
+    ),
+    // Some resamples are out of reach.
+    bootstrapWith(kernels, { ...few, beta: 0.1, thresholds: [1.46] }, { replicates: 2000 }),
     // Few responses are kept of the first one, all of the second one; they share the threads' memory meanwhile.
     ...(await Promise.all([streamed(0.05), streamed(2)])),
   ];

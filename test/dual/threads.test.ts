@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { solveWith } from '../../src/dual/index.ts';
+import { bootstrapWith, solveWith } from '../../src/dual/index.ts';
 import { threadedKernels } from '../../src/host/dual_threads.ts';
 import { generateScores } from '../support/score_generator.ts';
 import { ROOT } from '../support/shared.ts';
@@ -50,6 +50,22 @@ test('threads share the work on a large table and leave a small one alone', asyn
   expect(new Set(jobs)).toEqual(new Set(['loadShare', 'pruneShare']));
   solveWith(watched, { ...generateScores(1, 5000, 64, 1), beta: 4, thresholds: [0.5] });
   expect(new Set(jobs)).toEqual(new Set(['loadShare', 'pruneShare', 'evaluateShare']));
+  kernels.terminate();
+});
+
+test('threads share the replicates of a bootstrap, of a small table too', async () => {
+  const kernels = await threadedKernels(2);
+  const { pool } = kernels;
+  const jobs: string[] = [];
+  const run: NonNullable<typeof pool>['run'] = (...job) => {
+    jobs.push(job[1]);
+    pool!.run(...job);
+  };
+  const watched = { ...kernels, pool: { size: 2, run } };
+  const problem = { ...generateScores(7, 40, 6, 1), beta: 0.1, thresholds: [1.46] };
+  const { infeasible } = bootstrapWith(watched, problem, { replicates: 2000 });
+  expect(jobs).toEqual(['replicateShare']);
+  expect(infeasible).toBeGreaterThan(10);
   kernels.terminate();
 });
 
