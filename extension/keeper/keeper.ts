@@ -1,5 +1,6 @@
 import { messageOf, UserError } from '../../src/errors.ts';
 import { PageFolder } from '../../src/host/page_storage.ts';
+import { keyOf, Random } from '../../src/random.ts';
 import type { Check, Download, Requests } from '../shared/channel.ts';
 import {
   type Answer,
@@ -14,7 +15,7 @@ import {
   type Turn,
   type Work,
 } from '../shared/state.ts';
-import { type AnswerJob, HOME, RUN, type Told } from '../work/protocol.ts';
+import { ALIGNED, type AnswerJob, HOME, RUN, type Told } from '../work/protocol.ts';
 import { conversationBefore, questionOf } from './conversation.ts';
 import { adapterDownload, allDownload, judgementsDownload } from './downloads.ts';
 import { alignOptions, demoPrompts, demoText, prepareInputs } from './inputs.ts';
@@ -32,6 +33,8 @@ export class Keeper implements Requests {
   #state: State;
   #judgements: Judgements;
   #worker = new JobWorker();
+  /** What is under way, until it has put down how it ended. */
+  #activity: Promise<void> = Promise.resolve();
   #show: (state: State) => void = () => {};
 
   private constructor(store: Store, state: State, judgements: Judgements) {
@@ -49,7 +52,7 @@ export class Keeper implements Requests {
   start(show: (state: State) => void): void {
     this.#show = show;
     show(this.#state);
-    if (this.#state.work?.status === 'running') void this.#work(this.#state.work);
+    if (this.#state.work?.status === 'running') this.#begin(this.#state.work);
   }
 
   state(): State {
@@ -77,13 +80,15 @@ export class Keeper implements Requests {
     const choice = fresh.length > 0 ? fresh : questions;
     if (choice.length === 0)
       throw new UserError('There are no sample questions for this model: ask your own.');
-    await this.#askNew(choice[Math.floor(Math.random() * choice.length)], 2);
+    const random = new Random(keyOf(0, 'sample question'), this.#state.turns.at(-1)?.id ?? 0);
+    await this.#askNew(choice[random.below(choice.length)], 2);
   }
 
   async answerAgain(id: number): Promise<void> {
     const turn = this.#turn(id);
+    this.#requireRest();
     if (turn.answers.length > 1) throw new UserError('There are two answers already.');
-    await this.#answer(id, [turn.answers.length]);
+    await this.#answerWith(id, [turn.answers.length]);
   }
 
   stopAnswering(): void {
@@ -137,7 +142,7 @@ export class Keeper implements Requests {
     const config = await prepareInputs(this.#judgements, model, settings);
     await this.#keep({ learned: undefined, balance: undefined });
     const counts = this.#judgements.counts();
-    void this.#work({ goal: 'learn', status: 'running', config, counts, said: [] });
+    this.#begin({ goal: 'learn', status: 'running', config, counts, said: [] });
   }
 
   async balance(index: number): Promise<void> {
@@ -152,23 +157,24 @@ export class Keeper implements Requests {
     if (!learned || !balance) throw new UserError('Learn from your judgements and choose a balance first.');
     const margin = learned.curve.points[balance.index].safety - learned.curve.reference.safety;
     const config = alignOptions(learned.config, margin, settings);
-    void this.#work({ goal: 'align', status: 'running', config, counts: learned.counts, said: [] });
+    this.#begin({ goal: 'align', status: 'running', config, counts: learned.counts, said: [] });
   }
 
   async stop(): Promise<void> {
     this.#worker.end();
+    await this.#activity;
   }
 
   async goOn(): Promise<void> {
     const { work } = this.#state;
     if (!work || work.status === 'running') throw new UserError('There is no interrupted work.');
-    void this.#work({ ...work, status: 'running', error: undefined });
+    this.#begin({ ...work, status: 'running', error: undefined });
   }
 
   async discard(): Promise<void> {
     const { work } = this.#state;
     if (!work) return;
-    this.#worker.end();
+    await this.stop();
     if (work.goal === 'learn') await this.#store.folder.remove(RUN.slice(HOME.length + 1));
     await this.#keep({ work: undefined });
   }
@@ -191,6 +197,8 @@ export class Keeper implements Requests {
     const model = this.#state.models.find((each) => each.path === path);
     if (!model) throw new UserError('There is no such model.');
     this.#worker.end();
+    // What was made of another model is of no use to this one.
+    for (const folder of [RUN, ALIGNED]) await this.#store.folder.remove(folder.slice(HOME.length + 1));
     await this.#keep({
       model,
       turns: [],
@@ -222,7 +230,7 @@ export class Keeper implements Requests {
   }
 
   async deleteAll(): Promise<void> {
-    this.#worker.end();
+    await this.stop();
     this.#state = await this.#store.clear();
     this.#judgements = await Judgements.open(this.#store.folder);
     this.#show(this.#state);
@@ -284,14 +292,22 @@ export class Keeper implements Requests {
     this.#requireRest();
     const id = Math.max(0, ...this.#state.turns.map((turn) => turn.id)) + 1;
     this.#change({ turns: [...this.#state.turns, { id, question, answers: [], judged: {} }] });
-    await this.#answer(
+    await this.#answerWith(
       id,
       Array.from({ length: answers }, (_, number) => number),
     );
   }
 
+  #begin(work: Work): void {
+    this.#activity = this.#work(work);
+  }
+
+  async #answerWith(id: number, numbers: readonly number[]): Promise<void> {
+    this.#activity = this.#answer(id, numbers);
+    await this.#activity;
+  }
+
   async #answer(id: number, numbers: readonly number[]): Promise<void> {
-    this.#requireRest();
     const { model, settings, answersBy: by } = this.#state;
     const turn = this.#turn(id);
     const before = turn.answers;
@@ -324,7 +340,7 @@ export class Keeper implements Requests {
     } catch (error) {
       this.#changeTurn(id, {
         answers: before,
-        error: error instanceof Stopped ? 'Stopped.' : messageOf(error),
+        error: messageOf(error),
       });
     } finally {
       await this.#keep({ answering: false });

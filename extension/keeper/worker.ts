@@ -54,4 +54,8 @@ export class JobWorker {
 }
 
 /** What a job fails with that was ended. */
-export class Stopped extends Error {}
+export class Stopped extends Error {
+  constructor() {
+    super('Stopped.');
+  }
+}

@@ -61,6 +61,7 @@ function modelView(app: App, { model, models, fetching, work, answering }: State
         ? html`<div class="work">
           <p id="fetching"><strong>${fetching.name}</strong> is on its way</p>
           <progress aria-labelledby="fetching" max=${fetching.total || 1} .value=${fetching.done}></progress>
+          <div class="row"><button type="button" @click=${() => app.ask('stop')}>Stop</button></div>
         </div>`
         : html`
           <label class="field">

@@ -17,6 +17,7 @@ import {
   openBrowser,
   show,
   stopServiceWorker,
+  storageOf,
   targetsOf,
 } from './support/extension.ts';
 
@@ -153,5 +154,19 @@ describe.skipIf(!chromiumPath)('aligning in the extension', () => {
     await page.getByRole('button', { name: 'Yes, for good' }).click();
     await page.getByRole('main').getByRole('button', { name: 'Align', exact: true }).waitFor();
     expect(await page.getByRole('button', { name: 'Chat with it' }).count()).toBe(1);
+  });
+
+  it('deletes everything in the middle of work', async () => {
+    await balance().press('ArrowRight');
+    await page.getByText(/The price of safety here is|do not show what safety costs/).waitFor();
+    await page.getByRole('main').getByRole('button', { name: 'Align', exact: true }).click();
+    await stage().waitFor();
+    await show(page, 'Data');
+    await page.getByRole('button', { name: 'Delete everything' }).click();
+    await page.getByRole('button', { name: 'Yes, for good' }).click();
+    expect(await notice(page)).toBe('Everything is deleted.');
+    await show(page, 'Align');
+    await page.getByText('From 0 judgements by what helps').waitFor();
+    expect(await storageOf(page)).toEqual({ names: [], databases: [], caches: [] });
   });
 });

@@ -17,6 +17,7 @@ import {
   type OpenBrowser,
   openBrowser,
   show,
+  storageOf,
 } from './support/extension.ts';
 
 describe.skipIf(!chromiumPath)('the panel of the extension', () => {
@@ -179,14 +180,7 @@ describe.skipIf(!chromiumPath)('the panel of the extension', () => {
     await page.getByRole('button', { name: 'Yes, for good' }).click();
     expect(await notice(page)).toBe('Everything is deleted.');
     expect(await counts()).toEqual([0, 0, 0]);
-    const left = await page.evaluate(async () => {
-      const names: string[] = [];
-      const root = await navigator.storage.getDirectory();
-      for await (const name of (root as unknown as { keys(): AsyncIterable<string> }).keys())
-        names.push(name);
-      return { names, databases: await indexedDB.databases(), caches: await caches.keys() };
-    });
-    expect(left).toEqual({ names: [], databases: [], caches: [] });
+    expect(await storageOf(page)).toEqual({ names: [], databases: [], caches: [] });
   });
 
   it('has said nothing of errors meanwhile', () => {

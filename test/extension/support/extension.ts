@@ -132,3 +132,13 @@ export async function stopServiceWorker(context: BrowserContext, page: Page): Pr
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
+
+/** Names of all that the extension keeps. */
+export async function storageOf(page: Page) {
+  return await page.evaluate(async () => {
+    const names: string[] = [];
+    const root = await navigator.storage.getDirectory();
+    for await (const name of (root as unknown as { keys(): AsyncIterable<string> }).keys()) names.push(name);
+    return { names, databases: await indexedDB.databases(), caches: await caches.keys() };
+  });
+}
