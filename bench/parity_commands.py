@@ -63,8 +63,11 @@ def recording(Trainer):
     class Recorder(Trainer):
         """Keeps what the logs round."""
 
-        def compute_loss(self, *args, **kwargs):
-            loss = super().compute_loss(*args, **kwargs)
+        def compute_loss(self, model, inputs, *args, **kwargs):
+            # transformers counts the first token of a text too, which nothing predicts.
+            if 'num_items_in_batch' in kwargs and 'labels' in inputs:
+                kwargs['num_items_in_batch'] = (inputs['labels'][:, 1:] != -100).sum()
+            loss = super().compute_loss(model, inputs, *args, **kwargs)
             self.losses.append(loss.item())
             return loss
 

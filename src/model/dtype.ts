@@ -134,11 +134,15 @@ function sizes(dtype: Dtype, { entries, isLinear }: ModelTensors): { total: numb
   return { total, largest };
 }
 
-/** Bytes of the activations of a few tokens, and of their logits. */
 function leastBytes(config: LlamaConfig): number {
+  return computationBytes(config, LEAST_TOKENS);
+}
+
+/** Bytes of the activations of so many tokens in a forward pass, and of their logits. */
+export function computationBytes(config: LlamaConfig, tokens: number): number {
   const { hiddenSize, intermediateSize, heads, keyValueHeads, headDim, vocabSize } = config;
   const perToken = 4 * hiddenSize + 2 * (heads + keyValueHeads) * headDim + 3 * intermediateSize;
-  return LEAST_TOKENS * perToken * 4 + logitsBytes(LEAST_TOKENS, vocabSize);
+  return tokens * perToken * 4 + logitsBytes(tokens, vocabSize);
 }
 
 function refusal(

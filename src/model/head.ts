@@ -1,4 +1,5 @@
 import type { Tensor } from '../engine/engine.ts';
+import { EntropySum } from './entropy.ts';
 import { type Llama, type TokenBatch, tokenBatch } from './llama.ts';
 import type { LlamaWeights } from './weights.ts';
 
@@ -154,7 +155,7 @@ export function completionLogpsBackward(
   batch: CompletionBatch,
   hidden: Tensor,
   dlogps: Tensor,
-  gradients?: LlamaWeights,
+  more: HeadBackward = {},
   limits: HeadLimits = model.headLimits ?? HEAD_LIMITS,
 ): Tensor {
   const { engine, workspace } = model;
@@ -166,20 +167,21 @@ export function completionLogpsBackward(
     workspace.take('dLaidOut', [rows * longest, 1]),
     batch.places,
   );
-  return tokenLogpsBackward(model, batch, hidden, workspace.take('dTokenLogps', [count]), gradients, limits);
+  return tokenLogpsBackward(model, batch, hidden, workspace.take('dTokenLogps', [count]), more, limits);
 }
 
 /**
  * dhidden `[n, hidden]` from dTokens `[c]`, the gradient of each completion token's log-probability; with `gradients`,
- * adds to that of the head. `tokenLogps` of the same batch and limits must have come last. Logits that were not kept are
- * computed again.
+ * adds to that of the head; with `entropy` `[1]`, writes there the sum over the tokens of the entropy of what they were
+ * predicted from. `tokenLogps` of the same batch and limits must have come last. Logits that were not kept are computed
+ * again.
  */
 export function tokenLogpsBackward(
   model: Llama,
   batch: CompletionBatch,
   hidden: Tensor,
   dTokens: Tensor,
-  gradients?: LlamaWeights,
+  { gradients, entropy }: HeadBackward = {},
   limits: HeadLimits = model.headLimits ?? HEAD_LIMITS,
 ): Tensor {
   const { engine, workspace, config } = model;
@@ -189,12 +191,14 @@ export function tokenLogpsBackward(
   const dPredictors = workspace.take('dPredictors', [count + 1, config.hiddenSize]);
   engine.zero(dPredictors);
   const lse = workspace.take('tokenLse', [count]);
+  const sum = entropy && new EntropySum(model, batch, limits);
   for (const part of parts(count, config.vocabSize, limits)) {
     const logits = part.kept ? logitsOf(model, part) : computeLogits(model, batch, hidden, part);
     const [dTokensHere, lseHere, targets] = [dTokens, lse, batch.targets].map((whole) =>
       rowsOf(model, part, whole),
     );
     const columns = { start: part.column, vocab: config.vocabSize };
+    sum?.add(part, logits, lseHere, targets);
     engine.tokenLogpsBackward(logits, dTokensHere, lseHere, targets, columns);
     const dRows = engine.view(dPredictors, part.row * config.hiddenSize, [part.rows, config.hiddenSize]);
     engine.matmul(dRows, logits, headOf(model, part), { scale, accumulate: part.column > 0 });
@@ -204,13 +208,21 @@ export function tokenLogpsBackward(
       engine.matmul(dhead, logits, selected, { transposeA: true, scale, accumulate: true });
     }
   }
+  if (entropy) sum!.write(entropy);
   const dhidden = workspace.take('dhidden', [rows * length, config.hiddenSize]);
   engine.gatherRows(dhidden, dPredictors, batch.predicted);
   return dhidden;
 }
 
+/** What the backward pass of the head gives besides the gradient of its input. */
+export interface HeadBackward {
+  /** Of the weights. */
+  readonly gradients?: LlamaWeights;
+  readonly entropy?: Tensor;
+}
+
 /** A part of the logits `[c, vocab]`: `[rows, columns]` from `row` and `column` on. */
-interface Part {
+export interface Part {
   readonly row: number;
   readonly rows: number;
   readonly column: number;

@@ -1,5 +1,6 @@
 import type { Tensor } from '../engine/engine.ts';
 import { VIEW_ALIGNMENT } from '../engine/engine.ts';
+import { computationBytes } from './dtype.ts';
 import {
   type Completion,
   type CompletionBatch,
@@ -16,14 +17,15 @@ export interface LogpsOptions {
   readonly adapter?: boolean;
   /** Divides the logits; 1 by default. */
   readonly temperature?: number;
-  /** Most tokens of a batch, padding included. */
+  /** Most tokens of a batch, padding included; by default as many as there is memory for, and 2048 at most. */
   readonly batchTokens?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** Keeps a wide layer's activations within the smallest storage binding that WebGPU promises, 128 MiB. */
-export const DEFAULT_BATCH_TOKENS = 2048;
+const DEFAULT_BATCH_TOKENS = 2048;
+const LEAST_BATCH_TOKENS = 64;
 
 /**
  * Log-probability of each completion given its prompt, summed over the completion's tokens: `[number of completions]`.
@@ -80,7 +82,7 @@ interface BatchWork {
 async function inBatches(
   policy: Policy,
   completions: readonly Completion[],
-  { adapter: useAdapter = true, batchTokens = DEFAULT_BATCH_TOKENS, ...options }: LogpsOptions,
+  { adapter: useAdapter = true, batchTokens = fittingTokens(policy), ...options }: LogpsOptions,
   sizeOf: (indices: readonly number[]) => number,
   { record, take }: BatchWork,
 ): Promise<void> {
@@ -115,6 +117,18 @@ async function inBatches(
   batches.forEach((indices, i) => {
     take(indices, values.subarray(i * stride, (i + 1) * stride));
   });
+}
+
+/** Tokens of a batch that fit beside what the device holds; at least a few, of which a longer sequence takes more. */
+export function fittingTokens({ engine, config, workspace }: Policy): number {
+  const { total } = engine.limits;
+  if (total === undefined) return DEFAULT_BATCH_TOKENS;
+  const fits = (tokens: number) => engine.memory().live + computationBytes(config, tokens) <= total;
+  // What other work left behind may be what is missing.
+  if (!fits(DEFAULT_BATCH_TOKENS)) workspace.free();
+  let tokens = DEFAULT_BATCH_TOKENS;
+  while (tokens > LEAST_BATCH_TOKENS && !fits(tokens)) tokens /= 2;
+  return tokens;
 }
 
 /** Indices of the lengths above 0, longest first, cut into batches of at most `batchTokens` tokens. */

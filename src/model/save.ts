@@ -52,6 +52,7 @@ export function savedFiles(config: LlamaConfig, shardBytes = SHARD_BYTES): strin
 export interface SaveModelOptions {
   /** config.json of what is saved, from that of `base`; the same by default. */
   readonly configOf?: (json: Json) => Json;
+  /** Bytes of a file of weights at most; 1 GiB by default. */
   readonly shardBytes?: number;
 }
 

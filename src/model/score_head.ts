@@ -2,7 +2,7 @@
 import type { Engine, Tensor } from '../engine/engine.ts';
 import { VIEW_ALIGNMENT } from '../engine/engine.ts';
 import { forward, type TokenBatch, type TrainPass, tokenBatch } from './llama.ts';
-import { DEFAULT_BATCH_TOKENS, lengthBuckets } from './logps.ts';
+import { fittingTokens, lengthBuckets } from './logps.ts';
 import type { RewardModel } from './reward_model.ts';
 
 /** A batch of texts, and where each ends. */
@@ -65,7 +65,7 @@ export async function sequenceScores(
   const scores = new Float64Array(texts.length);
   const batches = lengthBuckets(
     texts.map(({ length }) => length),
-    DEFAULT_BATCH_TOKENS,
+    fittingTokens(model),
   );
   if (batches.length === 0) return scores;
   const values = await readScores(engine, batches, (indices, out) => {

@@ -126,12 +126,7 @@ export function dpoGradients(
     workspace.take('dlogps', [2 * p, 1]),
   );
   const dDistinctLogps = workspace.take('dDistinctLogps', [u]);
-  backward(
-    policy,
-    batch,
-    pass,
-    completionLogpsBackward(policy, batch, hidden, dDistinctLogps, pass.gradients),
-  );
+  backward(policy, batch, pass, completionLogpsBackward(policy, batch, hidden, dDistinctLogps, pass));
 }
 
 function perToken(pairs: readonly PreferencePair[], reference: ReferenceLogps): ReferenceLogps {

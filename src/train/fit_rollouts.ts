@@ -4,7 +4,7 @@ import type { HeadLimits } from '../model/head.ts';
 import type { LoraConfig } from '../model/lora.ts';
 import type { Policy } from '../model/policy.ts';
 import { fittingGenerationBatch, leastChange, MEND, mebibytes } from './memory_plan.ts';
-import { pairsOf, type SamplingSizes, sizeDpo, sizedModel } from './sizing.ts';
+import { type SamplingSizes, sizedModel, sizeRollouts } from './sizing.ts';
 
 export interface FittedRollouts {
   /** Completions sampled at once. */
@@ -28,8 +28,9 @@ export async function fitRollouts(
   const generation_batch_size = await fittingGenerationBatch(policy, lora, sizes);
   const model = sizedModel(policy, lora);
   const most = policy.engine.limits.total ?? Infinity;
-  const pairs = pairsOf(sizes, sizes.completions);
-  const { choice, phase } = await leastChange(checkpointing, most, (each) => sizeDpo(model, pairs, each));
+  const { choice, phase } = await leastChange(checkpointing, most, (each) =>
+    sizeRollouts(model, sizes, sizes.completions, each),
+  );
   if (phase.peak > most) {
     throw new UserError(
       `memory: training on ${sizes.completions} completions at a time takes ${mebibytes(phase.peak)} MiB, more than ` +

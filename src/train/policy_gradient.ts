@@ -50,12 +50,12 @@ export function tokenWeights(slice: Slice, config: GrpoConfig, slices: number): 
   return rows.map(weightOf[config.loss_type]);
 }
 
-/** Results of a micro-batch of `size` completions: its tokens' weighted losses, then their log-probs. */
+/** Results of a micro-batch of `size` completions: its tokens' weighted losses, their log-probs, the sum of entropies. */
 export function grpoWidth({ max_completion_length }: GrpoConfig, size: number): number {
-  return 2 * aligned(size * max_completion_length);
+  return 2 * aligned(size * max_completion_length) + aligned(1);
 }
 
-/** Writes losses and logps, each `[tokens that count]`, to `out`, and adds the gradients of the sum of losses. */
+/** Writes losses and logps, each `[tokens that count]`, and the tokens' entropy to `out`, and adds the gradients of the sum of losses. */
 export function grpoGradients(
   policy: Policy,
   slice: Slice,
@@ -92,7 +92,8 @@ export function grpoGradients(
     { ...clipOf(config), beta: config.beta, weighKl: config.use_bias_correction_kl },
   );
   if (!pass) return;
-  backward(policy, batch, pass, tokenLogpsBackward(policy, batch, hidden, dTokens, pass.gradients));
+  const more = { gradients: pass.gradients, entropy: out(2 * aligned(n), [1]) };
+  backward(policy, batch, pass, tokenLogpsBackward(policy, batch, hidden, dTokens, more));
 }
 
 /** Metrics of GRPO's loss in TRL's names; means over a step's micro-batches of means over their tokens. */
@@ -126,17 +127,21 @@ export function grpoMetrics(
       }
       clips.push({ low, high, length });
     }
-    return { ...(config.beta > 0 ? { kl: kl / Math.max(1, n) } : {}), ...clipMetrics(clips) };
+    return {
+      entropy: meanEntropy(n > 0 ? values[index][2 * aligned(n)] : 0, n),
+      ...(config.beta > 0 ? { kl: kl / Math.max(1, n) } : {}),
+      ...clipMetrics(clips),
+    };
   });
   return { loss, ...meansOf(each) };
 }
 
-/** Results of a micro-batch of `size` completions: their weighted losses, then their log-probs. */
+/** Results of a micro-batch of `size` completions: their weighted losses, their log-probs, the sum of entropies. */
 export function rlooWidth(size: number): number {
-  return 2 * aligned(size);
+  return 2 * aligned(size) + aligned(1);
 }
 
-/** Writes losses and logps, each `[completions that count]`, to `out`, and adds the gradients of the sum of losses. */
+/** Writes losses and logps, each `[completions that count]`, and their tokens' entropy to `out`, and adds the gradients of the sum of losses. */
 export function rlooGradients(
   policy: Policy,
   slice: Slice,
@@ -173,7 +178,8 @@ export function rlooGradients(
     { ...clipOf(config), beta: 0, weighKl: false },
   );
   if (!pass) return;
-  backward(policy, batch, pass, completionLogpsBackward(policy, batch, hidden, dlogps, pass.gradients));
+  const more = { gradients: pass.gradients, entropy: out(2 * aligned(n), [1]) };
+  backward(policy, batch, pass, completionLogpsBackward(policy, batch, hidden, dlogps, more));
 }
 
 /** Metrics of RLOO's loss in TRL's names; means over a step's micro-batches of means over their completions. */
@@ -186,7 +192,9 @@ export function rlooMetrics(
   const { epsilonLow, epsilonHigh } = clipOf(config);
   let loss = 0;
   const each = slices.map((slice, index) => {
-    const n = counting(slice).length;
+    const rows = counting(slice);
+    const n = rows.length;
+    const tokens = rows.reduce((sum, { rollout }) => sum + rollout.completionIds.length, 0);
     const logps = values[index].subarray(aligned(n));
     let place = 0;
     const clips = slice.rows.map(({ rollout, advantage }): Clip => {
@@ -203,9 +211,15 @@ export function rlooMetrics(
         length: 1,
       };
     });
-    return clipMetrics(clips);
+    const entropy = meanEntropy(n > 0 ? values[index][2 * aligned(n)] : 0, tokens);
+    return { entropy, ...clipMetrics(clips) };
   });
   return { loss, ...meansOf(each) };
+}
+
+/** A mean over tokens, in nats. */
+function meanEntropy(sum: number, tokens: number): number {
+  return sum / Math.max(1, tokens);
 }
 
 function rlooWeight(slice: Slice, { gradient_accumulation_steps }: OnPolicyConfig): number {

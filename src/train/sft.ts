@@ -25,7 +25,7 @@ export function sftGradients(
   completionLogps(policy, batch, hidden, out(0, [completions.length]));
   if (!pass) return;
   const slopes = workspace.put('dlogps', new Float32Array(completions.length).fill(-scale));
-  backward(policy, batch, pass, completionLogpsBackward(policy, batch, hidden, slopes, pass.gradients));
+  backward(policy, batch, pass, completionLogpsBackward(policy, batch, hidden, slopes, pass));
 }
 
 /** Completions as one step's batch, `size` at a time: the loss is the mean over all their tokens, as TRL's. */

@@ -12,9 +12,12 @@ import { assembleWeights, isLinearWeight, weightShapes } from '../model/weights.
 import { Workspace } from '../model/workspace.ts';
 import { TRAIN_DEFAULTS } from './config.ts';
 import { dpoGradients, dpoWidth, type PreferencePair } from './dpo.ts';
+import { GRPO_DEFAULTS } from './on_policy_config.ts';
 import { Optimizer } from './optimizer.ts';
+import { grpoGradients, grpoWidth } from './policy_gradient.ts';
 import { aligned, type Window } from './recorder.ts';
 import { type RewardPair, rewardGradients, rewardTrainable, rewardWidth } from './reward.ts';
+import type { Rollout } from './rollouts.ts';
 import { sftGradients } from './sft.ts';
 import { adapterTrainable, type Trainable, weightsTrainable } from './trainable.ts';
 import { DPO_DEFAULTS } from './trainer.ts';
@@ -147,6 +150,29 @@ export function sizeDpo(
   const reference = { chosen: new Float32Array(p), rejected: new Float32Array(p) };
   return sizeStep(model, choice, dpoWidth(p), policyTrainable, (policy, out, pass) =>
     dpoGradients(policy, pairs, reference, DPO_DEFAULTS, 1, out, pass),
+  );
+}
+
+/** A step of policy gradients on so many completions of these sizes. */
+export function sizeRollouts(
+  model: SizedModel,
+  { promptTokens, newTokens }: SamplingSizes,
+  completions: number,
+  choice: StepChoice,
+): Promise<Phase> {
+  const config = { ...GRPO_DEFAULTS, max_completion_length: newTokens };
+  const zeros = new Float32Array(newTokens);
+  const rollout = {
+    promptIds: new Array<number>(promptTokens).fill(0),
+    completionIds: new Array<number>(newTokens).fill(0),
+    counts: true,
+    oldLogps: zeros,
+    refLogps: zeros,
+  } as unknown as Rollout;
+  const rows = Array.from({ length: completions }, () => ({ rollout, advantage: 0 }));
+  const slice = { rows, tokensDrawn: completions * newTokens };
+  return sizeStep(model, choice, grpoWidth(config, completions), policyTrainable, (policy, out, pass) =>
+    grpoGradients(policy, slice, config, { slices: 1, fresh: false }, out, pass),
   );
 }
 

@@ -27,17 +27,37 @@ const LIMITS: Record<string, HeadLimits> = {
   nothing: { columns: 512, rows: 2048 },
 };
 
-/** logps `[b]` of completions and the gradient `[n, hidden]` of Σ slopes · logps. */
+/** logps `[b]` of completions, the gradient `[n, hidden]` of Σ slopes · logps and the sum `[1]` of their tokens' entropies. */
 async function headOf(policy: Policy, batch: CompletionBatch, limits: HeadLimits) {
   const { engine } = policy;
   const hidden = forward(policy, batch);
   const logps = engine.tensor([batch.rows]);
   completionLogps(policy, batch, hidden, logps, limits);
   const dlogps = engine.upload(slopes.slice(0, batch.rows), [batch.rows]);
-  const dhidden = completionLogpsBackward(policy, batch, hidden, dlogps, undefined, limits);
-  const values = [await engine.read(logps), await engine.read(dhidden)];
-  engine.free(logps, dlogps);
+  const entropy = engine.tensor([1]);
+  const dhidden = completionLogpsBackward(policy, batch, hidden, dlogps, { entropy }, limits);
+  const values = [await engine.read(logps), await engine.read(dhidden), await engine.read(entropy)];
+  engine.free(logps, dlogps, entropy);
   return values;
+}
+
+/** Σ −p log p over the vocabulary and the completion tokens, from all logits at once. */
+async function totalEntropy(policy: Policy): Promise<number> {
+  const { engine, config, weights } = policy;
+  const batch = completionBatch(policy, completions);
+  const hidden = forward(policy, batch);
+  const rows = engine.tensor([batch.count, config.hiddenSize]);
+  engine.gatherRows(rows, hidden, batch.predictors);
+  const logits = engine.tensor([batch.count, config.vocabSize]);
+  engine.matmul(logits, rows, weights.head, { transposeB: true });
+  const values = await engine.read(logits);
+  let sum = 0;
+  for (let start = 0; start < values.length; start += config.vocabSize) {
+    const row = values.subarray(start, start + config.vocabSize);
+    const total = row.reduce((all, logit) => all + Math.exp(logit), 0);
+    for (const logit of row) sum -= (Math.exp(logit) / total) * (logit - Math.log(total));
+  }
+  return sum;
 }
 
 describe.skipIf(!hasFixtures).each(engines)(
@@ -46,11 +66,13 @@ describe.skipIf(!hasFixtures).each(engines)(
     let engine: Engine;
     let policy: Policy;
     let expected: Float32Array[];
+    let entropies: number;
     beforeAll(async () => {
       engine = await open();
       policy = await loadStories(engine);
       const oracle = await loadStories(new ReferenceEngine());
       expected = await headOf(oracle, completionBatch(oracle, completions), LIMITS.nothing);
+      entropies = await totalEntropy(oracle);
     });
     afterAll(() => engine?.destroy());
 
@@ -59,11 +81,12 @@ describe.skipIf(!hasFixtures).each(engines)(
       async (by) => {
         const batch = completionBatch(policy, completions);
         expect(batch.count).toBeGreaterThan(2 * LIMITS['rows and columns'].rows);
-        const [logps, dhidden] = await headOf(policy, batch, LIMITS[by]);
+        const [logps, dhidden, [entropy]] = await headOf(policy, batch, LIMITS[by]);
         const { ref_logps: golden } = goldenJson<DpoGolden>('dpo.json');
         const interleaved = pairs.flatMap((_, i) => [golden.chosen[i], golden.rejected[i]]);
         expect(largestDifference(logps, interleaved)).toBeLessThan(2e-4);
         expect(largestDifference(dhidden, expected[1])).toBeLessThan(2e-5);
+        expect(Math.abs(entropy / entropies - 1)).toBeLessThan(2e-5);
       },
     );
 

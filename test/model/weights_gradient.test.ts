@@ -28,7 +28,7 @@ function gradients(policy: Policy, pass: TrainPass): void {
   const hidden = forward(policy, batch, { ...pass, keep: true });
   completionLogps(policy, batch, hidden, engine.tensor([3]));
   const dlogps = engine.upload(WEIGHTS, [3]);
-  backward(policy, batch, pass, completionLogpsBackward(policy, batch, hidden, dlogps, pass.gradients));
+  backward(policy, batch, pass, completionLogpsBackward(policy, batch, hidden, dlogps, pass));
 }
 
 /** Σ WEIGHTS · logps. */
@@ -105,7 +105,14 @@ describe('the gradient of every weight', () => {
       const batch = completionBatch(policy, [long, long, long]);
       const hidden = forward(policy, batch, { keep: true });
       completionLogps(policy, batch, hidden, engine.tensor([3]), limits);
-      completionLogpsBackward(policy, batch, hidden, engine.upload(WEIGHTS, [3]), zeros, limits);
+      completionLogpsBackward(
+        policy,
+        batch,
+        hidden,
+        engine.upload(WEIGHTS, [3]),
+        { gradients: zeros },
+        limits,
+      );
       return engine.values(zeros.head);
     };
     const whole = headGradient();

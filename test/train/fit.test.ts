@@ -2,12 +2,20 @@
 import { describe, expect, it } from 'vitest';
 import { createCpuEngine } from '../../src/engine/cpu/engine.ts';
 import { UserError } from '../../src/errors.ts';
+import { DiskFolder } from '../../src/host/disk.ts';
 import { HEAD_LIMITS } from '../../src/model/head.ts';
 import { addAdapter, type Policy } from '../../src/model/policy.ts';
+import { loadRewardModel } from '../../src/model/reward_model.ts';
+import { TRAIN_DEFAULTS } from '../../src/train/config.ts';
 import { referenceLogps } from '../../src/train/dpo.ts';
-import { DPO, fitTraining, spaceOf } from '../../src/train/fit.ts';
-import { DPO_DEFAULTS, trainDpo } from '../../src/train/trainer.ts';
+import { DPO, fitTraining, REWARD, SFT, spaceOf } from '../../src/train/fit.ts';
+import { trainReward } from '../../src/train/reward.ts';
+import { weightsTrainable } from '../../src/train/trainable.ts';
+import { DPO_DEFAULTS, trainDpo, trainSft } from '../../src/train/trainer.ts';
 import { hasFixtures, loadStories } from '../model/golden.ts';
+import { SHARED } from '../support/shared.ts';
+
+const STORIES = `${SHARED}/models/stories260K`;
 
 const LORA = { r: 4, lora_alpha: 8, target_modules: ['all-linear'] };
 const ids = (length: number, first: number) =>
@@ -76,6 +84,43 @@ describe.skipIf(!hasFixtures)('training on a device that has only so much memory
       expect(Math.abs(policy.engine.memory().peak / bytes - 1)).toBeLessThan(0.15);
       policy.engine.destroy();
     }
+  });
+
+  it('counts what fine-tuning and reward models come to hold, by LoRA and by all weights', async () => {
+    const steps = { ...TRAIN_DEFAULTS, num_train_epochs: 1, per_device_train_batch_size: 8 };
+    const examples = pairs.map(({ promptIds, chosenIds }) => ({ promptIds, completionIds: chosenIds }));
+    const texts = pairs.map(({ promptIds, chosenIds, rejectedIds }) => ({
+      chosenIds: [...promptIds, ...chosenIds],
+      rejectedIds: [...promptIds, ...rejectedIds],
+    }));
+    for (const lora of [LORA, undefined]) {
+      const policy = await loadStories(await createCpuEngine());
+      const { bytes } = await fitTraining(SFT, spaceOf(policy, lora), examples, steps);
+      if (lora) addAdapter(policy, lora, 1);
+      await trainSft(policy, examples, steps, {}, lora ? undefined : weightsTrainable(policy));
+      expect(Math.abs(policy.engine.memory().peak / bytes - 1)).toBeLessThan(0.15);
+      policy.engine.destroy();
+
+      const model = await loadRewardModel(await createCpuEngine(), new DiskFolder(STORIES));
+      const fitted = await fitTraining(REWARD, spaceOf(model, lora), texts, steps);
+      if (lora) addAdapter(model, lora, 1);
+      await trainReward(model, texts, { ...steps, center_rewards_coefficient: 0.1 });
+      expect(Math.abs(model.engine.memory().peak / fitted.bytes - 1)).toBeLessThan(0.15);
+      model.engine.destroy();
+    }
+  });
+
+  it('takes the log-probabilities of as many tokens at once as there is room for', async () => {
+    const policy = await loadStories(await createCpuEngine());
+    const whole = await referenceLogps(policy, pairs);
+    policy.engine.destroy();
+    const other = await loadStories(await createCpuEngine());
+    const { live } = other.engine.memory();
+    const total = live + 2 ** 20;
+    expect(await referenceLogps(within(other, total), pairs)).toEqual(whole);
+    expect(other.engine.memory().peak).toBeLessThan(1.15 * total);
+    expect(policy.engine.memory().peak).toBeGreaterThan(2 * total);
+    other.engine.destroy();
   });
 
   it('ends with the same bits, and goes on from a checkpoint, whatever was chosen that no bit depends on', async () => {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { addAdapter, loadPolicy, type Policy } from '../../src/model/policy.ts';
 import { keyOf, Random } from '../../src/random.ts';
+import { mean } from '../../src/train/advantages.ts';
 import { type Generated, type OnPolicyMetrics, trainGrpo, trainRloo } from '../../src/train/on_policy.ts';
 import {
   GRPO_DEFAULTS,
@@ -17,6 +18,7 @@ import { tinyFolder, tinyWeights } from '../model/tiny.ts';
 import {
   mergedWeights,
   type PlainRow,
+  plainEntropies,
   plainGrpoLoss,
   plainRlooLoss,
   plainTokenLogps,
@@ -192,6 +194,12 @@ describe.each(engines)('policy gradients, $name engine', ({ name: engineName, op
       const at = loss(start);
       expect(metrics[0].loss).toBeCloseTo(at.loss, 5);
       if (trainer === 'grpo' && options.beta !== 0) expect(metrics[0].kl).toBeCloseTo(at.kl, 5);
+      const weights = mergedWeights(tinyWeights(), policy.adapter!, start);
+      const entropies = generated[0].slices.map((slice) => {
+        const counted = slice.filter(({ rollout }) => rollout.counts);
+        return mean(counted.flatMap(({ rollout }) => plainEntropies(weights, rollout, SHARED.temperature)));
+      });
+      expect(metrics[0].entropy).toBeCloseTo(mean(entropies), 5);
       checkGradient((flat) => loss(flat).loss, start, gradients, metrics[0].grad_norm);
     },
   );

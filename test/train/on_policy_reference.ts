@@ -39,6 +39,20 @@ export function mergedWeights(base: Tensors, adapter: Adapter, flat: ArrayLike<n
   return merged;
 }
 
+/** Entropy of what every completion token was drawn from, at a temperature. */
+export function plainEntropies(
+  weights: Weights | Tensors,
+  { promptIds, completionIds }: Sequence,
+  temperature: number,
+): number[] {
+  const logits = plainLogits(tinyConfig as Config, weights, [...promptIds, ...completionIds]);
+  return completionIds.map((_, t) => {
+    const row = logits[promptIds.length - 1 + t].map((z) => Math.exp(z / temperature));
+    const total = row.reduce((sum, value) => sum + value, 0);
+    return row.reduce((sum, value) => sum - (value / total) * Math.log(value / total), 0);
+  });
+}
+
 /** log p of every completion token at a temperature. */
 export function plainTokenLogps(
   weights: Weights | Tensors,
