@@ -2,12 +2,13 @@
  * Whole alignments on every host, with 1 and 2 threads, and killed and gone on with: are the files the same, bit for bit?
  * Runs of the stories need the shared models. Needs a build (`node build.mjs`).
  *
- *     node test/hosts/every_host.ts [--runs stories-mocan,demo-pecan] [--device cpu] [--responses 16] [host …]
+ *     node test/hosts/every_host.ts [--runs stories-mocan,demo-pecan] [--device cpu] [--options='--responses 4'] [host …]
  *
  * A host is `deno`, `chromium` or a program of Node 22 or later; without any, this Node and the other two where they are.
  * Node before 23.6 runs the bundle, dist/dualign.mjs; the rest run align.ts. The stories' preferences for PeCAN are pairs
- * of the responses that a run of MoCAN draws, judged by its scorers. `--device webgpu` takes the driver that is there: on
- * SwiftShader, which Chromium brings along, all hosts have the same.
+ * of the responses that a run of MoCAN draws, judged by its scorers. `--options` are the command's, and follow those of
+ * each run. `--device webgpu` takes the driver that is there: on SwiftShader, which Chromium brings along, all hosts have the
+ * same.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -66,7 +67,7 @@ const { values: given, positionals } = parseArgs({
   options: {
     runs: { type: 'string', default: Object.keys(RUNS).join(',') },
     device: { type: 'string', default: 'cpu' },
-    responses: { type: 'string' },
+    options: { type: 'string', default: '' },
   },
 });
 const names = given.runs.split(',');
@@ -76,9 +77,9 @@ for (const name of names) {
   if (!RUNS[name]) throw new Error(`expected --runs of ${Object.keys(RUNS).join(', ')}, got ${name}`);
 }
 
-/** The number of responses has no order among the options: the last counts. */
+/** Of an option that is given twice, the last counts. */
 function optionsOf(name: string): readonly string[] {
-  return [...RUNS[name], ...(given.responses ? ['--responses', given.responses] : [])];
+  return [...RUNS[name], ...given.options.split(' ').filter((option) => option !== '')];
 }
 
 let folders = 0;

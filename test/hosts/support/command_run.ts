@@ -1,6 +1,6 @@
 /** A whole run by the command, in Node or Deno. */
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../../../src/data/hash.ts';
 import { ROOT } from '../../support/shared.ts';
@@ -25,6 +25,8 @@ export interface CommandRun {
 
 /** Between two looks for a file. */
 const LOOK_MS = 2;
+/** On a busy machine a file can come and go between two looks; the run is then made again. */
+const TRIES = 5;
 /** These name the host and the paths of a run. */
 const OWN = ['manifest.json', 'report.html', 'adapter_config.json'];
 const DENO = join(ROOT, 'node_modules/.bin/deno');
@@ -51,13 +53,30 @@ export async function runCommand({ command }: Host, run: CommandRun): Promise<Ha
     ...[...command, ...options, '--device', device, '--threads', String(threads)],
     ...['--quiet', '--out', out],
   ];
-  for (const file of kills) await execute(line, join(out, file));
-  await execute(line);
-  return await hashesOf(out);
+  for (let tries = 1; ; tries++) {
+    const missed = await firstMissed(line, out, kills);
+    if (missed === undefined) return await hashesOf(out);
+    if (tries === TRIES)
+      throw new Error(`${command.join(' ')}: ended before it could be killed at ${missed}`);
+    rmSync(out, { recursive: true });
+  }
 }
 
-/** Runs a program to its end, or kills it once `file` is there. */
-async function execute([program, ...args]: readonly string[], file?: string): Promise<void> {
+/** Makes the run; returns the first file on whose appearance it was not killed in time. */
+async function firstMissed(
+  line: readonly string[],
+  out: string,
+  kills: readonly string[],
+): Promise<string | undefined> {
+  for (const file of kills) {
+    if (!(await execute(line, join(out, file)))) return file;
+  }
+  await execute(line);
+  return undefined;
+}
+
+/** Runs a program to its end, or kills it once `file` is there; returns whether it did. */
+async function execute([program, ...args]: readonly string[], file?: string): Promise<boolean> {
   const env = { ...process.env, NODE_OPTIONS: '' };
   const child = spawn(program, args, { cwd: ROOT, env, stdio: ['ignore', 'ignore', 'pipe'] });
   let text = '';
@@ -72,8 +91,9 @@ async function execute([program, ...args]: readonly string[], file?: string): Pr
     child.on('close', (...outcome) => resolve(outcome));
   });
   clearInterval(look);
-  const asWanted = file ? signal === 'SIGKILL' : code === 0;
-  if (!asWanted) throw new Error(`${program}: ${file ?? 'end'}: exit ${code ?? signal}\n${text}`);
+  const killed = file !== undefined && signal === 'SIGKILL';
+  if (code !== 0 && !killed) throw new Error(`${program}: exit ${code ?? signal}\n${text}`);
+  return killed;
 }
 
 /** Of all files of a run that are the same on every host. */
