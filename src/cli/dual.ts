@@ -107,8 +107,9 @@ export function dualCommand(
         );
       }
       if (out !== undefined) {
-        if (options.chart !== undefined) {
-          throw new UserError('--chart goes with --scores; a run shows its dual in report.html');
+        for (const [name, flag] of Object.entries(OF_SCORES)) {
+          if (options[name as keyof typeof OF_SCORES] === undefined) continue;
+          throw new UserError(`${flag} goes with --scores; a run shows its dual in report.html`);
         }
         await solveRun(
           { out, redo, json, quiet },
@@ -119,6 +120,15 @@ export function dualCommand(
       }
     });
 }
+
+/** Options that a run does not know. */
+const OF_SCORES = {
+  confidence: '--confidence',
+  bootstrap: '--bootstrap',
+  seed: '--seed',
+  scoreError: '--score-error',
+  chart: '--chart',
+} as const;
 
 function runLimits(limits: readonly Limit[]): RunOptions {
   if (limits.length === 0) return {};

@@ -118,4 +118,11 @@ describe('dual --score-error', () => {
     const outcome = await solve(...errors.map((error) => `--score-error=${error}`));
     expect(outcome).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(message) });
   });
+
+  test.each(['--score-error', '--bootstrap', '--confidence'])('%s is refused of a run', async (flag) => {
+    const args = ['dual', '--out', join(folder, 'run'), '--beta', '1', '--margin', '0', flag, '1'];
+    const outcome = await dualign('node', args);
+    expect(outcome).toMatchObject({ code: 2, stdout: '' });
+    expect(outcome.stderr).toContain(`${flag} goes with --scores`);
+  });
 });
