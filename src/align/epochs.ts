@@ -1,11 +1,11 @@
 import type { StageSettings } from '../data/run.ts';
-import { createSizingEngine } from '../engine/sizing.ts';
 import type { Policy, PolicyOutline } from '../model/policy.ts';
 import { TRAIN_DEFAULTS, type TrainConfig, totalSteps } from '../train/config.ts';
-import { type Batches, fitTraining, type Space, type TrainingKind } from '../train/fit.ts';
+import { type Batches, fitTraining, type TrainingKind } from '../train/fit.ts';
 import type { StepMetrics, TrainHooks } from '../train/loop.ts';
 import type { Split } from '../train/trainer.ts';
-import type { Context, Room } from './context.ts';
+import type { Context } from './context.ts';
+import { earlierBatches, saySmaller, spaceFor } from './fitting.ts';
 import type { Product } from './products.ts';
 import { runTrainingStage } from './training_stage.ts';
 
@@ -43,18 +43,13 @@ export async function runEpochs<T, M extends object, P extends Policy>(
   const { run, sources, progress } = context;
   const { name, file, product, settings, kind, outline } = training;
   const asked: TrainConfig = { ...TRAIN_DEFAULTS, ...settings };
-  const space = async () => spaceFor(await sources.room(), outline, product as Product);
+  const space = async () => spaceFor(await sources.room(), outline, product.lora);
   const batches = async (): Promise<Batches & { readonly bytes?: number }> => {
     const before = earlierBatches(run.earlier(name), asked);
     if (before || (await run.hasAll(product.outputs))) return before ?? asked;
     const { train } = await training.examples();
     const fitted = await fitTraining(kind, await space(), train, asked);
-    if (fitted.per_device_train_batch_size < asked.per_device_train_batch_size) {
-      progress.say(
-        `memory: room to train on ${fitted.per_device_train_batch_size} ${kind.unit}s at once, not ` +
-          `${asked.per_device_train_batch_size}: a step takes ${fitted.gradient_accumulation_steps} batches`,
-      );
-    }
+    saySmaller(progress, `${kind.unit}s`, asked, fitted);
     return fitted;
   };
   const { per_device_train_batch_size, gradient_accumulation_steps, bytes } = await batches();
@@ -83,22 +78,4 @@ export async function runEpochs<T, M extends object, P extends Policy>(
       };
     },
   });
-}
-
-function spaceFor({ device, limit }: Room, outline: PolicyOutline, { lora }: Product): Space {
-  const { config, formats, maxLength } = outline;
-  const total = createSizingEngine(device).limits.total ?? Infinity;
-  return { model: { config, device, lora, formats, maxLength }, most: Math.min(total, limit ?? Infinity) };
-}
-
-/** The batches that this training was begun with, if a step learns from as many examples as asked. */
-function earlierBatches(settings: StageSettings | undefined, asked: Batches): Batches | undefined {
-  const { per_device_train_batch_size, gradient_accumulation_steps } = (settings ?? {}) as Partial<Batches>;
-  if (per_device_train_batch_size === undefined || gradient_accumulation_steps === undefined)
-    return undefined;
-  const step = per_device_train_batch_size * gradient_accumulation_steps;
-  const smaller = per_device_train_batch_size <= asked.per_device_train_batch_size;
-  return smaller && step === asked.per_device_train_batch_size * asked.gradient_accumulation_steps
-    ? { per_device_train_batch_size, gradient_accumulation_steps }
-    : undefined;
 }

@@ -3,7 +3,9 @@ import { parseJsonl } from '../data/jsonl.ts';
 import type { Prompt } from '../data/messages.ts';
 import { UserError } from '../errors.ts';
 import type { Policy } from '../model/policy.ts';
-import { type FittedRollouts, fitRollouts } from '../train/fit_rollouts.ts';
+import type { FittedTraining } from '../train/fit.ts';
+import { fitRollouts } from '../train/fit_rollouts.ts';
+import { fittingGenerationBatch } from '../train/memory_plan.ts';
 import { type OnPolicyHooks, type OnPolicyMetrics, trainGrpo, trainRloo } from '../train/on_policy.ts';
 import {
   cycleOf,
@@ -14,11 +16,12 @@ import {
   type RlooConfig,
 } from '../train/on_policy_config.ts';
 import type { RewardFunctions } from '../train/rollouts.ts';
-import { METRICS } from './artefacts.ts';
+import { ADAPTER_FILES, METRICS } from './artefacts.ts';
 import { mean } from './bootstrap.ts';
 import { grpoLoss, need, type RunConfig } from './config.ts';
 import type { Context } from './context.ts';
 import { encodePrompt } from './encode.ts';
+import { earlierBatches, saySmaller, spaceFor } from './fitting.ts';
 import { adapterProduct } from './products.ts';
 import { loadScorers, type ScoreRows, scorerSettings } from './score.ts';
 import { readPrompts } from './split.ts';
@@ -44,9 +47,10 @@ export async function trainOnPolicy(context: Context, target: OnPolicyTarget): P
   const { policy: path } = need(config, 'policy', 'reward');
   const { name, trainer, prompts, lambda, beta } = target;
   refusePairSettings(trainer, config);
-  const method = methodOf(trainer, config, prompts.length, beta);
-  const { total } = cycleOf(method.filled, prompts.length);
   const source = sources.policy(path);
+  const fitting = await fitCompletions(context, target);
+  const method = methodOf(trainer, fitting.config, prompts.length, beta);
+  const { total } = cycleOf(method.filled, prompts.length);
   if (trainer === 'grpo' && config.scale_rewards !== 'none') {
     progress.say(
       '  With scaled rewards β is no longer the weight of the KL divergence that λ was solved for.',
@@ -70,7 +74,9 @@ export async function trainOnPolicy(context: Context, target: OnPolicyTarget): P
       const policy = await source.load();
       const rewards = rewardFunctions(await loadScorers(context), prompts, lambda);
       const ids = prompts.map((prompt) => encodePrompt(policy, prompt));
-      const { headLimits, ...fitted } = await fitCompletions(context, policy, ids, method.filled);
+      const { headLimits, gradient_checkpointing } = await fitting.fit();
+      const generation_batch_size = await fitSampling(context, policy, ids, method.filled);
+      const fitted = { gradient_checkpointing, generation_batch_size };
       return {
         policy,
         total,
@@ -94,32 +100,69 @@ function refusePairSettings(trainer: OnPolicyTrainer, config: RunConfig): void {
   );
 }
 
-/** How to hold completions of these settings, told where it is not as asked. */
+/**
+ * The run's settings with batches of completions that fit the memory there is, or that the training was begun with, and how
+ * to hold them.
+ */
 async function fitCompletions(
+  { run, config, sources, progress }: Context,
+  { name, trainer, prompts, beta }: OnPolicyTarget,
+): Promise<{ readonly config: RunConfig; fit(): Promise<FittedTraining> }> {
+  const { filled } = methodOf(trainer, config, prompts.length, beta);
+  const outline = await sources.outline(need(config, 'policy').policy);
+  const sizes = {
+    promptTokens: longestOf(prompts.map((prompt) => encodePrompt(outline, prompt))),
+    newTokens: filled.max_completion_length,
+    responses: filled.num_generations,
+  };
+  const space = async () => spaceFor(await sources.room(), outline, loraSettings(config));
+  const known = earlierBatches(run.earlier(name), filled);
+  const finished = await run.hasAll(ADAPTER_FILES);
+  // The mean over a batch's tokens hangs on the batch.
+  const fixed = trainer === 'grpo' && config.loss_type === 'bnpo';
+  const batches = known ?? (finished ? filled : await fitRollouts(await space(), sizes, filled, fixed));
+  saySmaller(progress, 'completions', filled, batches);
+  const { per_device_train_batch_size, gradient_accumulation_steps } = batches;
+  const parts = filled.per_device_train_batch_size / per_device_train_batch_size;
+  const { steps_per_generation: steps } = config;
+  return {
+    config: {
+      ...config,
+      per_device_train_batch_size,
+      gradient_accumulation_steps,
+      ...(steps === undefined ? {} : { steps_per_generation: steps * parts }),
+    },
+    fit: async () => {
+      const fitted = await fitRollouts(await space(), sizes, { ...filled, ...batches }, true);
+      if (fitted.gradient_checkpointing && !filled.gradient_checkpointing) {
+        progress.say('memory: blocks are computed again in the backward pass, to make room');
+      }
+      return fitted;
+    },
+  };
+}
+
+/** Completions that can be sampled at once. */
+async function fitSampling(
   { config, progress }: Context,
   policy: Policy,
   ids: readonly (readonly number[])[],
   settings: OnPolicyConfig,
-): Promise<FittedRollouts> {
-  const { per_device_train_batch_size: completions, max_completion_length, num_generations } = settings;
+): Promise<number> {
   const slices = settings.steps_per_generation || settings.gradient_accumulation_steps;
-  const asked = Math.min(config.generation_batch_size, completions * slices);
-  const sizes = {
-    promptTokens: ids.reduce((longest, { length }) => Math.max(longest, length), 1),
-    newTokens: max_completion_length,
-    responses: num_generations,
-    completions,
+  const asked = Math.min(config.generation_batch_size, settings.per_device_train_batch_size * slices);
+  const fitting = await fittingGenerationBatch(policy, loraSettings(config), {
+    promptTokens: longestOf(ids),
+    newTokens: settings.max_completion_length,
+    responses: settings.num_generations,
     asked,
-  };
-  const checkpointing = settings.gradient_checkpointing;
-  const fitted = await fitRollouts(policy, loraSettings(config), sizes, checkpointing);
-  if (fitted.generation_batch_size < asked) {
-    progress.say(`memory: room to sample ${fitted.generation_batch_size} at once, not ${asked}`);
-  }
-  if (fitted.gradient_checkpointing && !checkpointing) {
-    progress.say('memory: blocks are computed again in the backward pass, to make room');
-  }
-  return fitted;
+  });
+  if (fitting < asked) progress.say(`memory: room to sample ${fitting} at once, not ${asked}`);
+  return fitting;
+}
+
+function longestOf(ids: readonly (readonly number[])[]): number {
+  return ids.reduce((longest, { length }) => Math.max(longest, length), 1);
 }
 
 /** TRL's default for RLOO. */

@@ -6,6 +6,9 @@ import { dirname, join } from 'node:path';
 import type { WritableFolder } from '../data/folder.ts';
 import { messageOf, UserError } from '../errors.ts';
 
+/** Bytes that Node reads of a file at once: checkpoints of all weights may be larger. */
+const LARGEST_READ = 2 ** 31;
+
 /** A folder on disk, in Node and Deno. */
 export class DiskFolder implements WritableFolder {
   readonly name: string;
@@ -26,6 +29,8 @@ export class DiskFolder implements WritableFolder {
   async read(path: string): Promise<Uint8Array> {
     const file = join(this.name, path);
     try {
+      const { size } = await stat(file);
+      if (size >= LARGEST_READ) return await this.readRange(path, 0, size);
       const bytes = await readFile(file);
       return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     } catch (error) {

@@ -1,42 +1,41 @@
 /** How completions are sampled and learnt from on a device that has only so much memory. */
 import { UserError } from '../errors.ts';
-import type { HeadLimits } from '../model/head.ts';
-import type { LoraConfig } from '../model/lora.ts';
-import type { Policy } from '../model/policy.ts';
-import { fittingGenerationBatch, leastChange, MEND, mebibytes } from './memory_plan.ts';
-import { type SamplingSizes, sizedModel, sizeRollouts } from './sizing.ts';
-
-export interface FittedRollouts {
-  /** Completions sampled at once. */
-  readonly generation_batch_size: number;
-  readonly gradient_checkpointing: boolean;
-  readonly headLimits?: HeadLimits;
-}
+import type { Batches, FittedTraining, Space } from './fit.ts';
+import { leastChange, MEND, mebibytes } from './memory_plan.ts';
+import { type SamplingSizes, sizeRollouts } from './sizing.ts';
 
 /**
- * The way to sample and to train on completions of at most these sizes that fits the device, `completions` of them in a
- * batch of training. No bit depends on it.
+ * The way to train on completions of at most these sizes that fits the device: with the batches asked for if blocks computed
+ * again and logits in smaller parts make them fit, else with smaller ones, of which a step takes more; see `fitTraining`.
  *
- * @throws UserError when not even blocks computed again and logits in smaller parts make a batch fit.
+ * @throws UserError when not even one completion at a time fits, or, of `fixed` batches, when these do not.
  */
 export async function fitRollouts(
-  policy: Policy,
-  lora: LoraConfig,
-  sizes: SamplingSizes & { readonly completions: number; readonly asked: number },
-  checkpointing: boolean,
-): Promise<FittedRollouts> {
-  const generation_batch_size = await fittingGenerationBatch(policy, lora, sizes);
-  const model = sizedModel(policy, lora);
-  const most = policy.engine.limits.total ?? Infinity;
-  const { choice, phase } = await leastChange(checkpointing, most, (each) =>
-    sizeRollouts(model, sizes, sizes.completions, each),
-  );
-  if (phase.peak > most) {
-    throw new UserError(
-      `memory: training on ${sizes.completions} completions at a time takes ${mebibytes(phase.peak)} MiB, more than ` +
-        `${Math.floor(most / 2 ** 20)} MiB. Lower --per-device-train-batch-size. ${MEND}`,
+  { model, most }: Space,
+  sizes: SamplingSizes,
+  asked: Batches & { readonly gradient_checkpointing: boolean },
+  fixed = false,
+): Promise<FittedTraining> {
+  const step = asked.per_device_train_batch_size * asked.gradient_accumulation_steps;
+  let reason = '';
+  for (let size = asked.per_device_train_batch_size; size >= 1; size--) {
+    if (asked.per_device_train_batch_size % size > 0) continue;
+    const { choice, phase } = await leastChange(asked.gradient_checkpointing, most, (each) =>
+      sizeRollouts(model, sizes, size, each),
     );
+    if (phase.peak <= most) {
+      return {
+        per_device_train_batch_size: size,
+        gradient_accumulation_steps: step / size,
+        gradient_checkpointing: choice.gradient_checkpointing,
+        headLimits: choice.head,
+        bytes: phase.peak,
+      };
+    }
+    reason =
+      `training on ${size} completion${size > 1 ? 's' : ''} at a time takes ${mebibytes(phase.peak)} MiB, ` +
+      `more than ${Math.floor(most / 2 ** 20)} MiB`;
+    if (fixed) break;
   }
-  const { gradient_checkpointing, head } = choice;
-  return { generation_batch_size, gradient_checkpointing, headLimits: head };
+  throw new UserError(`memory: ${reason}. ${MEND}`);
 }

@@ -63,3 +63,40 @@ describe.skipIf(!hasShared)('dualign align --memory', () => {
     expect(wrong.stderr).toContain('expected a number');
   });
 });
+
+describe.skipIf(!hasShared)('dualign grpo --memory', () => {
+  it('learns from as many completions in smaller batches, and is verified with the same ones', async () => {
+    const out = join(folder, 'grpo');
+    const prompts = join(folder, 'prompts.jsonl');
+    const lines = readFileSync(`${SHARED}/data/story-prompts.jsonl`, 'utf8').split('\n');
+    writeFileSync(prompts, lines.slice(0, 6).join('\n'));
+    const args = [
+      ...['grpo', '--device', 'cpu', '--threads', '1', '--policy', `${SHARED}/models/stories260K`],
+      ...['--prompts', prompts, '--reward', `${SHARED}/models/stories-reward`, '--max-new-tokens', '16'],
+      ...[
+        '--num-generations',
+        '8',
+        '--per-device-train-batch-size',
+        '32',
+        '--max-steps',
+        '2',
+        '--lora-r',
+        '2',
+      ],
+      ...['--out', out],
+    ];
+    const { code, stderr } = await dualign('node', [...args, '--memory', '0.008']);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(
+      /memory: room to train on \d+ completions at once, not 32: a step takes \d+ batches\n/,
+    );
+    const { stages } = JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8'));
+    const { per_device_train_batch_size: size, gradient_accumulation_steps: batches } = stages.grpo.settings;
+    expect(size).toBeLessThan(32);
+    expect(size * batches).toBe(32);
+    const again = await dualign('node', args);
+    expect(again.stderr).toContain('grpo (done before)');
+    const verified = await dualign('node', ['verify', out]);
+    expect(verified.code, verified.stdout + verified.stderr).toBe(0);
+  });
+});
