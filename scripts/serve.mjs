@@ -1,5 +1,5 @@
 /**
- * `npm run web`: serves the playground, dist/web, on http://localhost:8600 (`npm run web -- --port 9000` elsewhere). Any
+ * `npm run web`: sets up, then serves the playground, dist/web, on http://localhost:8600 (`npm run web -- --port 9000` elsewhere). Any
  * other web server does as well; this one also lets the page's workers share memory from the first visit on.
  */
 import { createReadStream, existsSync, statSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { extname, join, normalize } from 'node:path';
 import { argv, exit } from 'node:process';
 import { parseArgs } from 'node:util';
 import { inRoot } from './paths.mjs';
+import { setup } from './setup.mjs';
 
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
@@ -33,8 +34,7 @@ function fail(text) {
 
 if (!Number.isInteger(port) || port < 0 || port > 65535)
   fail(`--port: expected 0 to 65535, got ${values.port}`);
-if (!existsSync(join(site, 'index.html')))
-  fail('dist/web: expected the built playground, found none; run npm run build');
+setup();
 
 const server = createServer((request, response) => {
   const path = decodeURIComponent(new URL(request.url, 'http://localhost').pathname);

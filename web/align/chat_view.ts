@@ -11,6 +11,9 @@ const SIDES: readonly { readonly side: Side; readonly name: string }[] = [
   { side: 'aligned', name: 'Aligned' },
 ];
 
+/** Without the unlikeliest tokens, which a run draws too, because it measures the whole of a policy. */
+const CHAT = { top_p: 0.9 };
+
 /** A question, and what each side answers. */
 interface Exchange {
   readonly question: string;
@@ -121,7 +124,7 @@ export class ChatView {
     const heard = callback((side: Side, text: string) =>
       update(({ answers, ...rest }) => ({ ...rest, answers: { ...answers, [side]: answers[side] + text } })),
     );
-    const request = { config, adapter: `${out}/${ADAPTER}`, prompts, turn };
+    const request = { config: { ...config, ...CHAT }, adapter: `${out}/${ADAPTER}`, prompts, turn };
     const turns = (await this.#session.guard(() => client.call((bench) => bench.chat(request, heard)))) as
       | ChatTurn[]
       | undefined;

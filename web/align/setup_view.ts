@@ -89,6 +89,13 @@ export class SetupView {
         <h2>Align a model</h2>
         ${this.#method()} ${this.#inputs()} ${this.#limit()} ${this.#details()}
         <button type="submit" id="start">Start</button>
+        ${
+          isSecureContext
+            ? nothing
+            : html`<div class="verdict bad" role="alert">
+                <p>Browsers give pages storage and WebGPU only by https or from localhost: open this one so.</p>
+              </div>`
+        }
         ${error === undefined ? nothing : html`<div class="verdict bad" role="alert"><p>${error}</p></div>`}
       </form>
       <div class="beside">${explanation(this.#setup)} ${runs.length > 0 ? this.#earlier(runs) : nothing}</div>

@@ -48,6 +48,10 @@ export class SolvedView {
     this.#scores.drawn(root);
   }
 
+  close(): void {
+    this.#scores.scores.close();
+  }
+
   async #open({ thresholds, limits, beta }: RunDual): Promise<void> {
     const file = await this.#session.guard(() => this.#session.scores());
     if (!file) return;

@@ -71,6 +71,7 @@ export function showAlign(root: HTMLElement): () => void {
   void setup.refresh();
   return () => {
     show = () => {};
+    solved.close();
     render(nothing, root);
   };
 }
