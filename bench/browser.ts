@@ -2,9 +2,9 @@
  * The playground's speed: what it loads, how soon it can be used, how many frames a second a drag has, and how fast it
  * trains beside Node on the same drivers.
  *
- *     node build.mjs && node bench/browser.ts [--rounds n]
+ *     node build.mjs && node bench/browser.ts [--rounds n] [part …]
  *
- * Chromium and Node take turns, so many rounds (2); the best round of each counts. Time to first interaction is from the
+ * A part is `visits`, `dragging`, `sizes` or `training`; all without any. Chromium and Node take turns, so many rounds (2); the best round of each counts. Time to first interaction is from the
  * navigation to the first frame with the Start button, the median of 7 first visits on localhost.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -27,7 +27,10 @@ const STEPS = 180;
 const THREADS = 2;
 const DEVICES: readonly DeviceChoice[] = ['webgpu', 'cpu'];
 
-const { values: given } = parseArgs({ options: { rounds: { type: 'string', default: '2' } } });
+const { values: given, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: 'string', default: '2' } },
+});
 const rounds = Number(given.rounds);
 
 const kilobytes = (bytes: number) => `${(bytes / 1000).toFixed(bytes < 1e5 ? 1 : 0)} kB`;
@@ -197,7 +200,7 @@ async function dragging(): Promise<void> {
   );
 }
 
-await visits();
-await dragging();
-await sizes();
-await training();
+const parts = { visits, dragging, sizes, training };
+for (const [name, measure] of Object.entries(parts)) {
+  if (positionals.length === 0 || positionals.includes(name)) await measure();
+}

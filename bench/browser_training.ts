@@ -6,12 +6,12 @@ import { Random } from '../src/random.ts';
 import { referenceLogps } from '../src/train/dpo.ts';
 import { trainDpo } from '../src/train/trainer.ts';
 
-const PAIRS = 16;
+const PAIRS = 4;
 const PROMPT = 12;
 const RESPONSE = 36;
 const STEPS = 2;
 /** The first compiles the kernels. */
-const RUNS = 4;
+const RUNS = 3;
 
 export interface TrainingRate {
   readonly engine: string;
