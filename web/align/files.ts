@@ -1,3 +1,4 @@
+import { sha256 } from '../../src/data/hash.ts';
 import { parsePreferences } from '../../src/data/preferences.ts';
 import { parsePrompts } from '../../src/data/prompts.ts';
 import { safeName } from '../../src/host/page/import.ts';
@@ -18,9 +19,11 @@ const CHECKS: Readonly<Record<FileKind, (text: string, name: string) => unknown>
 export async function keepFile(kind: FileKind, file: File): Promise<string> {
   const text = await file.text();
   CHECKS[kind](text, file.name);
+  // Another file of the same name must not change what the runs so far, or the other field, were given.
+  const folder = `${FILES}/${(await sha256(text)).slice(0, 16)}`;
   const name = safeName(file.name);
-  await new PageFolder(FILES).write(name, text);
-  return `${FILES}/${name}`;
+  await new PageFolder(folder).write(name, text);
+  return `${folder}/${name}`;
 }
 
 /** Folders of the models that were imported or fetched. */
