@@ -13,12 +13,18 @@ const STAGES: Readonly<Record<string, string>> = {
   report: 'The report is written',
 };
 
+/** Parts of a run that have stages of their own. */
+const PARTS: Readonly<Record<string, string>> = {
+  'pre-align helpful': 'Pairs by help',
+  'pre-align safe 1': 'Pairs by safety',
+};
+
 /** A stage in plain words. */
 export function stageWords(name: string): string {
   const cut = name.lastIndexOf(': ');
   const [part, stage] = cut < 0 ? ['', name] : [name.slice(0, cut), name.slice(cut + 2)];
   const words = STAGES[stage] ?? stage;
-  return part === '' ? words : `${part}: ${words}`;
+  return part === '' ? words : `${PARTS[part] ?? part}: ${words}`;
 }
 
 export function duration(seconds: number): string {
