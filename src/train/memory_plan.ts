@@ -130,7 +130,7 @@ async function largest(
       reason = `${what} takes ${mebibytes(phase.peak)} MiB, more than ${Math.floor(most / 2 ** 20)} MiB`;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      reason = `${what}: ${error.message}`;
+      reason = `${what}: ${error.message.replace(/\.$/, '')}`;
     }
     if (batch === 1) throw new UserError(`memory: with one response at a time, ${reason}. ${MEND}`);
   }
