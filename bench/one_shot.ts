@@ -11,14 +11,14 @@
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { SCORES } from '../src/align/artefacts.ts';
-import { collect } from '../src/align/collect.ts';
+import { collect, collectFrom } from '../src/align/collect.ts';
 import { parseConfig } from '../src/align/config.ts';
 import type { Context } from '../src/align/context.ts';
 import { readDual, solveDual } from '../src/align/dual.ts';
 import { label } from '../src/align/label.ts';
 import { primalDual } from '../src/align/primal_dual.ts';
 import { silent } from '../src/align/progress.ts';
-import { collectFrom, partOf } from '../src/align/round.ts';
+import { partOf } from '../src/align/round.ts';
 import { parseScoreRows } from '../src/align/rows.ts';
 import { score } from '../src/align/score.ts';
 import { train } from '../src/align/train.ts';

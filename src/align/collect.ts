@@ -1,5 +1,6 @@
 import { sha256 } from '../data/hash.ts';
-import { SAMPLES, SCORES } from './artefacts.ts';
+import type { Run } from '../data/run.ts';
+import { ADAPTER, ADAPTER_FILES, SAMPLES, SCORES } from './artefacts.ts';
 import { need } from './config.ts';
 import type { Context } from './context.ts';
 import { samplePrompts, samplingSettings } from './sample.ts';
@@ -8,9 +9,18 @@ import { runStage } from './stage.ts';
 
 /** MoCAN step 1: K responses per prompt from the reference policy. Writes samples.jsonl. */
 export async function collect(context: Context): Promise<void> {
-  const { run, config, sources, progress } = context;
   // Scores that the user put there carry their own responses.
-  if (await run.isGiven('score', SCORES)) return;
+  if (await context.run.isGiven('score', SCORES)) return;
+  await draw(context);
+}
+
+/** K responses to each training prompt from the policy with the adapter of `from`. Writes samples.jsonl. */
+export async function collectFrom(context: Context, from: Run): Promise<void> {
+  await draw(context, from);
+}
+
+async function draw(context: Context, from?: Run): Promise<void> {
+  const { run, config, sources, progress } = context;
   const { policy: path } = need(config, 'policy', 'prompts');
   const { train } = await loadPrompts(context);
   const policy = sources.policy(path);
@@ -18,6 +28,7 @@ export async function collect(context: Context): Promise<void> {
     name: 'collect',
     settings: {
       policy: await policy.hash(),
+      ...(from && { adapter: await from.hash(ADAPTER_FILES[1]) }),
       device: await sources.engine(),
       prompts: await sha256(JSON.stringify(train)),
       ...samplingSettings(config),
@@ -26,13 +37,16 @@ export async function collect(context: Context): Promise<void> {
     partials: [`${SAMPLES}.partial`],
     note: `${config.responses} responses to each of ${train.length} prompts`,
     work: async () => {
-      const target = { purpose: 'collect', path: SAMPLES, adapter: false };
       const loaded = await policy.load();
-      if (loaded.chatTemplate && train.some((prompt) => typeof prompt === 'string')) {
+      if (from) await sources.useAdapter(loaded, `${from.folder.name}/${ADAPTER}`);
+      else if (loaded.chatTemplate && train.some((prompt) => typeof prompt === 'string')) {
         progress.say(
           '  The model has a chat template, but prompts are plain text: see --chat-template always.',
         );
       }
+      // Fresh random numbers in every part of a run.
+      const purpose = from ? run.stageName('collect') : 'collect';
+      const target = { purpose, path: SAMPLES, adapter: from !== undefined };
       await samplePrompts(context, loaded, train, target);
     },
   });

@@ -2,10 +2,11 @@
 import type { Run } from '../data/run.ts';
 import { ADAPTER_FILES, SCORES } from './artefacts.ts';
 import { mean } from './bootstrap.ts';
+import { collectFrom } from './collect.ts';
 import { need } from './config.ts';
 import type { Context } from './context.ts';
 import { readDual } from './dual.ts';
-import { collectFrom, partOf, trainNext } from './round.ts';
+import { partOf, trainNext } from './round.ts';
 import { groupByPrompt, parseScoreRows, type ScoreRow } from './rows.ts';
 import { score } from './score.ts';
 import { readArtefact, runStage } from './stage.ts';
