@@ -22,6 +22,7 @@ import { fetchPageModel, type HubOptions } from './hub.ts';
 import { importModel } from './import.ts';
 import { folderOf } from './places.ts';
 import { PageSources } from './sources.ts';
+import { telling } from './telling.ts';
 
 /** Milliseconds that a worker which was ended may take to let go of its run. */
 const PATIENCE = 5000;
@@ -52,7 +53,7 @@ export class Workbench {
     const waiting = { signal: AbortSignal.timeout(PATIENCE) };
     try {
       return await navigator.locks.request(`dualign ${request.out}`, waiting, () =>
-        this.#align(request, tell),
+        telling(tell, (told) => this.#align(request, told)),
       );
     } catch (error) {
       if (!(error instanceof DOMException && error.name === 'TimeoutError')) throw error;
@@ -77,7 +78,8 @@ export class Workbench {
       this.endTalk();
       this.#talk = new Talk(request);
     }
-    return await this.#talk.answer(request, tell);
+    const talk = this.#talk;
+    return await telling(tell, (told) => talk.answer(request, told));
   }
 
   stopChat(): void {
@@ -92,13 +94,15 @@ export class Workbench {
 
   /** Copies a model that the user picked into the origin's storage (`importModel`). */
   async importModel(name: string, files: readonly File[], told: BytesListener): Promise<string> {
-    return await importModel(name, files, told);
+    return await telling(told, (tell) => importModel(name, files, tell));
   }
 
   /** Fetches a hub's model into it (`fetchPageModel`). */
   async fetchModel(name: string, options: HubOptions, told: BytesListener): Promise<string> {
-    const progress = { download: (_: string, done: number, total: number) => told(done, total), say() {} };
-    return await fetchPageModel(name, progress, options);
+    return await telling(told, (tell) => {
+      const progress = { download: (_: string, done: number, total: number) => tell(done, total), say() {} };
+      return fetchPageModel(name, progress, options);
+    });
   }
 
   /** Whether a policy's folder says how conversations become text. */
