@@ -4,9 +4,9 @@
     python bench/parity_on_policy.py [--device cpu|webgpu] [--stories FOLDER]
 
 For a random model of Qwen2's shape, and for the Hugging Face folder of stories260K where --stories (or
-../shared/models/stories260K) holds it: peft draws the adapter, bench/parity_on_policy.ts trains it on completions that it
-draws as it learns, and TRL's GRPOTrainer or RLOOTrainer trains it on these completions, with rewards and advantages of its
-own. Prints the largest relative difference of advantages, loss, gradient norm and every metric that both log; exits with 1
+../shared/models/stories260K) holds it: peft draws the adapter, bench/parity_on_policy.ts trains it, or all weights, on
+completions that it draws as it learns, and TRL's GRPOTrainer or RLOOTrainer trains it on these completions, with rewards,
+advantages and a reference of its own. Prints the largest relative difference of advantages, loss, gradient norm and every metric that both log; exits with 1
 where one is 1e-4 or more.
 """
 
@@ -49,6 +49,12 @@ CASES = [
     ('rloo', dict()),
     ('rloo', dict(normalize_advantages=True, reward_clip_range=[0.5, 2.0], num_iterations=2, epsilon=0.1, temperature=0.8)),
     ('rloo', dict(gradient_accumulation_steps=2, mask_truncated_completions=True)),
+]
+# Of all weights.
+FULL_CASES = [
+    ('grpo', dict(loss_type='dapo', scale_rewards='none', num_iterations=2)),
+    ('grpo', dict(loss_type='dapo', scale_rewards='group', beta=0.0)),
+    ('rloo', dict(gradient_accumulation_steps=2)),
 ]
 HERE = pathlib.Path(__file__).parent
 
@@ -105,9 +111,9 @@ def recording(Trainer):
     return Recorder
 
 
-def train_with_trl(trainer_name, folder, work, settings):
+def train_with_trl(trainer_name, folder, work, settings, full):
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation='eager')
-    policy = PeftModel.from_pretrained(model, work / 'start', is_trainable=True)
+    policy = model if full else PeftModel.from_pretrained(model, work / 'start', is_trainable=True)
     Config, Trainer, module = (GRPOConfig, GRPOTrainer, grpo_trainer) if trainer_name == 'grpo' else (RLOOConfig, RLOOTrainer, rloo_trainer)
     drawn = json.loads((work / 'generations.json').read_text())
     config = Config(
@@ -119,7 +125,7 @@ def train_with_trl(trainer_name, folder, work, settings):
         processing_class=PreTrainedTokenizerFast.from_pretrained(folder),
     )
     # TRL would measure from a copy of the adapter as it starts; dualign measures from the model without it.
-    if 'ref' in trainer.model.peft_config:
+    if not full and 'ref' in trainer.model.peft_config:
         trainer.model.delete_adapter('ref')
     trainer.drawn, trainer.losses, trainer.advantages = list(drawn), [], []
     # TRL shuffles before it cuts: as dualign did.
@@ -143,8 +149,7 @@ def largest_difference(ours, theirs, least=0.0):
     return difference / scale if scale > 0 else difference
 
 
-def compare(name, folder, prompts, trainer, options, device):
-    work = pathlib.Path(tempfile.mkdtemp(prefix='parity-'))
+def draw_adapter(folder, out):
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     # Not the usual start, at which the adapter changes nothing.
     adapted = get_peft_model(model, LoraConfig(**LORA, task_type='CAUSAL_LM'))
@@ -152,12 +157,18 @@ def compare(name, folder, prompts, trainer, options, device):
         for key, value in adapted.named_parameters():
             if 'lora_B' in key:
                 value.copy_(torch.randn_like(value) * 0.05)
-    adapted.save_pretrained(work / 'start')
-    settings = {**SHARED, **options}
+    adapted.save_pretrained(out)
+
+
+def compare(name, folder, prompts, trainer, options, device, full):
+    work = pathlib.Path(tempfile.mkdtemp(prefix='parity-'))
+    if not full:
+        draw_adapter(folder, work / 'start')
+    settings = {**SHARED, **options, **(dict(learning_rate=1e-3) if full else {})}
     (work / 'settings.json').write_text(json.dumps(dict(settings, **{'lambda': LAMBDA})))
     (work / 'prompts.json').write_text(json.dumps(prompts))
-    subprocess.run(['node', str(HERE / 'parity_on_policy.ts'), str(folder), str(work), device, trainer], check=True)
-    theirs, advantages, our_advantages = train_with_trl(trainer, folder, work, settings)
+    subprocess.run(['node', str(HERE / 'parity_on_policy.ts'), str(folder), str(work), device, trainer, 'full' if full else 'lora'], check=True)
+    theirs, advantages, our_advantages = train_with_trl(trainer, folder, work, settings, full)
     mine = [json.loads(line) for line in (work / 'metrics.jsonl').read_text().splitlines()]
     typical = sum(abs(value) for value in advantages) / len(advantages)
     differences = {'advantages': largest_difference(our_advantages, advantages)}
@@ -175,6 +186,7 @@ def compare(name, folder, prompts, trainer, options, device):
     shown = ', '.join(f'{key} {differences[key]:.1e}' for key in ['advantages', 'loss', 'grad_norm', 'kl'] if key in differences)
     clipped = max(row['clip_ratio/region_mean'] for row in theirs)
     what = ', '.join(f'{key}={value}' for key, value in options.items()) or 'defaults'
+    what = f'all weights, {what}' if full else what
     print(f'{"FAIL" if failed else "ok  "} {name}, {trainer}, {what}\n       {shown}; worst of {len(differences)}: {worst} {differences[worst]:.1e}; clipped up to {clipped:.2f}')
     return failed
 
@@ -188,6 +200,8 @@ def main():
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.manual_seed(0)
+    # Models this small are slower on several.
+    torch.set_num_threads(1)
     random.seed(0)
     root = pathlib.Path(tempfile.mkdtemp(prefix='parity-models-'))
     models = [('Qwen2', *random_folder(root))]
@@ -195,7 +209,10 @@ def main():
         models.append(('stories260K', options.stories, stories_prompts(options.stories)))
     else:
         print(f'skipped stories260K: no {options.stories}')
-    failed = [compare(*model, *case, options.device) for model in models for case in CASES]
+    cases = [(case, False) for case in CASES] + [(case, True) for case in FULL_CASES]
+    # Stories do not end within so few tokens: nothing would count.
+    ends = lambda model, case: model[0] != 'stories260K' or 'mask_truncated_completions' not in case[1]
+    failed = [compare(*model, *case, options.device, full) for model in models for case, full in cases if ends(model, case)]
     sys.exit(1 if any(failed) else 0)
 
 

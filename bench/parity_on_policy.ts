@@ -1,7 +1,7 @@
 /**
  * The half of parity_on_policy.py that computes with dualign:
  *
- *     node bench/parity_on_policy.ts MODEL WORK cpu|webgpu grpo|rloo
+ *     node bench/parity_on_policy.ts MODEL WORK cpu|webgpu grpo|rloo lora|full
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,13 +13,16 @@ import { loadAdapter } from '../src/model/peft.ts';
 import { loadPolicy } from '../src/model/policy.ts';
 import { trainGrpo, trainRloo } from '../src/train/on_policy.ts';
 import type { RewardFunctions } from '../src/train/rollouts.ts';
+import { weightsTrainable } from '../src/train/trainable.ts';
 
-const [model, work, device, trainer] = process.argv.slice(2);
+const [model, work, device, trainer, what] = process.argv.slice(2);
 const json = <T>(name: string): T => JSON.parse(readFileSync(join(work, name), 'utf8')) as T;
 const { lambda, ...settings } = json<{ lambda: number }>('settings.json');
 const engine = await openEngine(device as DeviceChoice);
 const policy = await loadPolicy(engine, new DiskFolder(model));
-policy.adapter = await loadAdapter(engine, policy.config, new DiskFolder(join(work, 'start')));
+if (what === 'lora') {
+  policy.adapter = await loadAdapter(engine, policy.config, new DiskFolder(join(work, 'start')));
+}
 
 /** Whatever differs from completion to completion; parity_on_policy.py holds the same functions. */
 const rewards: RewardFunctions = {
@@ -52,6 +55,7 @@ await (trainer === 'grpo' ? trainGrpo : trainRloo)(
     },
     onMetrics: (row) => void metrics.push(row),
   },
+  what === 'full' ? weightsTrainable(policy) : undefined,
 );
 writeFileSync(join(work, 'generations.json'), JSON.stringify(generations));
 writeFileSync(join(work, 'metrics.jsonl'), toJsonl(metrics));

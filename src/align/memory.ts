@@ -12,7 +12,7 @@ import { loraSettings } from './train_settings.ts';
  * @throws UserError when not even one response at a time fits.
  */
 export async function planRun({ config, sources, progress, ...rest }: Context): Promise<void> {
-  const { policy: path } = need(config, 'policy', 'prompts');
+  const { policy: path, beta } = need(config, 'policy', 'prompts', 'beta');
   const { train, evaluation } = await loadPrompts({ config, sources, progress, ...rest });
   const outline = await sources.outline(path);
   const lengths = [...train, ...evaluation].map((prompt) => encodePrompt(outline, prompt).length);
@@ -26,6 +26,7 @@ export async function planRun({ config, sources, progress, ...rest }: Context): 
     newTokens: config.max_new_tokens,
     responses: config.responses,
     generationBatch: Math.min(config.generation_batch_size, lengths.length * config.responses),
+    ...(config.trainer === 'dpo' ? {} : { onPolicy: { beta } }),
     // In pairs, or in responses that the policy draws as it learns.
     trainBatch: size ? (config.trainer === 'dpo' ? 2 * size : size) : RESPONSES_PER_BATCH,
     gradientCheckpointing: config.gradient_checkpointing,

@@ -16,17 +16,18 @@ import {
   type RlooConfig,
 } from '../train/on_policy_config.ts';
 import type { RewardFunctions } from '../train/rollouts.ts';
-import { ADAPTER_FILES, METRICS } from './artefacts.ts';
+import { type Trainable, weightsTrainable } from '../train/trainable.ts';
+import { METRICS } from './artefacts.ts';
 import { mean } from './bootstrap.ts';
-import { grpoLoss, need, type RunConfig } from './config.ts';
-import type { Context } from './context.ts';
+import { grpoLoss, need, needFor, type RunConfig } from './config.ts';
+import type { Context, ModelContext } from './context.ts';
 import { encodePrompt } from './encode.ts';
 import { earlierBatches, saySmaller, spaceFor } from './fitting.ts';
-import { adapterProduct } from './products.ts';
+import { checkWhole, type Product, productOf } from './products.ts';
 import { loadScorers, type ScoreRows, scorerSettings } from './score.ts';
 import { readPrompts } from './split.ts';
 import { readArtefact } from './stage.ts';
-import { loraSettings, trainSettings } from './train_settings.ts';
+import { trainSettings } from './train_settings.ts';
 import { runTrainingStage } from './training_stage.ts';
 
 export type OnPolicyTrainer = 'grpo' | 'rloo';
@@ -39,13 +40,14 @@ export interface OnPolicyTarget {
   /** One per constraint. */
   readonly lambda: readonly number[];
   readonly beta: number;
+  readonly product: Product;
 }
 
 /** Policy gradients on r + λᵀg, KL to the reference weighed by β, on completions that the policy draws as it learns. */
 export async function trainOnPolicy(context: Context, target: OnPolicyTarget): Promise<void> {
   const { config, sources, progress } = context;
   const { policy: path } = need(config, 'policy', 'reward');
-  const { name, trainer, prompts, lambda, beta } = target;
+  const { name, trainer, prompts, lambda, beta, product } = target;
   refusePairSettings(trainer, config);
   const source = sources.policy(path);
   const fitting = await fitCompletions(context, target);
@@ -59,7 +61,7 @@ export async function trainOnPolicy(context: Context, target: OnPolicyTarget): P
   await runTrainingStage<OnPolicyMetrics>(context, {
     name,
     file: (file) => file,
-    product: adapterProduct(context, (file) => file),
+    product,
     settings: {
       policy: await source.hash(),
       device: await sources.engine(),
@@ -75,12 +77,15 @@ export async function trainOnPolicy(context: Context, target: OnPolicyTarget): P
       const rewards = rewardFunctions(await loadScorers(context), prompts, lambda);
       const ids = prompts.map((prompt) => encodePrompt(policy, prompt));
       const { headLimits, gradient_checkpointing } = await fitting.fit();
-      const generation_batch_size = await fitSampling(context, policy, ids, method.filled);
+      const generation_batch_size = await fitSampling(context, policy, ids, method.filled, product);
       const fitted = { gradient_checkpointing, generation_batch_size };
       return {
         policy,
         total,
-        train: (hooks) => method.train({ ...policy, headLimits }, ids, rewards, fitted, hooks),
+        train: (hooks) => {
+          const trainable = product.lora ? undefined : weightsTrainable(policy);
+          return method.train({ ...policy, headLimits }, ids, rewards, fitted, hooks, trainable);
+        },
         told: ({ reward, kl }) => `reward ${reward.toFixed(3)}, KL ${kl.toFixed(4)} a token`,
       };
     },
@@ -106,7 +111,7 @@ function refusePairSettings(trainer: OnPolicyTrainer, config: RunConfig): void {
  */
 async function fitCompletions(
   { run, config, sources, progress }: Context,
-  { name, trainer, prompts, beta }: OnPolicyTarget,
+  { name, trainer, prompts, beta, product }: OnPolicyTarget,
 ): Promise<{ readonly config: RunConfig; fit(): Promise<FittedTraining> }> {
   const { filled } = methodOf(trainer, config, prompts.length, beta);
   const outline = await sources.outline(need(config, 'policy').policy);
@@ -114,10 +119,11 @@ async function fitCompletions(
     promptTokens: longestOf(prompts.map((prompt) => encodePrompt(outline, prompt))),
     newTokens: filled.max_completion_length,
     responses: filled.num_generations,
+    beta,
   };
-  const space = async () => spaceFor(await sources.room(), outline, loraSettings(config));
+  const space = async () => spaceFor(await sources.room(), outline, product.lora);
   const known = earlierBatches(run.earlier(name), filled);
-  const finished = await run.hasAll(ADAPTER_FILES);
+  const finished = await run.hasAll(product.outputs);
   // The mean over a batch's tokens hangs on the batch.
   const fixed = trainer === 'grpo' && config.loss_type === 'bnpo';
   const batches = known ?? (finished ? filled : await fitRollouts(await space(), sizes, filled, fixed));
@@ -148,15 +154,17 @@ async function fitSampling(
   policy: Policy,
   ids: readonly (readonly number[])[],
   settings: OnPolicyConfig,
+  { lora }: Product,
 ): Promise<number> {
   const slices = settings.steps_per_generation || settings.gradient_accumulation_steps;
   const asked = Math.min(config.generation_batch_size, settings.per_device_train_batch_size * slices);
-  const fitting = await fittingGenerationBatch(policy, loraSettings(config), {
+  const sizes = {
     promptTokens: longestOf(ids),
     newTokens: settings.max_completion_length,
     responses: settings.num_generations,
     asked,
-  });
+  };
+  const fitting = await fittingGenerationBatch(policy, lora, sizes, { reference: settings.beta > 0 });
   if (fitting < asked) progress.say(`memory: room to sample ${fitting} at once, not ${asked}`);
   return fitting;
 }
@@ -176,17 +184,20 @@ export interface OnPolicySummary {
 }
 
 /** `dualign grpo` and `dualign rloo`: training on a file of prompts, with λ as given. */
-export async function trainAlone(context: Context, trainer: OnPolicyTrainer): Promise<OnPolicySummary> {
+export async function trainAlone(context: ModelContext, trainer: OnPolicyTrainer): Promise<OnPolicySummary> {
   const { config } = context;
-  const { prompts: path } = need(config, 'policy', 'prompts', 'reward');
+  const { policy, prompts: path } = needFor(trainer, config, 'policy', 'prompts', 'reward');
   const { constraints, lambda = [], beta = DEFAULT_BETA } = config;
   if (lambda.length !== constraints.length) {
     throw new UserError(
       `expected one --lambda for each --cost and --safety, in the same order: got ${lambda.length} for ${constraints.length}`,
     );
   }
+  checkWhole(config, trainer);
   const prompts = await readPrompts(context, path);
-  await trainOnPolicy(context, { name: trainer, trainer, prompts, lambda, beta });
+  const { config: model } = await context.sources.outline(policy);
+  const product = productOf(context, model);
+  await trainOnPolicy(context, { name: trainer, trainer, prompts, lambda, beta, product });
   const text = await readArtefact(context, METRICS, trainer);
   const metrics = parseJsonl(text, METRICS, (row) => row as OnPolicyMetrics);
   const tenth = Math.ceil(metrics.length / 10);
@@ -207,6 +218,7 @@ type Train = (
   rewards: RewardFunctions,
   fitted: Partial<OnPolicyConfig>,
   hooks: OnPolicyHooks,
+  trainable?: Trainable,
 ) => Promise<void>;
 
 /** A trainer with its settings, as they are given and filled in. */
@@ -219,8 +231,8 @@ function methodOf(trainer: OnPolicyTrainer, config: RunConfig, prompts: number, 
       scale_rewards: config.scale_rewards,
       use_bias_correction_kl: config.use_bias_correction_kl,
     };
-    const train: Train = (policy, ids, rewards, fitted, hooks) =>
-      trainGrpo(policy, ids, rewards, { ...settings, ...fitted }, hooks);
+    const train: Train = (policy, ids, rewards, fitted, hooks, trainable) =>
+      trainGrpo(policy, ids, rewards, { ...settings, ...fitted }, hooks, trainable);
     return { settings, filled: { ...GRPO_DEFAULTS, ...settings }, train };
   }
   const settings: Partial<RlooConfig> = {
@@ -228,8 +240,8 @@ function methodOf(trainer: OnPolicyTrainer, config: RunConfig, prompts: number, 
     normalize_advantages: config.normalize_advantages,
     ...(config.reward_clip_range ? { reward_clip_range: config.reward_clip_range } : {}),
   };
-  const train: Train = (policy, ids, rewards, fitted, hooks) =>
-    trainRloo(policy, ids, rewards, { ...settings, ...fitted }, hooks);
+  const train: Train = (policy, ids, rewards, fitted, hooks, trainable) =>
+    trainRloo(policy, ids, rewards, { ...settings, ...fitted }, hooks, trainable);
   return { settings, filled: { ...RLOO_DEFAULTS, ...settings }, train };
 }
 

@@ -23,7 +23,8 @@ export async function train(context: Context): Promise<void> {
   if (trainer !== 'dpo') {
     const { lambda } = await readDual(context);
     const { train: prompts } = await loadPrompts(context);
-    await trainOnPolicy(context, { name: 'train', trainer, prompts, lambda, beta });
+    const product = adapterProduct(context, (file) => file);
+    await trainOnPolicy(context, { name: 'train', trainer, prompts, lambda, beta, product });
     return;
   }
   const rows = parsePairRows(await readArtefact(context, PAIRS, 'label'), PAIRS);

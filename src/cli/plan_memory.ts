@@ -1,6 +1,7 @@
 import process from 'node:process';
 import { Command } from 'commander';
 import { parseConfig } from '../align/config.ts';
+import { checkWhole } from '../align/products.ts';
 import { loraSettings } from '../align/train_settings.ts';
 import { UserError } from '../errors.ts';
 import { DiskSources } from '../host/sources.ts';
@@ -13,6 +14,7 @@ interface PlanMemoryFlags {
   readonly promptTokens: number;
   readonly trainResponses: number;
   readonly memory?: number;
+  readonly full?: boolean;
   readonly json?: boolean;
 }
 
@@ -21,14 +23,16 @@ export function planMemoryCommand(): Command {
   const command = new Command('plan-memory').description(
     'What a run would hold in memory, and the largest batches that fit, before any weights are read.',
   );
-  const options = addRunOptions(command, ['policy', 'sampling', 'training']);
+  const options = addRunOptions(command, ['policy', 'sampling', 'training', 'trainer']);
   return command
     .option('--prompt-tokens <n>', 'longest prompt in tokens', positiveInteger, 64)
     .option('--train-responses <n>', 'different responses trained on at once', positiveInteger, 64)
+    .option('--full', 'all weights are trained, in place of LoRA factors')
     .option('--memory <GiB>', 'most memory to use; a GPU does not say how much it has', gibibytes)
     .option('--json', 'print the plan as JSON, in bytes')
-    .action(async ({ promptTokens, trainResponses, memory, json }: PlanMemoryFlags) => {
-      const config = parseConfig({ ...options }, 'plan-memory');
+    .action(async ({ promptTokens, trainResponses, memory, full = false, json }: PlanMemoryFlags) => {
+      const config = parseConfig({ ...options, full }, 'plan-memory');
+      checkWhole(config, 'plan-memory');
       if (config.policy === undefined) {
         throw new UserError('--policy is missing; see dualign plan-memory --help');
       }
@@ -37,7 +41,9 @@ export function planMemoryCommand(): Command {
         const plan = await planMemory({
           ...(await sources.room()),
           config: await sources.config(config.policy),
-          lora: loraSettings(config),
+          lora: full ? undefined : loraSettings(config),
+          // Only a weight of 0 would do without a reference.
+          ...(config.trainer === 'dpo' ? {} : { onPolicy: { beta: 1 } }),
           formats: plannedFormats(config.dtype),
           promptTokens,
           newTokens: config.max_new_tokens,

@@ -38,11 +38,13 @@ const TRAININGS: readonly RunCommand[] = [
     ),
     whole: true,
   },
-  onPolicy('grpo', 'Train on r + λᵀg of what the policy draws, by GRPO: adapter/, metrics.jsonl', [
+  onPolicy('grpo', 'Train on r + λᵀg of what the policy draws, by GRPO: adapter/ or model/, metrics.jsonl', [
     'losses',
     'grpo',
   ]),
-  onPolicy('rloo', 'Train on r + λᵀg of what the policy draws, by RLOO: adapter/, metrics.jsonl', ['rloo']),
+  onPolicy('rloo', 'Train on r + λᵀg of what the policy draws, by RLOO: adapter/ or model/, metrics.jsonl', [
+    'rloo',
+  ]),
 ];
 
 function training(
@@ -111,22 +113,21 @@ function onPolicy(trainer: OnPolicyTrainer, description: string, groups: readonl
   return {
     name: trainer,
     description,
-    groups: ['policy', 'scorers', 'alone', 'drawing', 'training', 'on-policy', ...groups],
+    groups: ['policy', 'scorers', 'alone', 'drawing', 'training', 'whole', 'on-policy', ...groups],
     async run(context) {
       const summary = await trainAlone(context, trainer);
-      const { name } = context.run.folder;
       return {
         json: { ...summary, ...context.run.manifest.stages[trainer] },
-        text: summaryText(summary, name),
+        text: summaryText(summary, context),
       };
     },
   };
 }
 
-function summaryText({ steps, first, last }: OnPolicySummary, folder: string): string {
+function summaryText({ steps, first, last }: OnPolicySummary, context: ModelContext): string {
   const change = (name: keyof typeof first) => `${name} ${first[name].toFixed(3)} → ${last[name].toFixed(3)}`;
   return (
     `${steps} steps, means of the first and the last tenth: ${change('reward')}, ${change('kl')} a token\n` +
-    `adapter: ${folder}/adapter`
+    placeText(context)
   );
 }

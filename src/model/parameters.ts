@@ -40,6 +40,21 @@ export function zeroWeights(engine: Engine, weights: LlamaWeights): LlamaWeights
   return mapWeights(weights, ({ shape }) => engine.tensor(shape));
 }
 
+/** A copy of the weights, and what frees it; tied ones share theirs. */
+export function copyWeights(
+  engine: Engine,
+  weights: LlamaWeights,
+): { readonly weights: LlamaWeights; free(): void } {
+  const copies: Tensor[] = [];
+  const copied = mapWeights(weights, (tensor) => {
+    const copy = engine.tensor(tensor.shape);
+    engine.copy(copy, tensor);
+    copies.push(copy);
+    return copy;
+  });
+  return { weights: copied, free: () => engine.free(...copies) };
+}
+
 /** The weights with `make` of each in its place; called once for tied ones. */
 function mapWeights(weights: LlamaWeights, make: (tensor: Tensor) => Tensor): LlamaWeights {
   const optional = (tensor: Tensor | undefined) => tensor && make(tensor);

@@ -2,7 +2,7 @@
 import { UserError } from '../errors.ts';
 import type { Batches, FittedTraining, Space } from './fit.ts';
 import { leastChange, MEND, mebibytes } from './memory_plan.ts';
-import { type SamplingSizes, sizeRollouts } from './sizing.ts';
+import { type RolloutSizes, sizeRollouts } from './sizing.ts';
 
 /**
  * The way to train on completions of at most these sizes that fits the device: with the batches asked for if blocks computed
@@ -12,7 +12,7 @@ import { type SamplingSizes, sizeRollouts } from './sizing.ts';
  */
 export async function fitRollouts(
   { model, most }: Space,
-  sizes: SamplingSizes,
+  sizes: RolloutSizes,
   asked: Batches & { readonly gradient_checkpointing: boolean },
   fixed = false,
 ): Promise<FittedTraining> {

@@ -11,7 +11,9 @@ import {
   type StepChoice,
   sizeDpo,
   sizedModel,
+  sizeRollouts,
   sizeSampling,
+  type TrainingState,
 } from './sizing.ts';
 
 export interface MemoryNeeds extends Omit<SizedModel, 'maxLength'>, SamplingSizes {
@@ -19,6 +21,8 @@ export interface MemoryNeeds extends Omit<SizedModel, 'maxLength'>, SamplingSize
   readonly generationBatch: number;
   /** Different responses in a batch of training. */
   readonly trainBatch: number;
+  /** Policy gradients with this weight of the divergence from the reference, in place of DPO. */
+  readonly onPolicy?: { readonly beta: number };
   /** Whether training is to compute each block again in the backward pass, though there were room. */
   readonly gradientCheckpointing?: boolean;
   /** Most bytes to use, where the device does not say or has more. */
@@ -47,17 +51,20 @@ export interface MemoryPlan {
  * @throws UserError when not even one response fits.
  */
 export async function planMemory(needs: MemoryNeeds): Promise<MemoryPlan> {
+  const { onPolicy } = needs;
   const total = createSizingEngine(needs.device).limits.total ?? Infinity;
   const most = Math.min(total, needs.limit ?? Infinity);
   const longest = needs.promptTokens + needs.newTokens;
   const model = { ...needs, maxLength: Math.max(longest, Math.min(needs.config.maxPositions, 8192)) };
   const sampling = await largest('sampling', needs.generationBatch, most, (batch) =>
-    sizeSampling(model, needs, batch),
+    sizeSampling(model, needs, batch, onPolicy && { reference: onPolicy.beta > 0 }),
   );
   let choice: StepChoice | undefined;
   const training = await largest('training', needs.trainBatch, most, async (batch) => {
     const found = await leastChange(needs.gradientCheckpointing ?? false, most, (each) =>
-      sizeDpo(model, pairsOf(needs, batch), each),
+      onPolicy
+        ? sizeRollouts(model, { ...needs, ...onPolicy }, batch, each)
+        : sizeDpo(model, pairsOf(needs, batch), each),
     );
     choice = found.choice;
     return found.phase;
@@ -74,15 +81,21 @@ export async function planMemory(needs: MemoryNeeds): Promise<MemoryPlan> {
   };
 }
 
-/** The most responses, up to `asked`, that a policy can sample at once beside what it holds; prompts and responses in tokens. */
+/**
+ * The most responses, up to `asked`, that a policy can sample at once beside what it holds; prompts and responses in tokens.
+ * Without `lora` it has no adapter; `training` is given where it learns from them, whose state is then held too.
+ */
 export async function fittingGenerationBatch(
   policy: Policy,
-  lora: LoraConfig,
+  lora: LoraConfig | undefined,
   { asked, ...sizes }: SamplingSizes & { readonly asked: number },
+  training?: TrainingState,
 ): Promise<number> {
   const model = sizedModel(policy, lora);
   const most = policy.engine.limits.total ?? Infinity;
-  const found = await largest('sampling', asked, most, (batch) => sizeSampling(model, sizes, batch));
+  const found = await largest('sampling', asked, most, (batch) =>
+    sizeSampling(model, sizes, batch, training),
+  );
   return found.batch;
 }
 

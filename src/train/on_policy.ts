@@ -1,4 +1,5 @@
 import type { TrainPass } from '../model/llama.ts';
+import { copyWeights } from '../model/parameters.ts';
 import type { Policy } from '../model/policy.ts';
 import { checkSequence } from '../model/policy.ts';
 import { loadWasm } from '../wasm.ts';
@@ -35,6 +36,7 @@ import {
   Sampler,
   slicesOf,
 } from './rollouts.ts';
+import type { Trainable } from './trainable.ts';
 import { adapterOf } from './trainer.ts';
 
 /**
@@ -73,8 +75,8 @@ interface Method {
 }
 
 /**
- * Group relative policy optimisation (Shao et al. 2024) of the policy's adapter against the policy without it, as TRL's
- * GRPOTrainer does it. `prompts` are token ids.
+ * Group relative policy optimisation (Shao et al. 2024) of the policy's adapter against the policy without it, or, given
+ * another trainable, of that against the policy as it is now, as TRL's GRPOTrainer does it. `prompts` are token ids.
  */
 export async function trainGrpo(
   policy: Policy,
@@ -82,12 +84,13 @@ export async function trainGrpo(
   rewards: RewardFunctions,
   options: Partial<GrpoConfig> = {},
   hooks: OnPolicyHooks = {},
+  trainable = adapterOf(policy),
 ): Promise<void> {
   const config = { ...GRPO_DEFAULTS, ...options };
   checkGrpo(config);
   const cycle = cycleOf(config, prompts.length);
   const { exp } = await loadWasm();
-  await trainOnPolicy(policy, prompts, rewards, 'grpo', config, cycle, hooks, {
+  await trainOnPolicy({ policy, trainable, prompts, rewards, trainer: 'grpo', config, cycle }, hooks, {
     needsOld: !cycle.fresh,
     width: grpoWidth(config, config.per_device_train_batch_size),
     advantages: (rollouts) =>
@@ -99,8 +102,9 @@ export async function trainGrpo(
 }
 
 /**
- * REINFORCE leave-one-out (Ahmadian et al. 2024) of the policy's adapter against the policy without it, as TRL's RLOOTrainer
- * does it: the KL divergence of a whole completion is part of its reward. `prompts` are token ids.
+ * REINFORCE leave-one-out (Ahmadian et al. 2024) of the policy's adapter against the policy without it, or, given another
+ * trainable, of that against the policy as it is now, as TRL's RLOOTrainer does it: the KL divergence of a whole completion
+ * is part of its reward. `prompts` are token ids.
  */
 export async function trainRloo(
   policy: Policy,
@@ -108,12 +112,13 @@ export async function trainRloo(
   rewards: RewardFunctions,
   options: Partial<RlooConfig> = {},
   hooks: OnPolicyHooks = {},
+  trainable = adapterOf(policy),
 ): Promise<void> {
   const config = { ...RLOO_DEFAULTS, ...options };
   checkRloo(config);
   const cycle = cycleOf(config, prompts.length);
   const { exp } = await loadWasm();
-  await trainOnPolicy(policy, prompts, rewards, 'rloo', config, cycle, hooks, {
+  await trainOnPolicy({ policy, trainable, prompts, rewards, trainer: 'rloo', config, cycle }, hooks, {
     needsOld: true,
     width: rlooWidth(config.per_device_train_batch_size),
     advantages: (rollouts) =>
@@ -133,19 +138,30 @@ export async function trainRloo(
   });
 }
 
+interface OnPolicyTraining {
+  readonly policy: Policy;
+  readonly trainable: Trainable;
+  readonly prompts: readonly (readonly number[])[];
+  readonly rewards: RewardFunctions;
+  readonly trainer: string;
+  readonly config: OnPolicyConfig;
+  readonly cycle: Cycle;
+}
+
 async function trainOnPolicy(
-  policy: Policy,
-  prompts: readonly (readonly number[])[],
-  rewards: RewardFunctions,
-  trainer: string,
-  config: OnPolicyConfig,
-  cycle: Cycle,
+  training: OnPolicyTraining,
   hooks: OnPolicyHooks,
   method: Method,
 ): Promise<void> {
-  const trainable = adapterOf(policy);
+  const { policy, trainable, prompts, rewards, trainer, config, cycle } = training;
+  if (trainable.pass.adapter !== policy.adapter) {
+    throw new Error(
+      'training: expected a policy that draws from what is trained, got one with another adapter',
+    );
+  }
   for (const ids of prompts) checkSequence(policy, ids, config.max_completion_length);
-  const sampler = new Sampler(policy, prompts, rewards, config, cycle, method.needsOld);
+  const reference = config.beta > 0 ? referenceOf(policy) : undefined;
+  const sampler = new Sampler(policy, reference?.policy, prompts, rewards, config, cycle, method.needsOld);
   const drawn = new Latest(async (index) => {
     const rollouts = await sampler.draw(index, hooks.signal);
     const { values, fracZeroStd } = method.advantages(rollouts);
@@ -178,23 +194,34 @@ async function trainOnPolicy(
     };
   }
 
-  await runTraining<RolloutMetrics>(
-    {
-      engine: policy.engine,
-      trainable,
-      config: decisive,
-      total: cycle.total,
-      microBatches: accumulation,
-      width: method.width,
-      settings: { trainer, prompts: prompts.length, rewards: rewards.names, weights: rewards.weights },
-      batch,
-      // Drawing waits for the device anyway.
-      stepsPerRead: 1,
-      evalSteps: 1,
-      saveSteps: Math.ceil(config.save_steps / cycle.steps) * cycle.steps,
-    },
-    hooks,
-  );
+  try {
+    await runTraining<RolloutMetrics>(
+      {
+        engine: policy.engine,
+        trainable,
+        config: decisive,
+        total: cycle.total,
+        microBatches: accumulation,
+        width: method.width,
+        settings: { trainer, prompts: prompts.length, rewards: rewards.names, weights: rewards.weights },
+        batch,
+        // Drawing waits for the device anyway.
+        stepsPerRead: 1,
+        evalSteps: 1,
+        saveSteps: Math.ceil(config.save_steps / cycle.steps) * cycle.steps,
+      },
+      hooks,
+    );
+  } finally {
+    reference?.free();
+  }
+}
+
+/** The policy as it stays: without its adapter, or, where it has none, with a copy of its weights. */
+export function referenceOf(policy: Policy): { readonly policy: Policy; free(): void } {
+  if (policy.adapter) return { policy: { ...policy, adapter: undefined }, free: () => {} };
+  const { weights, free } = copyWeights(policy.engine, policy.weights);
+  return { policy: { ...policy, weights }, free };
 }
 
 /** The latest of a row of values, each made once and in order. */

@@ -45,14 +45,17 @@ export type RolloutMetrics = Readonly<Record<string, number>>;
 /** Draws the completions of generation 0, 1, … and has them scored. */
 export class Sampler {
   #policy: Policy;
+  #reference: Policy | undefined;
   #prompts: readonly (readonly number[])[];
   #rewards: RewardFunctions;
   #config: OnPolicyConfig;
   #cycle: Cycle;
   #needsOld: boolean;
 
+  /** Without a reference there are no log-probs of it. */
   constructor(
     policy: Policy,
+    reference: Policy | undefined,
     prompts: readonly (readonly number[])[],
     rewards: RewardFunctions,
     config: OnPolicyConfig,
@@ -60,6 +63,7 @@ export class Sampler {
     needsOld: boolean,
   ) {
     this.#policy = policy;
+    this.#reference = reference;
     this.#prompts = prompts;
     this.#rewards = rewards;
     this.#config = config;
@@ -69,15 +73,13 @@ export class Sampler {
 
   /** The rollouts of one generation, those of a prompt together. */
   async draw(index: number, signal?: AbortSignal): Promise<Rollout[]> {
-    const { mask_truncated_completions, beta, temperature } = this.#config;
-    const policy = this.#policy;
+    const { mask_truncated_completions, temperature } = this.#config;
     const { drawn, generated } = await this.#sample(index, signal);
     const scores = await this.#rewards.score(drawn);
     const completions: Completion[] = drawn;
-    const options = { temperature, signal };
     const old = this.#needsOld ? await this.#drawnLogps(completions, generated, signal) : undefined;
     const reference =
-      beta > 0 ? await completionTokenLogps(policy, completions, { ...options, adapter: false }) : undefined;
+      this.#reference && (await completionTokenLogps(this.#reference, completions, { temperature, signal }));
     return drawn.map((row, i) => ({
       ...row,
       scores: scores[i],
@@ -103,6 +105,8 @@ export class Sampler {
       })),
     );
     const { max_completion_length, temperature, top_k, top_p, repetition_penalty, stop } = this.#config;
+    // What training held, sampling may need, and the other way round.
+    policy.workspace.free();
     const generated = await generate(policy, rows, {
       maxNewTokens: max_completion_length,
       temperature,
@@ -114,7 +118,6 @@ export class Sampler {
       batchSize: this.#config.generation_batch_size,
       signal,
     });
-    // What sampling held, training may need.
     policy.workspace.free();
     const drawn = rows.map(({ prompt, ids }, i) => ({
       prompt,

@@ -12,6 +12,7 @@ import { assembleWeights, isLinearWeight, weightShapes } from '../model/weights.
 import { Workspace } from '../model/workspace.ts';
 import { TRAIN_DEFAULTS } from './config.ts';
 import { dpoGradients, dpoWidth, type PreferencePair } from './dpo.ts';
+import { referenceOf } from './on_policy.ts';
 import { GRPO_DEFAULTS } from './on_policy_config.ts';
 import { Optimizer } from './optimizer.ts';
 import { grpoGradients, grpoWidth } from './policy_gradient.ts';
@@ -91,19 +92,38 @@ export interface SamplingSizes {
   readonly responses: number;
 }
 
-/** Sampling so many responses at once from the aligned policy, as evaluation does. */
+/** What a training on what it draws holds meanwhile: gradients and AdamW's moments, and, where it needs one, a reference. */
+export interface TrainingState {
+  readonly reference: boolean;
+}
+
+/** Of policy gradients, with the weight of the divergence from the reference. */
+export interface RolloutSizes extends SamplingSizes {
+  readonly beta: number;
+}
+
+/**
+ * Sampling so many responses at once from the aligned policy, as evaluation does, or, `training`, from the policy that
+ * learns from them.
+ */
 export async function sizeSampling(
   model: SizedModel,
   { promptTokens, newTokens, responses }: SamplingSizes,
   batch: number,
+  training?: TrainingState,
 ): Promise<Phase> {
   const frozen = await sizedPolicy(model);
-  const weights = frozen.engine.memory().live;
-  const merged = model.lora
-    ? mergeAdapter(frozen, new Adapter(frozen.engine, model.config, model.lora))
-    : frozen;
+  const { engine } = frozen;
+  const weights = engine.memory().live;
+  if (model.lora) frozen.adapter = new Adapter(engine, model.config, model.lora);
+  if (training) {
+    new Optimizer(engine, policyTrainable(frozen), TRAIN_DEFAULTS);
+    if (training.reference) referenceOf(frozen);
+  }
+  const held = engine.memory().live;
+  const merged = frozen.adapter ? mergeAdapter(frozen, frozen.adapter) : frozen;
   const policy = { ...frozen, weights: merged.weights };
-  const copies = policy.engine.memory().live - weights;
+  const copies = engine.memory().live - (training ? held : weights);
   const rows = Array.from({ length: batch }, (_, row) => {
     const ids = new Array<number>(promptTokens).fill(0);
     // Prompts that differ, each of so many responses.
@@ -126,7 +146,7 @@ export async function sizeSampling(
     peak: policy.engine.memory().peak,
     items: new Map([
       ['weights', weights],
-      ['sampling: weights with LoRA added', copies],
+      ...(copies > 0 ? [['sampling: weights with LoRA added', copies] as const] : []),
       ['sampling: keys and values', cache],
       ['sampling: activations and logits', rest],
     ]),
@@ -153,14 +173,14 @@ export function sizeDpo(
   );
 }
 
-/** A step of policy gradients on so many completions of these sizes. */
+/** A step of policy gradients on so many completions of these sizes; with beta 0 there is no reference. */
 export function sizeRollouts(
   model: SizedModel,
-  { promptTokens, newTokens }: SamplingSizes,
+  { promptTokens, newTokens, beta }: RolloutSizes,
   completions: number,
   choice: StepChoice,
 ): Promise<Phase> {
-  const config = { ...GRPO_DEFAULTS, max_completion_length: newTokens };
+  const config = { ...GRPO_DEFAULTS, max_completion_length: newTokens, beta };
   const zeros = new Float32Array(newTokens);
   const rollout = {
     promptIds: new Array<number>(promptTokens).fill(0),
@@ -171,9 +191,10 @@ export function sizeRollouts(
   } as unknown as Rollout;
   const rows = Array.from({ length: completions }, () => ({ rollout, advantage: 0 }));
   const slice = { rows, tokensDrawn: completions * newTokens };
-  return sizeStep(model, choice, grpoWidth(config, completions), policyTrainable, (policy, out, pass) =>
-    grpoGradients(policy, slice, config, { slices: 1, fresh: false }, out, pass),
-  );
+  const width = grpoWidth(config, completions);
+  const record = (policy: Policy, out: Window, pass: TrainPass) =>
+    grpoGradients(policy, slice, config, { slices: 1, fresh: false }, out, pass);
+  return sizeStep(model, choice, width, policyTrainable, record, beta > 0);
 }
 
 /** A step of supervised fine-tuning on these completions. */
@@ -210,10 +231,14 @@ async function sizeStep(
   width: number,
   trainableOf: (policy: Policy) => Trainable,
   record: (policy: Policy, out: Window, pass: TrainPass) => void,
+  withReference = false,
 ): Promise<Phase> {
   const policy = { ...(await sizedPolicy(model)), headLimits: head };
   const { engine } = policy;
   if (model.lora) policy.adapter = new Adapter(engine, model.config, model.lora);
+  const before = engine.memory().live;
+  if (withReference) referenceOf(policy);
+  const copy = engine.memory().live - before;
   const trainable = trainableOf(policy);
   const optimizer = new Optimizer(engine, trainable, TRAIN_DEFAULTS);
   const results = engine.tensor([aligned(width)]);
@@ -231,6 +256,7 @@ async function sizeStep(
     items: new Map([
       model.lora ? ['LoRA and its gradients', 2 * parameters] : ['gradients of all weights', parameters],
       ['AdamW', 2 * parameters],
+      ...(copy > 0 ? [['the reference', copy] as const] : []),
       ['training: logits', logits],
       ['training: activations and gradients', rest],
     ]),

@@ -56,24 +56,28 @@ beforeAll(() => {
   writeFileSync(prompts, lines.slice(0, 6).join('\n'));
 });
 
-describe.skipIf(!hasShared).each(['grpo', 'rloo'])('dualign %s on a real model', (trainer) => {
+const ADAPTER = ['adapter/adapter_config.json', 'adapter/adapter_model.safetensors'];
+const WEIGHTS = ['model/config.json', 'model/model.safetensors', 'model/tokenizer.json'];
+
+describe.skipIf(!hasShared).each([
+  ['grpo', 'grpo', [], ADAPTER],
+  ['rloo', 'rloo', [], ADAPTER],
+  ['rloo --full', 'rloo', ['--full', '--learning-rate', '1e-4'], WEIGHTS],
+])('dualign %s on a real model', (name, trainer, more, product) => {
   let whole: Record<string, string>;
 
   it('trains on r + λᵀg and logs it in TRL’s names', async () => {
-    const { code, stdout, stderr } = await dualign('node', alone(trainer, trainer, '--json'));
+    const { code, stdout, stderr } = await dualign('node', alone(trainer, name, ...more, '--json'));
     expect(code, stderr).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
       steps: 10,
       status: 'done',
       settings: { trainer, lambda: [0.5] },
     });
-    whole = await hashes(trainer);
-    expect(Object.keys(whole).sort()).toEqual([
-      'adapter/adapter_config.json',
-      'adapter/adapter_model.safetensors',
-      'metrics.jsonl',
-    ]);
-    const metrics = metricsOf(trainer);
+    whole = await hashes(name);
+    expect(Object.keys(whole)).toEqual(expect.arrayContaining([...product, 'metrics.jsonl']));
+    expect(Object.keys(whole).some((file) => file.startsWith('adapter/'))).toBe(product === ADAPTER);
+    const metrics = metricsOf(name);
     expect(metrics.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     for (const row of metrics) {
       expect(row.reward).toBeCloseTo(row['rewards/reward/mean'] + 0.5 * row['rewards/safety_1/mean'], 10);
@@ -85,13 +89,26 @@ describe.skipIf(!hasShared).each(['grpo', 'rloo'])('dualign %s on a real model',
   });
 
   it('killed, goes on in Deno to the same files', async () => {
-    const out = `${trainer} killed`;
-    const killed = await dualign('node', alone(trainer, out), { killWhen: 'checkpoint.safetensors' });
+    const out = `${name} killed`;
+    const killed = await dualign('node', alone(trainer, out, ...more), {
+      killWhen: 'checkpoint.safetensors',
+    });
     expect(killed.code, killed.stderr).toBe(null);
-    const again = alone(trainer, out, '--generation-batch-size', '3');
+    const again = alone(trainer, out, ...more, '--generation-batch-size', '3');
     const { code, stderr } = await dualign('deno', again);
     expect(code, stderr).toBe(0);
     expect(await hashes(out)).toEqual(whole);
+  });
+
+  it('leaves what generate talks with, and verify repeats', async () => {
+    const model = product === WEIGHTS ? [join(folder, name, 'model')] : [`${SHARED}/models/stories260K`];
+    const adapter = product === WEIGHTS ? [] : ['--adapter', join(folder, name, 'adapter')];
+    const talk = ['generate', '--device', 'cpu', '--policy', ...model, ...adapter, '--prompt', 'Once upon a'];
+    const spoken = await dualign('node', [...talk, '--max-new-tokens', '8']);
+    expect(spoken.code, spoken.stderr).toBe(0);
+    expect(spoken.stdout.trim().length).toBeGreaterThan(3);
+    const verified = await dualign('deno', ['verify', join(folder, name), '--quiet']);
+    expect(verified.code, verified.stdout + verified.stderr).toBe(0);
   });
 });
 
@@ -141,6 +158,12 @@ describe.skipIf(!hasShared)('policy gradients refuse', () => {
       alone('grpo', 'bad', '--loss-type', 'cispo'),
       /--loss-type: expected .*"dapo".*got "cispo"/,
     ],
+    [
+      'weights to be saved in four bits',
+      alone('rloo', 'bad', '--full', '--dtype', 'nf4'),
+      /rloo: expected --dtype auto or float32, to save the trained weights, got nf4/,
+    ],
+    ['new weights under an adapter', alone('grpo', 'bad', '--from-scratch'), /give --full with it/],
     [
       'half a group',
       alone('rloo', 'bad', '--num-generations', '5'),

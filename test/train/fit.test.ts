@@ -9,7 +9,11 @@ import { loadRewardModel } from '../../src/model/reward_model.ts';
 import { TRAIN_DEFAULTS } from '../../src/train/config.ts';
 import { referenceLogps } from '../../src/train/dpo.ts';
 import { DPO, fitTraining, REWARD, SFT, spaceOf } from '../../src/train/fit.ts';
+import { fitRollouts } from '../../src/train/fit_rollouts.ts';
+import { trainGrpo } from '../../src/train/on_policy.ts';
 import { trainReward } from '../../src/train/reward.ts';
+import type { RewardFunctions } from '../../src/train/rollouts.ts';
+import { sizeSampling } from '../../src/train/sizing.ts';
 import { weightsTrainable } from '../../src/train/trainable.ts';
 import { DPO_DEFAULTS, trainDpo, trainSft } from '../../src/train/trainer.ts';
 import { hasFixtures, loadStories } from '../model/golden.ts';
@@ -108,6 +112,42 @@ describe.skipIf(!hasFixtures)('training on a device that has only so much memory
       expect(Math.abs(model.engine.memory().peak / fitted.bytes - 1)).toBeLessThan(0.15);
       model.engine.destroy();
     }
+  });
+
+  it('counts what policy gradients come to hold, by LoRA and by all weights, with a reference and without', async () => {
+    const prompts = Array.from({ length: 4 }, (_, i) => ids(20, i));
+    const sizes = { promptTokens: 20, newTokens: 24, responses: 8 };
+    const batches = { per_device_train_batch_size: 32, gradient_accumulation_steps: 1 };
+    const asked = { ...batches, gradient_checkpointing: false };
+    const bytesOf = async (lora: typeof LORA | undefined, beta: number) => {
+      const policy = await loadStories(await createCpuEngine());
+      const space = spaceOf(policy, lora);
+      const { bytes } = await fitRollouts(space, { ...sizes, beta }, asked);
+      const sampling = await sizeSampling(space.model, sizes, 32, { reference: beta > 0 });
+      if (lora) addAdapter(policy, lora, 1);
+      const drawing = { ...batches, max_steps: 2, max_completion_length: 24, beta };
+      let drawn = 0;
+      const score: RewardFunctions['score'] = async (rows) => {
+        drawn ||= policy.engine.memory().peak;
+        return rows.map((_, i) => [i % 3]);
+      };
+      await trainGrpo(
+        { ...policy, eosIds: [] },
+        prompts,
+        { names: ['reward'], weights: [1], score },
+        drawing,
+        {},
+        lora ? undefined : weightsTrainable(policy),
+      );
+      expect(Math.abs(policy.engine.memory().peak / bytes - 1)).toBeLessThan(0.15);
+      expect(Math.abs(drawn / sampling.peak - 1)).toBeLessThan(0.15);
+      policy.engine.destroy();
+      return bytes;
+    };
+    await bytesOf(LORA, 0.1);
+    const [kept, without] = [await bytesOf(undefined, 0.1), await bytesOf(undefined, 0)];
+    // The weights are a million bytes and more.
+    expect(kept - without).toBeGreaterThan(1e6);
   });
 
   it('takes the log-probabilities of as many tokens at once as there is room for', async () => {

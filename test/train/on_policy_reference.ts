@@ -1,8 +1,49 @@
 /** Losses of GRPO and RLOO in plain f64 loops, from TRL's formulas and a plain forward pass: what on_policy.test.ts compares with. */
+import { expect } from 'vitest';
 import type { Adapter } from '../../src/model/lora.ts';
-import type { GrpoConfig, RlooConfig } from '../../src/train/on_policy_config.ts';
+import { keyOf, Random } from '../../src/random.ts';
+import type { Generated } from '../../src/train/on_policy.ts';
+import {
+  GRPO_DEFAULTS,
+  type GrpoConfig,
+  RLOO_DEFAULTS,
+  type RlooConfig,
+} from '../../src/train/on_policy_config.ts';
+import type { RewardFunctions } from '../../src/train/rollouts.ts';
 import { type Config, plainLogits } from '../model/plain.ts';
 import { type Tensors, tinyConfig } from '../model/tiny.ts';
+
+export const PROMPTS = [
+  [1, 3],
+  [1, 5, 7],
+  [1, 9],
+  [1, 4, 4, 6],
+];
+/** How much of a completion are the words from 10 on, less a cost of its length. */
+export const rewards: RewardFunctions = {
+  names: ['reward', 'safety_1'],
+  weights: [1, 0.3],
+  score: async (rows) =>
+    rows.map(({ completionIds }) => [
+      completionIds.filter((id) => id >= 10).length / completionIds.length,
+      -completionIds.length / 4,
+    ]),
+};
+
+export const SHARED = {
+  num_generations: 4,
+  per_device_train_batch_size: 8,
+  max_completion_length: 5,
+  learning_rate: 0.02,
+  lr_scheduler_type: 'constant',
+  warmup_ratio: 0,
+  beta: 0.2,
+  temperature: 0.8,
+  seed: 3,
+} as const;
+
+export type Trainer = 'grpo' | 'rloo';
+export type Options = Partial<GrpoConfig & RlooConfig>;
 
 export interface Sequence {
   readonly promptIds: readonly number[];
@@ -16,7 +57,7 @@ export interface PlainRow extends Sequence {
   readonly counts: boolean;
 }
 
-type Weights = Map<string, { shape: number[]; data: Float64Array }>;
+export type Weights = Map<string, { shape: number[]; data: Float64Array }>;
 
 /** The model's weights with scale · B · A added, from flat LoRA parameters. */
 export function mergedWeights(base: Tensors, adapter: Adapter, flat: ArrayLike<number>): Weights {
@@ -118,4 +159,82 @@ export function plainRlooLoss(
     return -Math.min(ratio * advantage, clip(ratio, config) * advantage);
   });
   return sum(losses) / rows.length / config.gradient_accumulation_steps;
+}
+
+/**
+ * The plain loss of a step's micro-batches at flat parameters, of completions drawn at others; `weightsAt` says what weights
+ * parameters make, and of none, the reference's.
+ */
+export function plainLoss(
+  trainer: Trainer,
+  weightsAt: (flat?: ArrayLike<number>) => Weights | Tensors,
+  generation: Generated,
+  micro: readonly number[],
+  options: Options,
+  drawnAt: ArrayLike<number>,
+) {
+  const grpo: GrpoConfig = { ...GRPO_DEFAULTS, ...SHARED, ...options };
+  const rloo: RlooConfig = { ...RLOO_DEFAULTS, ...SHARED, ...options };
+  const [base, drawn] = [weightsAt(), weightsAt(drawnAt)];
+  const asRow = ({ rollout, advantage }: Generated['rows'][number]): PlainRow => ({
+    ...rollout,
+    advantage,
+    counts: rollout.finished || !grpo.mask_truncated_completions,
+  });
+  const tokensDrawn = generation.rows
+    .map(asRow)
+    .reduce((sum, { counts, completionIds }) => sum + (counts ? completionIds.length : 0), 0);
+  const slices = micro.map((index) => {
+    const rows = generation.slices[index].map(asRow);
+    const logpsOf = (weights: Weights | Tensors) =>
+      rows.map((row) => plainTokenLogps(weights, row, grpo.temperature));
+    return { rows, old: logpsOf(drawn), ref: logpsOf(base) };
+  });
+  return (flat: ArrayLike<number>) => {
+    const weights = weightsAt(flat);
+    let [loss, kl] = [0, 0];
+    for (const { rows, old, ref } of slices) {
+      const logps = rows.map((row) => plainTokenLogps(weights, row, grpo.temperature));
+      if (trainer === 'rloo') loss += plainRlooLoss(rows, logps, old, rloo);
+      else {
+        const part = plainGrpoLoss(rows, logps, old, ref, grpo, tokensDrawn, generation.slices.length);
+        loss += part.loss;
+        kl += part.kl / slices.length;
+      }
+    }
+    return { loss, kl };
+  };
+}
+
+/** Slopes of `loss` along directions of flat parameters, by central differences. */
+function slope(loss: (flat: Float64Array) => number, at: ArrayLike<number>, direction: Float64Array): number {
+  const step = 1e-5;
+  const moved = (by: number) => Float64Array.from(at, (value, i) => value + by * direction[i]);
+  return (loss(moved(step)) - loss(moved(-step))) / (2 * step);
+}
+
+/** Along the gradient itself, along random directions and along single parameters. */
+export function checkGradient(
+  loss: (flat: Float64Array) => number,
+  at: ArrayLike<number>,
+  gradients: Float32Array,
+  norm: number,
+): void {
+  const random = new Random(keyOf(4, 'directions'));
+  const directions = [
+    Float64Array.from(gradients, (value) => value / norm),
+    ...[0, 1].map(() => Float64Array.from(gradients, () => random.uniform() - 0.5)),
+    ...Array.from({ length: 8 }, () => {
+      const places = gradients.length;
+      let place = random.below(places);
+      while (gradients[place] === 0) place = random.below(places);
+      return Float64Array.from(gradients, (_, i) => Number(i === place));
+    }),
+  ];
+  expect(norm).toBeGreaterThan(1e-3);
+  expect(Math.hypot(...gradients)).toBeCloseTo(norm, 5);
+  for (const direction of directions) {
+    const along = gradients.reduce((sum, value, i) => sum + value * direction[i], 0);
+    expect(Math.abs(along - slope(loss, at, direction))).toBeLessThan(2e-4 * norm + 1e-6);
+  }
 }
