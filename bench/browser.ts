@@ -78,7 +78,7 @@ async function visits(): Promise<void> {
             [...files].map((file) => file.split('?')[0]),
           );
       },
-      true,
+      { isolated: true },
     );
   }
   times.sort((a, b) => a - b);
@@ -142,7 +142,7 @@ async function training(): Promise<void> {
         }
       }
     },
-    true,
+    { isolated: true },
   );
   for (const device of DEVICES) {
     const [chromium, node] = ['Chromium', 'Node'].map((host) => best.get(`${device} ${host}`)!);
@@ -196,7 +196,7 @@ async function dragging(): Promise<void> {
           `${work[STEPS >> 1].toFixed(1)} ms, at most ${work[STEPS - 1].toFixed(1)} ms`,
       );
     },
-    true,
+    { isolated: true },
   );
 }
 

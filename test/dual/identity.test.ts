@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
-import { expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
 import { loadWasm } from '../../src/wasm.ts';
-import { chromiumPath, withPage } from '../hosts/support/browser.ts';
+import { BROWSERS, withPage } from '../hosts/support/browser.ts';
 import { answers, answersHash } from './answers.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -38,26 +39,28 @@ test('Deno gives the same bits', async () => {
   expect(stdout.trim()).toBe(expected);
 });
 
-test.skipIf(!chromiumPath)('Chromium gives the same bits (skipped where it is not installed)', async () => {
-  const site = mkdtempSync(join(tmpdir(), 'dualign-page-'));
-  try {
-    await build({
-      entryPoints: [join(root, 'test/dual/answers_in_browser.ts')],
-      outfile: join(site, 'page.js'),
-      bundle: true,
-      format: 'esm',
-      platform: 'browser',
-      logLevel: 'warning',
-    });
-    writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
-    const found = await withPage({ '/': site }, async (page) => {
-      await page.waitForFunction('"result" in globalThis');
-      return await page.evaluate('globalThis.result');
-    });
-    expect(found).toBe(expected);
-  } finally {
-    rmSync(site, { recursive: true });
-  }
+describe.each(BROWSERS)('$title', ({ browser, path }) => {
+  test.skipIf(!path)('gives the same bits (skipped where it is not installed)', async () => {
+    const site = mkdtempSync(join(tmpdir(), 'dualign-page-'));
+    try {
+      await build({
+        entryPoints: [join(root, 'test/dual/answers_in_browser.ts')],
+        outfile: join(site, 'page.js'),
+        bundle: true,
+        format: 'esm',
+        platform: 'browser',
+        logLevel: 'warning',
+      });
+      writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+      const use = async (page: Page) => {
+        await page.waitForFunction('"result" in globalThis');
+        return await page.evaluate('globalThis.result');
+      };
+      expect(await withPage({ '/': site }, use, { browser })).toBe(expected);
+    } finally {
+      rmSync(site, { recursive: true });
+    }
+  });
 });
 
 test('workerd gives the same bits', async () => {

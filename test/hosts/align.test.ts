@@ -8,7 +8,7 @@ import { parseSafetensors } from '../../src/data/safetensors.ts';
 import { requestDevice } from '../../src/host/gpu.ts';
 import { ROOT } from '../support/shared.ts';
 import { withAlignPage } from './support/align_page.ts';
-import { chromiumPath } from './support/browser.ts';
+import { BROWSERS } from './support/browser.ts';
 import { denoHost, type Hashes, hasDeno, nodeHost, runCommand } from './support/command_run.ts';
 
 const DEMO = join(ROOT, 'models/demo');
@@ -52,7 +52,7 @@ const driver = await requestDevice().then(
   () => undefined,
 );
 const devices = driver ? (['cpu', 'webgpu'] as const) : (['cpu'] as const);
-/** Where there is no GPU, Chromium has this driver and no other. */
+/** Where there is no GPU, Chromium has this driver and no other; Firefox has none. */
 const onSwiftShader = driver !== undefined && /swiftshader/i.test(driver);
 if (!onSwiftShader) {
   console.warn(
@@ -104,11 +104,11 @@ describe.each(devices)('a run on %s', (device) => {
     expect(found).toEqual(expected);
   });
 
-  it.skipIf(!comparable || !chromiumPath)(
-    'is the same in Chromium as in Node',
-    { timeout: SLOW },
-    async () => {
-      await withAlignPage(folder, async (align) => {
+  describe.each(BROWSERS)('in $title', ({ browser, path }) => {
+    const runs = path !== undefined && (device === 'cpu' || (onSwiftShader && browser === 'chromium'));
+
+    it.skipIf(!runs)('is the same as in Node', { timeout: SLOW }, async () => {
+      await withAlignPage(browser, folder, async (align) => {
         for (const [i, method] of METHODS.entries()) {
           const options = RUNS[method];
           const kills = device === 'cpu' ? ['samples.jsonl.partial', 'metrics.jsonl'] : [];
@@ -117,8 +117,8 @@ describe.each(devices)('a run on %s', (device) => {
           expect(await align({ options, device, where: 'worker' })).toEqual(expected[i]);
         }
       });
-    },
-  );
+    });
+  });
 });
 
 /** What rounding does over a whole run: docs/engine.md states these. */

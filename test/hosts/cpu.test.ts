@@ -9,7 +9,7 @@ import { DiskFolder } from '../../src/host/disk.ts';
 import { cpuDigests } from '../engine/cpu_digests.ts';
 import { OPERATIONS } from '../engine/operations.ts';
 import { hasShared, ROOT, SHARED } from '../support/shared.ts';
-import { chromiumPath, withPage } from './support/browser.ts';
+import { BROWSERS, withPage } from './support/browser.ts';
 
 const model = hasShared ? `${SHARED}/models/stories260K` : undefined;
 const deno = join(ROOT, 'node_modules/.bin/deno');
@@ -35,32 +35,33 @@ describe('the CPU engine gives the same bits', () => {
     expect(stdout.trim().split('\n')).toEqual(expected);
   });
 
-  it.skipIf(!chromiumPath).each([
-    ['isolated', 2],
-    ['open to other origins, which shares no memory', 1],
-  ])('in Chromium, on a page that is %s: with 1 thread, and in a worker with %i', async (kind, threads) => {
-    await build({
-      absWorkingDir: ROOT,
-      entryPoints: ['test/hosts/cpu_in_browser.ts'],
-      bundle: true,
-      format: 'esm',
-      platform: 'browser',
-      outfile: join(site, 'page.js'),
-      logLevel: 'error',
-    });
-    writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
-    const use = async (page: Parameters<Parameters<typeof withPage>[1]>[0]) => {
-      await page.waitForFunction('"result" in globalThis');
-      return await page.evaluate('globalThis.result');
-    };
-    const result = await withPage(
-      { '/': site, ...(model ? { '/model': model } : {}) },
-      use,
-      kind === 'isolated',
-    );
-    expect(result).toEqual({
-      onPage: { threads: 1, digests: expected },
-      inWorker: { threads, digests: expected },
+  describe.each(BROWSERS)('in $title', ({ browser, path }) => {
+    it.skipIf(!path).each([
+      ['isolated', 2],
+      ['open to other origins, which shares no memory', 1],
+    ])('on a page that is %s: with 1 thread, and in a worker with %i', async (kind, threads) => {
+      await build({
+        absWorkingDir: ROOT,
+        entryPoints: ['test/hosts/cpu_in_browser.ts'],
+        bundle: true,
+        format: 'esm',
+        platform: 'browser',
+        outfile: join(site, 'page.js'),
+        logLevel: 'error',
+      });
+      writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+      const result = await withPage(
+        { '/': site, ...(model ? { '/model': model } : {}) },
+        async (page) => {
+          await page.waitForFunction('"result" in globalThis');
+          return await page.evaluate('globalThis.result');
+        },
+        { isolated: kind === 'isolated', browser },
+      );
+      expect(result).toEqual({
+        onPage: { threads: 1, digests: expected },
+        inWorker: { threads, digests: expected },
+      });
     });
   });
 });

@@ -4,7 +4,8 @@
  *
  *     node test/hosts/every_host.ts [--runs stories-mocan,demo-pecan] [--device cpu] [--options='--responses 4'] [host …]
  *
- * A host is `deno`, `chromium` or a program of Node 22 or later; without any, this Node and the other two where they are.
+ * A host is `deno`, `chromium`, `firefox` or a program of Node 22 or later; without any, this Node and the others where they
+ * are.
  * Node before 23.6 runs the bundle, dist/dualign.mjs; the rest run align.ts. The stories' preferences for PeCAN are pairs
  * of the responses that a run of MoCAN draws, judged by its scorers. `--options` are the command's, and follow those of
  * each run. `--device webgpu` takes the driver that is there: on SwiftShader, which Chromium brings along, all hosts have the
@@ -17,7 +18,7 @@ import { parseArgs } from 'node:util';
 import type { SampleRow, ScoreRow } from '../../src/align/rows.ts';
 import { ROOT, SHARED } from '../support/shared.ts';
 import { withAlignPage } from './support/align_page.ts';
-import { chromiumPath } from './support/browser.ts';
+import { BROWSERS } from './support/browser.ts';
 import { denoHost, type Hashes, type Host, hasDeno, nodeHost, runCommand } from './support/command_run.ts';
 
 /** What a run is judged by; every other file that no host marks is compared too. */
@@ -153,15 +154,19 @@ function killsOf(name: string): readonly string[] {
   return name.endsWith('pecan') ? KILLS.pecan : KILLS.mocan;
 }
 
-async function onChromium(name: string, comparison: Comparison): Promise<void> {
+async function onBrowser(
+  name: string,
+  { title, browser }: (typeof BROWSERS)[number],
+  comparison: Comparison,
+): Promise<void> {
   const [options, kills] = [optionsOf(name), killsOf(name)];
-  await withAlignPage(folder, async (align) => {
-    await comparison.add('Chromium, page, 1 thread', () => align({ options, device, where: 'page' }));
-    await comparison.add('Chromium, worker, 2 threads', () => align({ options, device, where: 'worker' }));
-    await comparison.add(`Chromium, page, left ${kills.length} times`, () =>
+  await withAlignPage(browser, folder, async (align) => {
+    await comparison.add(`${title}, page, 1 thread`, () => align({ options, device, where: 'page' }));
+    await comparison.add(`${title}, worker, 2 threads`, () => align({ options, device, where: 'worker' }));
+    await comparison.add(`${title}, page, left ${kills.length} times`, () =>
       align({ options, device, where: 'page', kills }),
     );
-    await comparison.add(`Chromium, worker, ended ${kills.length} times`, () =>
+    await comparison.add(`${title}, worker, ended ${kills.length} times`, () =>
       align({ options, device, where: 'worker', kills }),
     );
   });
@@ -174,14 +179,16 @@ async function onHost(name: string, host: Host, comparison: Comparison): Promise
   await comparison.add(`${host.name}, killed ${kills.length} times`, () => runOn(host, name, 2, kills));
 }
 
-const here = [process.execPath, ...(hasDeno ? ['deno'] : []), ...(chromiumPath ? ['chromium'] : [])];
+const browsers = BROWSERS.filter(({ path, browser }) => path && (device === 'cpu' || browser === 'chromium'));
+const here = [process.execPath, ...(hasDeno ? ['deno'] : []), ...browsers.map(({ browser }) => browser)];
 const hosts = positionals.length > 0 ? positionals : here;
 try {
   for (const name of names) {
     if (name === 'stories-pecan' && !existsSync(preferences)) await runOn(nodeHost(), 'stories-mocan', 2);
     const comparison = new Comparison(name);
     for (const host of hosts) {
-      if (host === 'chromium') await onChromium(name, comparison);
+      const found = BROWSERS.find(({ browser }) => browser === host);
+      if (found) await onBrowser(name, found, comparison);
       else await onHost(name, host === 'deno' ? denoHost() : nodeHost(host), comparison);
     }
     for (const file of SHOWN) console.log(`${comparison.expected?.[file]}  ${name}: ${file}`);

@@ -3,9 +3,10 @@ import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execPath } from 'node:process';
 import { build } from 'esbuild';
+import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { haveModels, models, repository, temporaryFolder } from '../score/support/folders.ts';
-import { chromiumPath, withPage } from './support/browser.ts';
+import { BROWSERS, withPage } from './support/browser.ts';
 
 const folders = ['stories-reward', 'stories-cost'].map((name) => join(models, name));
 
@@ -22,26 +23,28 @@ describe.skipIf(!haveModels)('scores are the same to the last bit (needs ../shar
     expect(printedBy(join(repository, 'node_modules/.bin/deno'), 'run', '-A')).toEqual(node);
   });
 
-  it.skipIf(!chromiumPath)('in Chromium and Node', async () => {
-    const site = temporaryFolder();
-    await build({
-      absWorkingDir: repository,
-      entryPoints: ['test/hosts/scores_in_browser.ts'],
-      bundle: true,
-      format: 'esm',
-      platform: 'browser',
-      outfile: join(site, 'page.js'),
-      logLevel: 'error',
-    });
-    const wasm = 'ort-wasm-simd-threaded.wasm';
-    copyFileSync(join(repository, 'node_modules/onnxruntime-web/dist', wasm), join(site, wasm));
-    writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+  describe.each(BROWSERS)('in $title', ({ browser, path }) => {
+    it.skipIf(!path)('as in Node', async () => {
+      const site = temporaryFolder();
+      await build({
+        absWorkingDir: repository,
+        entryPoints: ['test/hosts/scores_in_browser.ts'],
+        bundle: true,
+        format: 'esm',
+        platform: 'browser',
+        outfile: join(site, 'page.js'),
+        logLevel: 'error',
+      });
+      const wasm = 'ort-wasm-simd-threaded.wasm';
+      copyFileSync(join(repository, 'node_modules/onnxruntime-web/dist', wasm), join(site, wasm));
+      writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
 
-    const mounts = { '/': site, '/stories-reward': folders[0]!, '/stories-cost': folders[1]! };
-    const scores = await withPage(mounts, async (page) => {
-      await page.waitForFunction('"result" in globalThis');
-      return await page.evaluate('globalThis.result');
+      const mounts = { '/': site, '/stories-reward': folders[0]!, '/stories-cost': folders[1]! };
+      const use = async (page: Page) => {
+        await page.waitForFunction('"result" in globalThis');
+        return await page.evaluate('globalThis.result');
+      };
+      expect(await withPage(mounts, use, { browser })).toEqual(printedBy(execPath));
     });
-    expect(scores).toEqual(printedBy(execPath));
   });
 });

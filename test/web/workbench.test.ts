@@ -56,7 +56,7 @@ async function withWorkbench(use: (page: Page) => Promise<void>): Promise<void> 
   copyFileSync(join(ROOT, 'node_modules/onnxruntime-web/dist', wasm), join(site, wasm));
   writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
   try {
-    await withPage({ '/': site, '/demo': DEMO }, use, true);
+    await withPage({ '/': site, '/demo': DEMO }, use, { isolated: true });
   } finally {
     rmSync(site, { recursive: true, force: true });
   }

@@ -1,4 +1,4 @@
-/** Whole runs in Chromium, as the command makes them on disk. */
+/** Whole runs in a browser, as the command makes them on disk. */
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -7,7 +7,7 @@ import type { RunOptions } from '../../../src/align/config.ts';
 import { addRunOptions } from '../../../src/cli/options.ts';
 import { ALIGN_OPTIONS } from '../../../src/cli/stages.ts';
 import { ROOT, SHARED } from '../../support/shared.ts';
-import { withPage } from './browser.ts';
+import { type BrowserName, withPage } from './browser.ts';
 import { type CommandRun, common, type Hashes } from './command_run.ts';
 
 /** A run that the page makes, in its storage. */
@@ -26,18 +26,19 @@ export interface PageRun {
 /** How it ended. */
 export type PageOutcome = { hashes: Hashes } | { stoppedAt: string } | { error: string };
 
-export interface ChromiumRun extends Pick<CommandRun, 'options' | 'device' | 'kills'> {
+export interface BrowserRun extends Pick<CommandRun, 'options' | 'device' | 'kills'> {
   /** On the page itself with one thread, or in a worker of it with two. */
   readonly where: 'page' | 'worker';
 }
 
-/** Makes a run in Chromium, left and gone on with as often as asked; returns the hashes of its files. */
-export type AlignInChromium = (run: ChromiumRun) => Promise<Hashes>;
+/** Makes a run in the browser, left and gone on with as often as asked; returns the hashes of its files. */
+export type AlignInBrowser = (run: BrowserRun) => Promise<Hashes>;
 
 /** Opens a page that makes runs. `site` is a folder for its files, and may hold files that the runs name. */
 export async function withAlignPage(
+  browser: BrowserName,
   site: string,
-  use: (align: AlignInChromium) => Promise<void>,
+  use: (align: AlignInBrowser) => Promise<void>,
 ): Promise<void> {
   await build({
     absWorkingDir: ROOT,
@@ -72,12 +73,12 @@ export async function withAlignPage(
           if ('hashes' in outcome && !stopAt) return common(outcome.hashes);
           if (!('stoppedAt' in outcome)) {
             const found = 'error' in outcome ? outcome.error : 'the run ended';
-            throw new Error(`Chromium, ${where}, ${stopAt ?? 'end'}: ${found}`);
+            throw new Error(`${browser}, ${where}, ${stopAt ?? 'end'}: ${found}`);
           }
         }
         throw new Error('expected the last run to end');
       }),
-    true,
+    { isolated: true, browser },
   );
 }
 

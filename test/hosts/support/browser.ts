@@ -3,17 +3,42 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
 import { env } from 'node:process';
-import { chromium, type Page } from 'playwright-core';
+import { type Browser, chromium, firefox, type Page } from 'playwright-core';
 
-const CANDIDATES = [env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+export type BrowserName = 'chromium' | 'firefox';
 
-/** Chromium's program, where there is one. */
-export const chromiumPath = CANDIDATES.find((path) => path !== undefined && existsSync(path));
-if (!chromiumPath) {
-  console.warn(
-    'Leaving out tests in Chromium: there is none. Install it, or point the variable CHROMIUM at it.',
-  );
+/** Ubuntu's /usr/bin/firefox is left out: it starts a snap, which sees no profile in /tmp. */
+const CANDIDATES: Record<BrowserName, readonly (string | undefined)[]> = {
+  chromium: [env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'],
+  firefox: [
+    ...[env.FIREFOX, '/usr/bin/firefox-esr', '/usr/lib/firefox/firefox', '/usr/lib64/firefox/firefox'],
+    '/Applications/Firefox.app/Contents/MacOS/firefox',
+  ],
+};
+
+/** A browser's program, where there is one. */
+function programOf(name: BrowserName): string | undefined {
+  const program = CANDIDATES[name].find((path) => path !== undefined && existsSync(path));
+  if (!program) {
+    const title = TITLES[name];
+    const variable = name.toUpperCase();
+    console.warn(
+      `Leaving out tests in ${title}: there is none. Install it, or point the variable ${variable} at it.`,
+    );
+  }
+  return program;
 }
+
+const TITLES: Record<BrowserName, string> = { chromium: 'Chromium', firefox: 'Firefox' };
+
+export const chromiumPath = programOf('chromium');
+export const firefoxPath = programOf('firefox');
+
+/** Both browsers, for tests of each. */
+export const BROWSERS = [
+  { title: TITLES.chromium, browser: 'chromium', path: chromiumPath },
+  { title: TITLES.firefox, browser: 'firefox', path: firefoxPath },
+] as const;
 
 const TYPES: Record<string, string> = {
   '.html': 'text/html',
@@ -28,17 +53,23 @@ const ISOLATION = {
   'cross-origin-embedder-policy': 'require-corp',
 };
 
+export interface PageOptions {
+  /** Whether the page may share memory with its workers. */
+  readonly isolated?: boolean;
+  /** Chromium if left out. */
+  readonly browser?: BrowserName;
+  /** Further arguments of Chromium. */
+  readonly args?: readonly string[];
+}
+
 /**
- * Serves folders on localhost and gives `use` a Chromium page there; both are gone afterwards.
+ * Serves folders on localhost and gives `use` a browser's page there; both are gone afterwards.
  * @param mounts folder on disk by its path on the server; "/" serves what no other does.
- * @param isolated whether the page may share memory with its workers.
- * @param args further ones of Chromium.
  */
 export async function withPage<T>(
   mounts: Record<string, string>,
   use: (page: Page) => Promise<T>,
-  isolated = false,
-  args: readonly string[] = ['--enable-unsafe-webgpu'],
+  { isolated = false, browser: name = 'chromium', args }: PageOptions = {},
 ): Promise<T> {
   const server = createServer((request, response) => {
     const file = fileOf(new URL(request.url ?? '/', 'http://localhost').pathname, mounts);
@@ -51,7 +82,19 @@ export async function withPage<T>(
     response.end(request.method === 'HEAD' ? undefined : readFileSync(file));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const browser = await chromium.launch({
+  const browser = name === 'chromium' ? await launchChromium(args) : await launchFirefox();
+  try {
+    const page = await browser.newPage();
+    await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/index.html`);
+    return await use(page);
+  } finally {
+    await browser.close();
+    server.close();
+  }
+}
+
+function launchChromium(args: readonly string[] = ['--enable-unsafe-webgpu']): Promise<Browser> {
+  return chromium.launch({
     executablePath: chromiumPath,
     args: [
       ...args,
@@ -63,14 +106,14 @@ export async function withPage<T>(
       '--disable-sync',
     ],
   });
-  try {
-    const page = await browser.newPage();
-    await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/index.html`);
-    return await use(page);
-  } finally {
-    await browser.close();
-    server.close();
-  }
+}
+
+/**
+ * Firefox as it is published, by WebDriver BiDi; Playwright's own build is another program. Playwright 1.65 begins with a
+ * command that Firefox 153 does not know (emulation.setMediaFeaturesOverride), so 1.64 is pinned.
+ */
+function launchFirefox(): Promise<Browser> {
+  return firefox.launch({ channel: 'moz-firefox', executablePath: firefoxPath });
 }
 
 function fileOf(path: string, mounts: Record<string, string>): string | undefined {

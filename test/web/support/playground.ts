@@ -1,21 +1,23 @@
-/** The built playground in a real Chromium. */
+/** The built playground in a real browser. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
-import { chromiumPath, withPage } from '../../hosts/support/browser.ts';
+import { type BrowserName, chromiumPath, withPage } from '../../hosts/support/browser.ts';
 import { ROOT } from '../../support/shared.ts';
 
 export const SITE = join(ROOT, 'dist/web');
-const isBuilt = existsSync(join(SITE, 'index.html'));
+export const isBuilt = existsSync(join(SITE, 'index.html'));
 if (!isBuilt) console.warn('Leaving out tests of the playground: dist/web is not built; run node build.mjs.');
 
-/** Whether there is what its tests need. */
+/** Whether there is what its tests in Chromium need. */
 export const canPlay = isBuilt && chromiumPath !== undefined;
 
 export interface PlaygroundOptions {
   /** Whether the server lets workers share memory; the service worker does otherwise. */
   readonly isolated?: boolean;
+  /** Chromium if left out. */
+  readonly browser?: BrowserName;
   /** Of Chromium. */
   readonly args?: readonly string[];
   /** Further folders by their path on the server. */
@@ -26,7 +28,7 @@ export interface PlaygroundOptions {
 export async function withPlayground(
   hash: string,
   use: (page: Page) => Promise<void>,
-  { isolated = true, args, mounts = {} }: PlaygroundOptions = {},
+  { isolated = true, browser, args, mounts = {} }: PlaygroundOptions = {},
 ): Promise<void> {
   await withPage(
     { '/': SITE, ...mounts },
@@ -41,8 +43,7 @@ export async function withPlayground(
       await use(page);
       expect(problems).toEqual([]);
     },
-    isolated,
-    args,
+    { isolated, browser, args },
   );
 }
 
