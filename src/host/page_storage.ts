@@ -1,6 +1,9 @@
 import type { WritableFolder } from '../data/folder.ts';
 import { messageOf, UserError } from '../errors.ts';
 
+/** Ends the name of a file that is not whole. */
+const UNFINISHED = '.unfinished';
+
 /**
  * A folder in the storage that a browser keeps for a page's origin (origin private file system), in pages and workers: a
  * run there outlives the page, and goes on when the page is opened again.
@@ -37,7 +40,7 @@ export class PageFolder implements WritableFolder {
     return new Uint8Array(await file.slice(begin, end).arrayBuffer());
   }
 
-  /** What a writable stream was given takes the file's place when it is closed, and not before. */
+  /** The file is whole or as it was, also when storage is full or the page ends in the middle. */
   async write(path: string, content: Uint8Array | string): Promise<void> {
     await this.#store(path, content, false);
   }
@@ -73,8 +76,7 @@ export class PageFolder implements WritableFolder {
     try {
       const handle = await (await this.#open(folder, false)).getFileHandle(file);
       const into = this.#place(name);
-      const move = (handle as MovableFileHandle).move.bind(handle);
-      await move(await this.#open(into.folder, true), into.name);
+      await (handle as MovableFileHandle).move(await this.#open(into.folder, true), into.name);
     } catch (error) {
       throw unusable(`${this.name}/${path}`, error);
     }
@@ -85,24 +87,35 @@ export class PageFolder implements WritableFolder {
     const found: string[] = [];
     const walk = async (folder: FileSystemDirectoryHandle, path: string): Promise<void> => {
       for await (const [name, entry] of entriesOf(folder)) {
-        if (entry.kind === 'file') found.push(`${path}${name}`);
-        else await walk(entry as FileSystemDirectoryHandle, `${path}${name}/`);
+        if (entry.kind === 'file') {
+          if (!name.endsWith(UNFINISHED)) found.push(`${path}${name}`);
+        } else await walk(entry as FileSystemDirectoryHandle, `${path}${name}/`);
       }
     };
     await walk(await this.#open([], true), '');
     return found;
   }
 
+  /** What a writable stream was given takes a file's place when it is closed; a new file gets its name after that. */
   async #store(path: string, content: Uint8Array | string, keepExistingData: boolean): Promise<void> {
-    const { folder, name } = this.#place(path);
+    const { folder: below, name } = this.#place(path);
+    const isNew = !(await this.exists(path));
     try {
-      const handle = await (await this.#open(folder, true)).getFileHandle(name, { create: true });
-      const position = keepExistingData ? (await handle.getFile()).size : 0;
-      const stream = await handle.createWritable({ keepExistingData });
-      // A view of memory that threads share is not taken.
-      const data = typeof content === 'string' ? content : new Uint8Array(content);
-      await stream.write({ type: 'write', position, data });
-      await stream.close();
+      const folder = await this.#open(below, true);
+      const written = isNew ? name + UNFINISHED : name;
+      const handle = await folder.getFileHandle(written, { create: isNew });
+      try {
+        const position = keepExistingData && !isNew ? (await handle.getFile()).size : 0;
+        const stream = await handle.createWritable({ keepExistingData: position > 0 });
+        // A view of memory that threads share is not taken.
+        const data = typeof content === 'string' ? content : new Uint8Array(content);
+        await stream.write({ type: 'write', position, data });
+        await stream.close();
+        if (isNew) await (handle as MovableFileHandle).move(folder, name);
+      } catch (error) {
+        if (isNew) await folder.removeEntry(written).catch(() => {});
+        throw error;
+      }
     } catch (error) {
       throw unusable(`${this.name}/${path}`, error);
     }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -15,11 +15,14 @@ import {
 } from './support/extension.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'dualign-full-'));
+/** Where Chromium keeps the storage of origins. The rest of its profile it maps into memory, and dies where that is full. */
+const storage = join(folder, 'Default/File System');
 
-/** Whether a disk of its own was put under the profile, so small that it can be filled: that takes root on Linux. */
+/** Whether the storage of origins got a disk of its own, so small that it can be filled: that takes root on Linux. */
 function mountSmallDisk(): boolean {
+  mkdirSync(storage, { recursive: true });
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', folder], { stdio: 'ignore' });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', storage], { stdio: 'ignore' });
     return true;
   } catch {
     console.warn('Leaving out the test of a full disk: it takes root on Linux to make one.');
@@ -30,19 +33,22 @@ function mountSmallDisk(): boolean {
 const isMounted = chromiumPath !== undefined && mountSmallDisk();
 
 afterAll(() => {
-  if (isMounted) execFileSync('umount', ['--lazy', folder]);
+  if (isMounted) execFileSync('umount', ['--lazy', storage]);
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Takes all room that the disk has; returns what gives it back. */
+/** Room for the entries of Chromium's own tables of files, without which it dies, and for no adapter. */
+const ROOM = 1 << 17;
+
+/** Takes all other room that the disk has, while Chromium goes on writing; returns what gives it back. */
 function fillDisk(): () => void {
-  const filling = join(folder, 'filling');
-  for (const size of [1 << 20, 1 << 12]) {
-    try {
-      for (;;) writeFileSync(filling, new Uint8Array(size), { flag: 'a' });
-    } catch {
-      // Full.
-    }
+  const filling = join(storage, 'filling');
+  const free = () => {
+    const { bavail, bsize } = statfsSync(storage);
+    return bavail * bsize;
+  };
+  for (const size of [1 << 20, 1 << 14]) {
+    while (free() > ROOM + size) writeFileSync(filling, new Uint8Array(size), { flag: 'a' });
   }
   return () => rmSync(filling);
 }
