@@ -77,10 +77,17 @@ function startDeadline(seconds: number): { passed: Promise<never>; clear: () => 
   return { passed, clear: () => clearTimeout(timer) };
 }
 
-/** A whole body as text. */
+/** A whole body as text; throws where it is not UTF-8. */
 export async function textOf(chunks: AsyncIterable<Uint8Array>): Promise<string> {
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const decoded = (...args: Parameters<TextDecoder['decode']>) => {
+    try {
+      return decoder.decode(...args);
+    } catch {
+      throw new HttpProblem(400, 'expected a body of JSON in UTF-8, found other bytes');
+    }
+  };
   let text = '';
-  for await (const chunk of chunks) text += decoder.decode(chunk, { stream: true });
-  return text + decoder.decode();
+  for await (const chunk of chunks) text += decoded(chunk, { stream: true });
+  return text + decoded();
 }

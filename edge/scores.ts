@@ -1,4 +1,5 @@
 /** Score tables from the bodies of requests. */
+import { scoresOfRows, shown } from '../src/data/score_rows.ts';
 import { readScores } from '../src/data/scores.ts';
 import type { ScoreTable } from '../src/dual/problem.ts';
 import { messageOf, UserError } from '../src/errors.ts';
@@ -48,18 +49,13 @@ function parseObject(text: string): Record<string, unknown> {
 }
 
 async function tableOf(scores: unknown): Promise<ScoreTable> {
-  if (Array.isArray(scores)) return readScores(asLines(scores), NAME);
+  if (Array.isArray(scores)) return scoresOfRows(scores, NAME);
   if (typeof scores === 'object' && scores !== null && 'reward' in scores && 'safety' in scores) {
     return fromArrays(scores.reward, scores.safety, 'weights' in scores ? scores.weights : undefined);
   }
   throw new UserError(
     'scores: expected rows [{"prompt": …, "reward": x, "safety": [g1, …]}, …] or arrays {"reward": [N][K], "safety": [m][N][K]}',
   );
-}
-
-function* asLines(rows: readonly unknown[]): Generator<Uint8Array> {
-  const encoder = new TextEncoder();
-  for (const row of rows) yield encoder.encode(`${JSON.stringify(row)}\n`);
 }
 
 /** `reward` and `weights` [N][K], `safety` [m][N][K], or [N][K] for a single score; K may differ between prompts. */
@@ -106,7 +102,7 @@ function fill(values: Float64Array, lists: unknown, counts: Uint32Array, name: s
   for (const [n, list] of (lists as unknown[][]).entries()) {
     for (const [k, value] of list.entries()) {
       if (typeof value !== 'number') {
-        throw new UserError(`scores.${name}[${n}][${k}]: expected a number, got ${JSON.stringify(value)}`);
+        throw new UserError(`scores.${name}[${n}][${k}]: expected a number, got ${shown(value)}`);
       }
       values[at++] = value;
     }

@@ -19,7 +19,7 @@ import {
   THREADS_OPTION,
   wholeNumber,
 } from './score_options.ts';
-import { shown, table } from './solution_text.ts';
+import { many, shown, shownApart, table } from './solution_text.ts';
 
 const HELP = `
 What it shows
@@ -139,19 +139,28 @@ function questionOf(options: Options): Question | undefined {
 
 async function wholeCurve(scores: ScoreTable, options: Options): Promise<void> {
   const curve = await safetyCurve(scores, options.beta, options);
+  const [safety, free, reachable] = shownApart([curve.reference.safety, curve.free, curve.reachable]);
   const head =
-    `${curve.prompts} prompts, β = ${curve.beta}\n` +
-    `reference: reward ${shown(curve.reference.reward)}, safety ${shown(curve.reference.safety)}\n` +
-    `λ* = 0 up to a threshold of ${shown(curve.free)}; none beyond ${shown(curve.reachable)} is within reach`;
-  print(curve, `${head}\n\n${pointsTable(curve.points)}`, options.json);
+    `${many(curve.prompts, 'prompt')}, β = ${curve.beta}\n` +
+    `reference: reward ${shown(curve.reference.reward)}, safety ${safety}\n` +
+    `λ* = 0 up to a threshold of ${free}; none beyond ${reachable} is within reach`;
+  const whole = options.from === undefined && options.to === undefined;
+  const missing = whole && curve.reachable > curve.free && curve.points.length < options.points;
+  const note = missing
+    ? `\n\n${many(options.points - curve.points.length, 'threshold')} of ${options.points} left out: at this β, double ` +
+      'precision does not tell their policies apart; raise β, or clip the scores'
+    : '';
+  print(curve, `${head}\n\n${pointsTable(curve.points)}${note}`, options.json);
 }
 
 function pointsTable(points: readonly CurvePoint[]): string {
+  const thresholds = shownApart(points.map(({ safety }) => safety));
   return table([
     ['threshold', 'λ*', 'reward', 'KL', 'ESS'],
-    ...points.map(({ safety, lambda, reward, kl, essMedian }) =>
-      [safety, lambda, reward, kl, essMedian].map(shown),
-    ),
+    ...points.map(({ lambda, reward, kl, essMedian }, i) => [
+      thresholds[i],
+      ...[lambda, reward, kl, essMedian].map(shown),
+    ]),
   ]);
 }
 

@@ -2,7 +2,7 @@ import type { GridPoint } from '../dual/grid.ts';
 import type { DualProblem, ScoreTable } from '../dual/problem.ts';
 import { axisPath, directionPath, thresholdGrid } from '../dual/threshold_paths.ts';
 import { print } from './score_options.ts';
-import { shown, table } from './solution_text.ts';
+import { shown, shownApart, table } from './solution_text.ts';
 
 interface PathOptions {
   readonly points: number;
@@ -34,10 +34,11 @@ function pathTable(
   places: readonly (readonly number[])[],
 ): string {
   const prices = points[0].thresholds.map((_, k) => `λ* ${k + 1}`);
+  const columns = names.map((_, column) => shownApart(places.map((place) => place[column])));
   return table([
     [...names, ...prices, 'reward', 'KL', 'ESS'],
     ...points.map((point, i) => [
-      ...places[i].map(shown),
+      ...columns.map((column) => column[i]),
       ...(point.status === 'infeasible'
         ? [...prices.map(() => ''), 'infeasible', '', '']
         : [...point.lambda, point.reward, point.kl, point.essMedian].map(shown)),
@@ -55,11 +56,12 @@ interface GridOptions {
 export async function grid(scores: ScoreTable, { beta, grid: count = 0, json }: GridOptions): Promise<void> {
   const found = await thresholdGrid(scores, beta, count);
   const { first, second, points } = found;
+  const rows = shownApart(first);
   const part = (name: string, value: (point: Exclude<GridPoint, { status: 'infeasible' }>) => number) =>
     `${name}\n${table([
-      ['', ...second.map(shown)],
+      ['', ...shownApart(second)],
       ...points.map((row, i) => [
-        shown(first[i]),
+        rows[i],
         ...row.map((point) => (point.status === 'infeasible' ? '–' : shown(value(point)))),
       ]),
     ])}`;

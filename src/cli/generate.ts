@@ -50,7 +50,7 @@ Examples
 /** Continues a prompt, on the terminal as it comes. */
 export function generateCommand(): Command {
   const command = new Command('generate').description(
-    'Continue a prompt with the policy, with or without its adapter, as the tokens come.',
+    'Continue a prompt with the policy, with or without its adapter, as the tokens come',
   );
   const options = addRunOptions(command, ['policy', 'generation', 'decoding']);
   return command

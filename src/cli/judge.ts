@@ -50,7 +50,7 @@ interface Flags {
 export function judgeCommand(): Command {
   return new Command('judge')
     .description(
-      'Let a judge compare the aligned policy with the reference: win rates for helpfulness and safety.',
+      'Let a judge compare the aligned policy with the reference: win rates for helpfulness and safety',
     )
     .argument('<run>', 'run folder, evaluated')
     .option('--url <url>', 'an OpenAI-compatible endpoint: what stands before /chat/completions')

@@ -13,7 +13,7 @@ import {
   THREADS_OPTION,
   wholeNumber,
 } from './score_options.ts';
-import { shown, table } from './solution_text.ts';
+import { many, shown, table } from './solution_text.ts';
 
 const HELP = `
 What it shows
@@ -24,7 +24,10 @@ ${SCORES_HELP}
 
 Examples
   dualign plan --scores scores.jsonl --beta 0.1 --margin 0.5
-  dualign plan --scores scores.jsonl --beta 0.1 --margin 0.5 --target 0.02 --json`;
+  dualign plan --scores scores.jsonl --beta 0.1 --margin 0.5 --target 0.02 --json
+
+Exit code
+  0 answered, 2 bad input.`;
 
 interface Options extends ScoreFiles {
   readonly beta: number;
@@ -73,7 +76,7 @@ function planText(plan: Plan, prompts: number): string {
       `λ*${plan.lambda.length > 1 ? ` ${j + 1}` : ''} = ${shown(value)} ± ${shown(plan.halfWidth[j])}`,
   );
   const parts = [
-    `${lines.join('\n')}\n(95 % interval, ${prompts} prompts)`,
+    `${lines.join('\n')}\n(95 % interval, ${many(prompts, 'prompt')})`,
     rowsTable('prompts', plan.prompts, plan.lambda.length),
     rowsTable('responses', plan.responses, plan.lambda.length),
     plan.bias.map(biasText).join('\n'),

@@ -21,7 +21,7 @@ interface PlanMemoryFlags {
 /** What a run would hold on the device, before a byte of weights is read. */
 export function planMemoryCommand(): Command {
   const command = new Command('plan-memory').description(
-    'What a run would hold in memory, and the largest batches that fit, before any weights are read.',
+    'What a run would hold in memory, and the largest batches that fit, before any weights are read',
   );
   const options = addRunOptions(command, ['policy', 'sampling', 'training', 'trainer']);
   return command

@@ -131,7 +131,7 @@ async function loadTable(path: string): Promise<ScoreTable> {
     const file = await fileRanges(path);
     const start = new Uint8Array(8);
     await readAt(file, 0, start);
-    if (formatOf(start) !== 'parquet') return readScores(createReadStream(path), path);
+    if (formatOf(start, path) !== 'parquet') return readScores(createReadStream(path), path);
     const { readParquetScores } = await import('../data/parquet_scores.ts');
     return readParquetScores(asyncBuffer(file), path);
   });
@@ -165,7 +165,7 @@ async function loadUrl(url: string): Promise<ScoreTable> {
   }
   const chunks = chunksOf(response.body, url);
   const first = await chunks.next();
-  if (first.done || formatOf(first.value.subarray(0, 8)) !== 'parquet')
+  if (first.done || formatOf(first.value.subarray(0, 8), url) !== 'parquet')
     return readScores(behind(first, chunks), url);
   await chunks.return?.(undefined);
   const { asyncBufferFromUrl } = await import('hyparquet');

@@ -5,7 +5,7 @@ import { thresholdsOf } from '../dual/solve.ts';
 import { UserError } from '../errors.ts';
 import { positiveInteger } from './option_values.ts';
 
-export const BETA_DESCRIPTION = 'weight of the KL divergence from the reference policy';
+export const BETA_DESCRIPTION = 'weight of the KL divergence from the reference policy (required)';
 
 export function number(text: string): number {
   const value = Number(text);

@@ -9,6 +9,28 @@ export function shown(value: number): string {
   return value.toFixed(4);
 }
 
+/** Numbers nearer than this part of themselves differ by rounding. */
+const NO_STEP = 1e-13;
+
+/** Numbers to be told apart from each other, as those of a column: with as many digits as their mean distance takes. */
+export function shownApart(values: readonly number[]): string[] {
+  const finite = values.filter(Number.isFinite);
+  const step = (Math.max(...finite) - Math.min(...finite)) / (finite.length - 1);
+  if (!(step > NO_STEP * Math.max(...finite.map(Math.abs)))) return values.map(shown);
+  const unit = Math.floor(Math.log10(step));
+  return values.map((value) => {
+    const size = Math.abs(value);
+    if (value === 0 || !Number.isFinite(value)) return shown(value);
+    const digits = Math.floor(Math.log10(size)) - unit;
+    if (size >= 1e6 || size < 1e-3) return value.toExponential(Math.max(3, digits));
+    return value.toFixed(Math.max(4, -unit));
+  });
+}
+
+export function many(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** Columns aligned to the right, but the first to the left. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
@@ -32,7 +54,7 @@ const VERDICTS = {
 export function solutionText(solution: DualSolution): string {
   const { prompts, responses, beta, status } = solution;
   const K = typeof responses === 'number' ? String(responses) : `${responses[0]} to ${responses[1]}`;
-  const head = `${VERDICTS[status]}\n${prompts} prompts × ${K} responses, β = ${beta}`;
+  const head = `${VERDICTS[status]}\n${many(prompts, 'prompt')} × ${K} response${K === '1' ? '' : 's'}, β = ${beta}`;
   const body =
     solution.status === 'infeasible'
       ? proof(solution.thresholds, solution.reachable, solution.certificate)
@@ -57,23 +79,19 @@ function predictions(solution: Solved): string {
     ['reward', shown(reference.reward), shown(expected.reward), '', '', '', ''],
     ...lambda.map((value, j) => [
       `safety ${j + 1}`,
-      shown(reference.safety[j]),
-      shown(safety[j]),
-      shown(thresholds[j]),
-      shown(reachable[j]),
-      shown(value),
-      `${shown(lambdaIntervals[j][0])} … ${shown(lambdaIntervals[j][1])}`,
+      ...shownApart([reference.safety[j], safety[j], thresholds[j], reachable[j]]),
+      ...within(value, lambdaIntervals[j]),
     ]),
   ]);
   const { optimum, policy } = solution.intervals;
   const rest = table([
     ['', 'here', 'on all prompts of the kind (95 %)'],
-    ['reward of this policy', shown(expected.reward), span(policy.reward)],
-    ...safety.map((value, j) => [`safety ${j + 1} of this policy`, shown(value), span(policy.safety[j])]),
-    ['KL of this policy', shown(solution.kl), span(policy.kl)],
-    ['reward of the optimum', shown(expected.reward), span(optimum.reward)],
-    ['KL of the optimum', shown(solution.kl), span(optimum.kl)],
-    ['dual value', shown(solution.dual), span(optimum.dual)],
+    ['reward of this policy', ...within(expected.reward, policy.reward)],
+    ...safety.map((value, j) => [`safety ${j + 1} of this policy`, ...within(value, policy.safety[j])]),
+    ['KL of this policy', ...within(solution.kl, policy.kl)],
+    ['reward of the optimum', ...within(expected.reward, optimum.reward)],
+    ['KL of the optimum', ...within(solution.kl, optimum.kl)],
+    ['dual value', ...within(solution.dual, optimum.dual)],
     ['effective sample size, median', shown(ess.median), ''],
     ['passes over the scores', String(solution.iterations), ''],
   ]);
@@ -89,15 +107,20 @@ function proof(
     ['', 'threshold', 'reachable alone', 'weight in the proof'],
     ...thresholds.map((threshold, j) => [
       `safety ${j + 1}`,
-      shown(threshold),
-      shown(reachable[j]),
+      ...shownApart([threshold, reachable[j]]),
       shown(direction[j]),
     ]),
   ]);
   return `${rows}\n\nProof: with these weights, the best response to every prompt still falls short by ${shown(-value)} on average.`;
 }
 
-const span = ([low, high]: Interval) => `${shown(low)} … ${shown(high)}`;
+const span = (interval: Interval) => shownApart(interval).join(' … ');
+
+/** A number and its interval. */
+function within(value: number, [low, high]: Interval): [string, string] {
+  const [here, from, to] = shownApart([value, low, high]);
+  return [here, `${from} … ${to}`];
+}
 
 /** Bootstrap intervals for people. */
 export function bootstrapText({ replicates, level, infeasible, ...intervals }: Bootstrap): string {
@@ -123,8 +146,7 @@ export function stabilityText({ errors, lambda, lambdaIntervals, firstOrder, met
     ['', 'λ*', 'range', 'for small errors'],
     ...lambda.map((value, j) => [
       `λ* ${j + 1}`,
-      shown(value),
-      span(lambdaIntervals[j]),
+      ...within(value, lambdaIntervals[j]),
       `± ${shown(firstOrder[j])}`,
     ]),
   ]);

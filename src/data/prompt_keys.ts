@@ -3,15 +3,20 @@
 /** A longer prompt is remembered by its hash. */
 const LONGEST_KEY = 64;
 
-/** What a prompt is remembered by. */
-export function keyOf(prompt: string | readonly unknown[]): string {
+/** What a prompt is remembered by; undefined for lists within lists too many to read. */
+export function keyOf(prompt: string | readonly unknown[]): string | undefined {
   const text = typeof prompt === 'string' ? prompt : json(prompt);
-  return text.length <= LONGEST_KEY ? text : hashed(text);
+  return text === undefined || text.length <= LONGEST_KEY ? text : hashed(text);
 }
 
-/** As JSON, also of the 64-bit integers that a parquet file may hold. */
-export function json(value: unknown): string {
-  return JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? Number(part) : part));
+/** As JSON, also of the 64-bit integers that a parquet file may hold; undefined where it lies too deep. */
+export function json(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? Number(part) : part));
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /** Texts by 53-bit hashes, for which two of them are all but never the same. */

@@ -102,6 +102,8 @@ export class RowTable {
     }
     this.#checkWeight(weight, where);
     const key = keyOf(prompt);
+    if (key === undefined)
+      throw new UserError(`${where()}: expected "prompt" as a string or messages, got ${DEEP}`);
     let index = this.#prompts.get(key);
     let full: ScoreTable | undefined;
     if (index === undefined) {
@@ -202,6 +204,13 @@ export async function readRowScores(source: AsyncIterable<Uint8Array>, name: str
   return table.finish();
 }
 
+/** The table of rows that are parsed already. */
+export function scoresOfRows(rows: readonly unknown[], name: string): ScoreTable {
+  const table = new RowTable(name);
+  for (const [i, row] of rows.entries()) table.add(checkedRow(row, `${name}: row ${i + 1}`), i + 1);
+  return table.finish();
+}
+
 /** The same in tables of some rows each, whole prompts; throws ScatteredRows where rows of a prompt are far apart. */
 export async function* readRowChunks(
   source: AsyncIterable<Uint8Array>,
@@ -222,9 +231,16 @@ async function* linesOf(
   source: AsyncIterable<Uint8Array>,
   name: string,
 ): AsyncGenerator<Iterable<[text: string, line: number]>> {
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder('utf-8', { fatal: true });
   let rest = '';
   let line = 0;
+  function decoded(...[chunk, options]: Parameters<TextDecoder['decode']>): string {
+    try {
+      return decoder.decode(chunk, options);
+    } catch {
+      throw new UserError(`${name}: expected text in UTF-8, found other bytes; save it as UTF-8`);
+    }
+  }
   function* numbered(lines: readonly string[]): Generator<[string, number]> {
     for (const text of lines) {
       line++;
@@ -232,7 +248,7 @@ async function* linesOf(
     }
   }
   for await (const chunk of source) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    const lines = (rest + decoded(chunk, { stream: true })).split('\n');
     rest = lines.pop()!;
     yield numbered(lines);
     if (rest.length > LONGEST_ROW) {
@@ -241,7 +257,7 @@ async function* linesOf(
       );
     }
   }
-  yield numbered([rest + decoder.decode()]);
+  yield numbered([rest + decoded()]);
 }
 
 function parseRow(text: string, name: string, line: number): ScoreRow {
@@ -258,15 +274,20 @@ function parseRow(text: string, name: string, line: number): ScoreRow {
         : `${where}: expected JSON, a row ${ROW} a line (${messageOf(error)})`,
     );
   }
-  if (typeof row !== 'object' || row === null || Array.isArray(row)) {
-    throw new UserError(`${where}: expected an object ${ROW}, got ${shown(row)}`);
-  }
-  return row;
+  return checkedRow(row, where);
 }
+
+function checkedRow(row: unknown, where: string): ScoreRow {
+  if (typeof row === 'object' && row !== null && !Array.isArray(row)) return row;
+  throw new UserError(`${where}: expected an object ${ROW}, got ${shown(row)}`);
+}
+
+const DEEP = 'lists within lists, too many to read';
 
 const present = (value: unknown) => value !== undefined && value !== null;
 
 export function shown(value: unknown): string {
-  const text = value === undefined ? 'nothing' : typeof value === 'number' ? String(value) : json(value);
+  const text =
+    value === undefined ? 'nothing' : typeof value === 'number' ? String(value) : (json(value) ?? DEEP);
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }

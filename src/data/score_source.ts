@@ -15,7 +15,7 @@ export async function scoreSource(file: ByteRanges, name: string): Promise<Score
   const start = new Uint8Array(8);
   const count = await readAt(file, 0, start);
   if (count === 0) throw new UserError(`${name}: expected scores, found an empty file`);
-  const format = formatOf(start.subarray(0, count));
+  const format = formatOf(start.subarray(0, count), name);
   switch (format) {
     case 'rows':
       return () => readRowChunks(bytesFrom(file, 0), name);

@@ -9,13 +9,20 @@ const LONGEST_MAGIC = 8;
 
 export type ScoreFormat = 'rows' | 'safetensors' | 'npy' | 'npz' | 'parquet';
 
-/** The kind of a score file, told by its first eight bytes. */
-export function formatOf(start: Uint8Array): ScoreFormat {
+/** The kind of a score file, told by its first eight bytes; throws a UserError where they are text in UTF-16. */
+export function formatOf(start: Uint8Array, name: string): ScoreFormat {
   if (isNpy(start)) return 'npy';
   if (isZip(start)) return 'npz';
   if (String.fromCharCode(...start.subarray(0, 4)) === 'PAR1') return 'parquet';
+  if (isUtf16(start)) throw new UserError(`${name}: expected text in UTF-8, found UTF-16; save it as UTF-8`);
   // The upper bytes of the length of any real safetensors header are 0; text holds no such byte.
   return start.includes(0) ? 'safetensors' : 'rows';
+}
+
+/** Latin letters and signs in UTF-16 have a 0 in every other byte; no length of a safetensors header does. */
+function isUtf16(start: Uint8Array): boolean {
+  const [a, b, c, d] = Array.from(start.subarray(4, 8), Boolean);
+  return a === c && b === d && a !== b;
 }
 
 /**
@@ -39,7 +46,7 @@ export async function readScores(
 async function readFormat(stream: ByteStream, name: string): Promise<ScoreTable> {
   const start = await stream.peek(LONGEST_MAGIC);
   if (start.length === 0) throw new UserError(`${name}: expected scores, found an empty file`);
-  switch (formatOf(start)) {
+  switch (formatOf(start, name)) {
     case 'rows':
       return readRowScores(stream.rest(), name);
     case 'safetensors':

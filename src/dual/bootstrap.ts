@@ -1,19 +1,14 @@
 import { UserError } from '../errors.ts';
 import { type Key, keyOf } from '../random.ts';
 import { type Kernels, loadWasm } from '../wasm.ts';
+import { COLUMN, columnsOf, type Outcome } from './described.ts';
 import { invert } from './linear.ts';
 import { checkProblem, type DualProblem } from './problem.ts';
+import { replicateWidth } from './replicates.ts';
 import type { Interval } from './solution.ts';
 import { optimise } from './solve.ts';
 import { quantile } from './sums.ts';
-import {
-  COLUMN,
-  columnsOf,
-  type Outcome,
-  replicateWidth,
-  type Workspace,
-  withWorkspace,
-} from './workspace.ts';
+import { type Workspace, withWorkspace } from './workspace.ts';
 
 /** How `bootstrapDual` resamples. */
 export interface BootstrapOptions {
@@ -172,7 +167,11 @@ function drawReplicates(
     infeasible: 0,
   };
   const m = lambda.length;
-  const found = workspace.replicate({ beta, thresholds, relative }, lambda, key, replicates, exact);
+  const found = workspace.replicate({ beta, thresholds, relative }, lambda, {
+    key,
+    replicates,
+    solved: exact,
+  });
   const width = replicateWidth(m);
   for (let b = 0; b < replicates; b++) {
     const at = b * width;

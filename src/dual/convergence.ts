@@ -8,7 +8,7 @@ import { type Kernels, loadWasm } from '../wasm.ts';
 import { curvatureOf } from './diagnostics.ts';
 import { checkLambda, checkProblem, constraintsOf, type DualProblem } from './problem.ts';
 import type { Curvature } from './solution.ts';
-import { optimise } from './solve.ts';
+import { checkedResidual, optimise } from './solve.ts';
 import { type Workspace, withWorkspace } from './workspace.ts';
 
 /** One pass over the scores. */
@@ -95,7 +95,9 @@ export function convergenceWith(
       );
     }
     const { lambda } = optimum;
-    const { value: dual, hessian } = workspace.evaluate(beta, thresholds, lambda);
+    const outcome = workspace.evaluate(beta, thresholds, lambda);
+    checkedResidual(optimum, outcome, workspace.statistics, beta);
+    const { value: dual, hessian } = outcome;
     const curvature = curvatureOf(workspace.statistics, beta, hessian);
     const trace = (path: Iterable<readonly number[]>): Trace => {
       const points: TracePoint[] = [];

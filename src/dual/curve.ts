@@ -1,8 +1,9 @@
 import { type Kernels, loadWasm } from '../wasm.ts';
+import { COLUMN } from './described.ts';
 import { effectiveSampleSize } from './diagnostics.ts';
 import { checkBeta, checkLambda, checkTable, constraintsOf, type ScoreTable } from './problem.ts';
 import type { EffectiveSampleSize } from './solution.ts';
-import { COLUMN, withWorkspace } from './workspace.ts';
+import { withWorkspace } from './workspace.ts';
 
 /** The policy ∝ π_ref·exp((r + λᵀg)/β) on a table of reference samples. */
 export interface PolicyPoint {

@@ -1,9 +1,9 @@
+import { COLUMN, type DescribedRows } from './described.ts';
 import { eigenvalues } from './linear.ts';
 import type { DualProblem } from './problem.ts';
 import type { Curvature, EffectiveSampleSize } from './solution.ts';
 import { pairwiseDot, pairwiseSum, quantiles } from './sums.ts';
 import type { Statistics } from './table.ts';
-import { COLUMN, type DescribedRows } from './workspace.ts';
 
 export function effectiveSampleSize(ess: Float64Array): EffectiveSampleSize {
   const mean = pairwiseSum(ess) / ess.length;

@@ -1,10 +1,11 @@
 import { UserError } from '../errors.ts';
 import { type Kernels, loadWasm } from '../wasm.ts';
+import { COLUMN } from './described.ts';
 import { checkBeta, checkProblem, constraintsOf, type ScoreTable } from './problem.ts';
 import type { Infeasible } from './solution.ts';
 import { optimise } from './solve.ts';
 import { median } from './sums.ts';
-import { COLUMN, type Workspace, withWorkspace } from './workspace.ts';
+import { type Workspace, withWorkspace } from './workspace.ts';
 
 /** The optimum for one set of thresholds. */
 export type GridPoint =

@@ -3,12 +3,13 @@
  * over prompts, so each prompt moves it by −H⁻¹·(its gradient), and moves what the optimum achieves both by what it
  * achieves itself and by what that change of λ* does (van der Vaart, Asymptotic Statistics, 1998, theorem 5.21).
  */
+
+import { COLUMN, type DescribedRows } from './described.ts';
 import { covarianceOf } from './diagnostics.ts';
 import { invert, type Matrix } from './linear.ts';
 import type { DualProblem } from './problem.ts';
 import type { Interval, Intervals, Solved } from './solution.ts';
 import { pairwiseSum } from './sums.ts';
-import { COLUMN, type DescribedRows } from './workspace.ts';
 
 /** 0.975-quantile of the standard normal distribution. */
 const Z_95 = 1.959963984540054;

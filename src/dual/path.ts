@@ -1,10 +1,11 @@
 import { UserError } from '../errors.ts';
 import { type Kernels, loadWasm } from '../wasm.ts';
 import type { CurvePoint } from './curve.ts';
+import { COLUMN } from './described.ts';
 import { checkBeta, checkTable, constraintsOf, type ScoreTable } from './problem.ts';
-import { optimise } from './solve.ts';
+import { checkRanges, optimise } from './solve.ts';
 import { median } from './sums.ts';
-import { COLUMN, type Workspace, withWorkspace } from './workspace.ts';
+import { type Workspace, withWorkspace } from './workspace.ts';
 
 /** Which part of a curve to draw, and how finely. */
 export interface CurveOptions {
@@ -61,6 +62,7 @@ export function requireOne(table: ScoreTable): void {
 
 export function curveIn(workspace: Workspace, beta: number, options: CurveOptions): SafetyCurve {
   const { statistics } = workspace;
+  checkRanges(statistics);
   const [reachable] = statistics.reachable;
   const start = pointAt(workspace, beta, 0);
   const free = start.safety;
@@ -128,11 +130,14 @@ function follow(
     const target = from + i * spacing;
     if (point.lambda >= end) {
       const reach = (FOCUS_POINTS * spacing) / point.slope;
-      if (!Number.isFinite(reach)) break;
-      workspace.focus(beta, [point.lambda + reach / 2], [reach / 2]);
-      end = point.lambda + reach * (1 - 1 / FOCUS_POINTS);
+      if (Number.isFinite(reach)) {
+        workspace.focus(beta, [point.lambda + reach / 2], [reach / 2]);
+        end = point.lambda + reach * (1 - 1 / FOCUS_POINTS);
+      }
     }
-    const next = reachTarget(workspace, beta, before, point, target, spacing);
+    const next =
+      reachTarget(workspace, beta, before, point, target, spacing) ??
+      solved(workspace, beta, target, spacing);
     if (!next) break;
     before = point;
     point = next;
@@ -170,6 +175,14 @@ function reachTarget(
     }
   }
   return undefined;
+}
+
+/** The point at `target` itself: at a small β the curve has steps, where the slope says nothing of what comes next. */
+function solved(workspace: Workspace, beta: number, target: number, spacing: number): Point | undefined {
+  const optimum = optimise(workspace, beta, [target]);
+  if (optimum.status !== 'optimal') return undefined;
+  const point = pointAt(workspace, beta, optimum.lambda[0]);
+  return Math.abs(point.safety - target) <= OFF * spacing ? point : undefined;
 }
 
 /** λ of a threshold beyond `last`, from the slope there and its change since the point before. */

@@ -1,7 +1,9 @@
 import { UserError } from '../errors.ts';
 import { type Kernels, loadWasm } from '../wasm.ts';
+import { COLUMN, type DescribedRows, type Outcome } from './described.ts';
 import { curvatureOf, effectiveSampleSize } from './diagnostics.ts';
 import { intervalsOf } from './intervals.ts';
+import type { Search } from './passes.ts';
 import {
   checkProblem,
   checkTable,
@@ -14,14 +16,7 @@ import type { DualSolution, Infeasible, Solved } from './solution.ts';
 import { median } from './sums.ts';
 import { type Statistics, unitOf } from './table.ts';
 import { ENOUGH, type Mend, pickingOnly, warningsOf } from './warnings.ts';
-import {
-  COLUMN,
-  type DescribedRows,
-  type Outcome,
-  type Search,
-  type Workspace,
-  withWorkspace,
-} from './workspace.ts';
+import { type Workspace, withWorkspace } from './workspace.ts';
 
 /** A slack of less than this part of a score's range is none. */
 const NO_SLACK = 1e-12;
@@ -85,15 +80,20 @@ export function optimise(
   return judge(search, statistics, beta, thresholds, support);
 }
 
-/** The proof that one threshold is beyond what its score reaches on its own, where there is one. */
-export function outOfReach(statistics: Statistics, thresholds: readonly number[]): Impossible | undefined {
-  const scale = scaleOf(statistics, thresholds);
-  for (const [j, range] of statistics.safetyRange.entries()) {
+/** Throws a UserError where a safety score varies, but so little that its squares vanish. */
+export function checkRanges({ safetyRange }: Statistics): void {
+  for (const [j, range] of safetyRange.entries()) {
     if (range === 0 || range >= SMALLEST_RANGE) continue;
     throw new UserError(
       `safety score ${j + 1}: it varies by ${range} at most, too little to compute with; rescale it and its threshold`,
     );
   }
+}
+
+/** The proof that one threshold is beyond what its score reaches on its own, where there is one. */
+export function outOfReach(statistics: Statistics, thresholds: readonly number[]): Impossible | undefined {
+  checkRanges(statistics);
+  const scale = scaleOf(statistics, thresholds);
   for (const [j, reachable] of statistics.reachable.entries()) {
     if (reachable - thresholds[j] < -NO_SLACK * scale[j]) {
       const direction = thresholds.map((_, i) => (i === j ? 1 : 0));
@@ -183,6 +183,24 @@ export function infeasibleSolution(shown: Shown, statistics: Statistics, optimum
   return { ...optimum, ...verdictOf(shown, statistics), warnings: [] };
 }
 
+/**
+ * How far the optimum is from its thresholds, in parts of the ranges of the scores; throws a UserError where rounding
+ * leaves no optimum.
+ */
+export function checkedResidual(
+  { status, lambda }: Optimum,
+  { gradient }: Outcome,
+  statistics: Statistics,
+  beta: number,
+): number {
+  const residual = residualOf(lambda, gradient, statistics);
+  if (status !== 'optimal' || residual <= LARGE_RESIDUAL) return residual;
+  throw new UserError(
+    `beta: ${beta} is too small for scores that range over ${unitOf(statistics, beta)}: double precision cannot tell ` +
+      'the policies apart; raise beta, or clip the scores',
+  );
+}
+
 /** The solution with all diagnostics, from an optimum and the evaluation there. */
 export function solution(
   shown: Shown,
@@ -195,13 +213,7 @@ export function solution(
   const { beta } = shown;
   const { lambda } = optimum;
   const { value, gradient, hessian } = prediction;
-  const residual = residualOf(lambda, gradient, statistics);
-  if (optimum.status === 'optimal' && residual > LARGE_RESIDUAL) {
-    throw new UserError(
-      `beta: ${beta} is too small for scores that range over ${unitOf(statistics, beta)}: double precision cannot tell ` +
-        'the policies apart; raise beta, or clip the scores',
-    );
-  }
+  const residual = checkedResidual(optimum, prediction, statistics, beta);
   const found = {
     lambda,
     dual: value,

@@ -1,6 +1,6 @@
 /** The dual of a table that is read chunk by chunk and never held: a file, a network body, shards of a cluster. */
 import { type Kernels, loadWasm, type WasmExports } from '../wasm.ts';
-import { boxOf, inside } from './box.ts';
+import { inside } from './box.ts';
 import { chunksOf, headOf } from './chunks.ts';
 import { centredOn, take } from './first_pass.ts';
 import { Kept } from './kept.ts';
@@ -28,6 +28,7 @@ import {
 } from './solve.ts';
 import { SourcePass } from './source_pass.ts';
 import { Staging } from './staging.ts';
+import { boxOf } from './stream_box.ts';
 import { StreamSearch } from './stream_search.ts';
 import { median } from './sums.ts';
 import { LoadedTable, type Statistics, statisticsOf } from './table.ts';
@@ -144,7 +145,7 @@ async function solveRead(
   const source = new SourcePass(new Staging(kernels, first), () => counts.watch(chunks()));
   const raw = new RawKernels(kernels, constraints, first.weights !== undefined);
   const box = boxOf(sample, first.thresholds, beta);
-  const few = box && sample.keptPart(beta, box.centre, box.radius) < FEW;
+  const few = box && sample.keptPart(beta, box) < FEW;
   const kept = new Kept(kernels, constraints);
   const taken = await take(kernels, raw, constraints, source, {
     beta,

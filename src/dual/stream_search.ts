@@ -1,10 +1,10 @@
 import type { Kernels } from '../wasm.ts';
-import { Described } from './described.ts';
+import { COLUMN, columnsOf, Described, type Outcome } from './described.ts';
 import { evaluationWidth, Newton } from './newton.ts';
+import type { Search } from './passes.ts';
 import { granted, type Pass, type RawKernels } from './raw_kernels.ts';
 import { pairwiseSum } from './sums.ts';
 import { BLOCK, type Statistics } from './table.ts';
-import { COLUMN, columnsOf, type Outcome, type Search } from './workspace.ts';
 
 /** Rows that an evaluation described, and what it found. */
 export interface DescribedOutcome {

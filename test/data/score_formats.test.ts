@@ -23,6 +23,30 @@ async function refused(reading: Promise<unknown>, message: RegExp): Promise<void
 
 const SAFETY = Array.from({ length: 12 }, (_, i) => i / 2 - 1);
 
+test.each([
+  [
+    'UTF-16',
+    Buffer.from('\ufeff{"prompt":"a","reward":1,"safety":1}', 'utf16le'),
+    /found UTF-16; save it as UTF-8/,
+  ],
+  ['UTF-16 without a mark', Buffer.from('{"prompt":"a"}', 'utf16le'), /found UTF-16/],
+  ['UTF-16, big-endian', Buffer.from('{"prompt":"a"}', 'utf16le').swap16(), /found UTF-16/],
+  [
+    'Latin-1',
+    Buffer.from('{"prompt":"é","reward":1,"safety":1}', 'latin1'),
+    /expected text in UTF-8, found other bytes/,
+  ],
+])('text in %s is refused', async (_, bytes, message) => {
+  for (const size of [1, 7, 100]) await refused(readScores(pieces(bytes, size), 'a.jsonl'), message);
+});
+
+test('lists within lists are refused, however deep', async () => {
+  const deep = `${'['.repeat(1e5)}${']'.repeat(1e5)}`;
+  const read = (text: string) => readScores(pieces(new TextEncoder().encode(text), 4096), 'a.jsonl');
+  await refused(read(`{"prompt":${deep},"reward":1,"safety":1}`), /row 1: expected "prompt" as a string/);
+  await refused(read(`{"prompt":"a","reward":${deep},"safety":1}`), /row 1: expected a finite number/);
+});
+
 describe('.npy', () => {
   const read = (bytes: Uint8Array, size = 5) =>
     readNpy(new ByteStream(pieces(bytes, size), 'a.npy'), 'a.npy');

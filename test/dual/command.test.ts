@@ -307,6 +307,27 @@ describe('curve', () => {
     expect(table.trim().split('\n')).toHaveLength(3 + 1 + 1 + 9);
   });
 
+  test('of scores that hardly differ, with digits that tell the rows apart', async () => {
+    const narrow = join(folder, 'narrow.jsonl');
+    writeFileSync(
+      narrow,
+      Array.from(scores.reward, (reward, i) =>
+        JSON.stringify({ prompt: `p${Math.floor(i / 8)}`, reward, safety: 0.5 + 1e-9 * scores.safety[i] }),
+      ).join('\n'),
+    );
+    const { text } = await curve('--scores', narrow, '--beta', '0.5', '--points', '9');
+    const thresholds = text
+      .trim()
+      .split('\n')
+      .slice(-9)
+      .map((row) => row.split(' ')[0]);
+    expect(new Set(thresholds).size).toBe(9);
+    expect(thresholds).toEqual(thresholds.toSorted((a, b) => Number(a) - Number(b)));
+    const { text: solved } = await dual('--scores', narrow, '--beta', '0.5', '--margin', '1e-9');
+    const [reference, optimal] = /safety 1 +(\S+) +(\S+)/.exec(solved)!.slice(1).map(Number);
+    expect(optimal - reference).toBeCloseTo(1e-9, 9);
+  });
+
   test('the threshold that fits a budget', async () => {
     const { text } = await curve('--scores', one, '--beta', '0.5', '--max-kl', '1.9', '--json');
     expect(JSON.parse(text).kl).toBeCloseTo(1.9, 6);

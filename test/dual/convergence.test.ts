@@ -60,6 +60,11 @@ test('a step beyond 2/L does not arrive, and says so', () => {
   expect(gradient[1].points).toHaveLength(201);
 });
 
+test('scores that double precision cannot solve for are refused, as by the solver', () => {
+  const huge = { ...one, beta: 1, reward: one.reward.map((value) => 1e30 * value) };
+  expect(() => convergenceWith(kernels, huge)).toThrow(/beta: 1 is too small/);
+});
+
 test('bad requests', () => {
   for (const options of [
     { start: [1, 1] },

@@ -52,6 +52,20 @@ describe.each([
   });
 });
 
+test('where a small β picks one response of each prompt, E[g] has steps, and the curve its points on them', () => {
+  const few = generateScores(23, 5, 6, 1);
+  const beta = 1e-4;
+  const { points, free, reachable } = safetyCurveWith(kernels, few, beta, { points: 9 });
+  expect(points).toHaveLength(9);
+  expect(points[8].safety).toBeGreaterThan(free + 0.9 * (reachable - free));
+  for (const [i, { safety, reward }] of points.entries()) {
+    const solution = solveWith(kernels, { ...few, beta, thresholds: [safety] });
+    if (solution.status !== 'optimal') throw new Error(`expected an optimum, got ${solution.status}`);
+    expect(solution.expected.reward).toBeCloseTo(reward, 6);
+    if (i > 0) expect(safety).toBeGreaterThan(points[i - 1].safety);
+  }
+});
+
 test('a curve between given thresholds, and one of a constant score', () => {
   const part = safetyCurveWith(kernels, small, 0.5, { points: 5, from: 0, to: 0.4 });
   expect(part.points[0].safety).toBeCloseTo(0, 9);

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import { COLUMN } from '../../src/dual/described.ts';
 import { loadWasm, type ScoreTable } from '../../src/dual/index.ts';
-import { COLUMN, Workspace } from '../../src/dual/workspace.ts';
+import { Workspace } from '../../src/dual/workspace.ts';
 import { keyOf, Random } from '../../src/random.ts';
 import { generateScores } from '../support/score_generator.ts';
 

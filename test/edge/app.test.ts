@@ -86,7 +86,16 @@ test('bad scores are 400', async () => {
   expect(await problem(postJson('/v1/dual', { beta: 1, limits: LIMITS }))).toMatch(
     /^400 scores: expected rows/,
   );
-  expect(await arrays([])).toMatch(/^400 scores: .*empty/);
+  expect(await arrays([])).toMatch(/^400 scores: .*found none/);
+  const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+  const within = (scores: string) =>
+    problem(postJson('/v1/dual', `{"scores":${scores},"beta":1,"limits":[{"margin":0}]}`));
+  expect(await within(deep)).toMatch(/^400 scores: row 1: expected an object/);
+  expect(await within(`[{"prompt":${deep},"reward":1,"safety":1}]`)).toMatch(
+    /^400 scores: row 1: .*"prompt"/,
+  );
+  expect(await within('[{"prompt":"a","reward":1e999,"safety":1}]')).toMatch(/^400 .*"reward", got Infinity/);
+  expect(await problem(postJson('/v1/dual', '{"beta":"\ud800'))).toMatch(/^400 .*JSON/);
   expect(await arrays([{ prompt: 'a', reward: 'x', safety: [0] }])).toMatch(/^400 scores: row 1: .*"reward"/);
   expect(await arrays({ reward: [[1, 2]], safety: [[1, 'x']] })).toMatch(/^400 scores.safety\[0\]\[0\]\[1\]/);
   expect(await arrays({ reward: [[1, 2]], safety: [[[1]]] })).toMatch(/^400 scores.safety\[0\]: .*as many/);
