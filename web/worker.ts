@@ -2,5 +2,6 @@
 import * as Comlink from 'comlink';
 import { hazard, help } from '../models/demo/truth.ts';
 import { Workbench } from '../src/host/page/workbench.ts';
+import { WORDS } from './align/fields.ts';
 
-Comlink.expose(new Workbench({ help, hazard }));
+Comlink.expose(new Workbench({ help, hazard }, WORDS));

@@ -1,4 +1,5 @@
 import { html, nothing, type TemplateResult } from 'lit-html';
+import { DEVICES, FIELDS, RUNS_ON } from '../shared/fields.ts';
 import { DEMO, type Settings, type State } from '../shared/state.ts';
 import { type App, allowHub } from './app.ts';
 import { confirmButton } from './confirm.ts';
@@ -92,38 +93,16 @@ async function fetchByName(app: App, event: SubmitEvent): Promise<void> {
   else app.say('Without your permission the hub is not reached, and nothing was fetched.', true);
 }
 
-interface Field {
-  readonly name: Exclude<keyof Settings, 'device'>;
-  readonly text: string;
-  readonly min: number;
-  readonly step: number | 'any';
-}
-
-const FIELDS: readonly Field[] = [
-  { name: 'prompts', text: 'Questions, at most', min: 4, step: 1 },
-  { name: 'responses', text: 'Answers to each', min: 2, step: 1 },
-  { name: 'max_new_tokens', text: 'Longest answer, in tokens', min: 1, step: 1 },
-  { name: 'num_train_epochs', text: 'Passes over the data', min: 1, step: 1 },
-  { name: 'learning_rate', text: 'Learning rate', min: 0, step: 'any' },
-  { name: 'beta', text: 'Nearness to the original (β)', min: 0, step: 'any' },
-];
-
 function settingsView(app: App, { settings, work, answering }: State): TemplateResult {
   const busy = answering || work !== undefined;
   return html`
     <label class="field">
-      Runs on
+      ${RUNS_ON}
       <select ?disabled=${busy} @change=${(event: Event) => {
         const device = (event.currentTarget as HTMLSelectElement).value as Settings['device'];
         void app.ask('change', { device });
       }}>
-        ${(
-          [
-            ['auto', 'the graphics card, else the processor'],
-            ['webgpu', 'WebGPU, a software driver too'],
-            ['cpu', 'the processor'],
-          ] as const
-        ).map(
+        ${Object.entries(DEVICES).map(
           ([value, text]) =>
             html`<option value=${value} ?selected=${settings.device === value}>${text}</option>`,
         )}
@@ -131,8 +110,8 @@ function settingsView(app: App, { settings, work, answering }: State): TemplateR
     </label>
     <div class="fields">
       ${FIELDS.map(
-        ({ name, text, min, step }) => html`<label class="field">
-          ${text}
+        ({ name, label, min, step }) => html`<label class="field">
+          ${label}
           <input
             type="number"
             name=${name}
@@ -148,7 +127,12 @@ function settingsView(app: App, { settings, work, answering }: State): TemplateR
   `;
 }
 
-function setNumber(app: App, name: Field['name'], input: HTMLInputElement, before: number): void {
+function setNumber(
+  app: App,
+  name: (typeof FIELDS)[number]['name'],
+  input: HTMLInputElement,
+  before: number,
+): void {
   const value = input.valueAsNumber;
   if (input.checkValidity() && value > 0) {
     void app.ask('change', { [name]: value });

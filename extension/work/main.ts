@@ -13,13 +13,16 @@ import { score } from '../../src/align/score.ts';
 import { train } from '../../src/align/train.ts';
 import { parsePreferences } from '../../src/data/preferences.ts';
 import { Run } from '../../src/data/run.ts';
-import { messageOf, UserError } from '../../src/errors.ts';
+import { UserError } from '../../src/errors.ts';
 import { fetchPageModel } from '../../src/host/page/hub.ts';
 import { importModel } from '../../src/host/page/import.ts';
 import { PageSources } from '../../src/host/page/sources.ts';
+import { errorInWords, inWords } from '../../src/host/page/wording.ts';
 import { PageFolder } from '../../src/host/page_storage.ts';
+import { runtimeName } from '../../src/host/runtime.ts';
 import { defaultThreads, threadStarter, useThreadWorker } from '../../src/host/threads.ts';
 import type { Evaluation } from '../../src/report/data.ts';
+import { WORDS } from '../shared/fields.ts';
 import { type Agreement, GOALS, type Goal, type Model, type Settings } from '../shared/state.ts';
 import { agreementWith } from './agreement.ts';
 import { answer } from './answer.ts';
@@ -63,7 +66,7 @@ async function contextOf({
   config: options,
 }: Pick<LearnJob, 'settings' | 'config'>): Promise<Context> {
   const config = parseConfig(options, 'settings');
-  const run = await Run.open(new PageFolder(RUN), 'browser');
+  const run = await Run.open(new PageFolder(RUN), runtimeName());
   // What another balance or more judgements change is made again; the rest is kept.
   run.configure(config, true);
   return {
@@ -73,7 +76,7 @@ async function contextOf({
     progress: {
       stage: (name, _, note) => tell({ kind: 'stage', name, note }),
       advance: (done, total, unit, note) => tell({ kind: 'advance', done, total, unit, note }),
-      say: (text) => tell({ kind: 'say', text }),
+      say: (what, mend = []) => tell({ kind: 'say', text: inWords({ what, mend }, WORDS) }),
     },
   };
 }
@@ -169,6 +172,6 @@ addEventListener('message', async ({ data }: MessageEvent<ToWorker>) => {
     postMessage({ result: await doJob(data.job) } satisfies FromWorker);
   } catch (error) {
     if (!(error instanceof UserError)) console.error(error);
-    postMessage({ error: messageOf(error) } satisfies FromWorker);
+    postMessage({ error: errorInWords(error, WORDS) } satisfies FromWorker);
   }
 });

@@ -5,10 +5,11 @@ import { RESPONSES_PER_BATCH } from '../../src/align/pair_training.ts';
 import { loraSettings } from '../../src/align/train_settings.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { runsOnCpu } from '../../src/engine/webgpu/engine.ts';
-import { messageOf } from '../../src/errors.ts';
 import type { PageSources } from '../../src/host/page/sources.ts';
+import { errorInWords } from '../../src/host/page/wording.ts';
 import { planMemory } from '../../src/train/memory_plan.ts';
 import type { Check } from '../shared/channel.ts';
+import { WORDS } from '../shared/fields.ts';
 import type { PreflightJob } from './protocol.ts';
 
 /** A run leaves adapters, samples and checkpoints. */
@@ -88,7 +89,7 @@ async function memory(
       text: `Learning takes up to ${size(most)}; ${of}.${small ? ` To fit, it takes ${plan.trainBatch} answers at a time.` : ''}`,
     };
   } catch (error) {
-    return { name, state: 'bad', text: messageOf(error) };
+    return { name, state: 'bad', text: errorInWords(error, WORDS) };
   }
 }
 

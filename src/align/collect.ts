@@ -40,9 +40,9 @@ async function draw(context: Context, from?: Run): Promise<void> {
       const loaded = await policy.load();
       if (from) await sources.useAdapter(loaded, `${from.folder.name}/${ADAPTER}`);
       else if (loaded.chatTemplate && train.some((prompt) => typeof prompt === 'string')) {
-        progress.say(
-          '  The model has a chat template, but prompts are plain text: see --chat-template always.',
-        );
+        progress.say('  The model has a chat template, but prompts are plain text', [
+          'to ask them through it, say --chat-template always',
+        ]);
       }
       // Fresh random numbers in every part of a run.
       const purpose = from ? run.stageName('collect') : 'collect';

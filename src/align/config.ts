@@ -195,9 +195,9 @@ export function needFor<K extends Needed>(
 ): RunConfig & Required<Pick<RunConfig, K>> {
   const missing = names.filter((name) => config[name] === undefined).map(optionOf);
   if (missing.length > 0) {
-    throw new UserError(
-      `${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} missing; see dualign ${command} --help`,
-    );
+    throw new UserError(`${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} missing`, 2, [
+      `see dualign ${command} --help`,
+    ]);
   }
   return config as RunConfig & Required<Pick<RunConfig, K>>;
 }
@@ -263,9 +263,9 @@ function ofTrainer<T extends string>(trainer: string, losses: readonly T[], loss
 export function limitsOf(config: RunConfig): readonly Limit[] {
   const { constraints, limits } = config;
   if (constraints.length === 0) {
-    throw new UserError(
-      'expected at least one --cost, --safety or --safe, got none; see dualign align --help',
-    );
+    throw new UserError('expected at least one --cost, --safety or --safe, got none', 2, [
+      'see dualign align --help',
+    ]);
   }
   if (limits.length !== constraints.length) {
     throw new UserError(

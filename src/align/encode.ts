@@ -32,7 +32,9 @@ export function encodeResponse(
     const whole = template.render([...prompt, { role: 'assistant', content: response }], false);
     if (!whole.startsWith(before)) {
       throw new UserError(
-        `${policy.name}: the chat template does not go on from a prompt when it is answered; give another with --chat-template`,
+        `${policy.name}: the chat template does not go on from a prompt when it is answered`,
+        2,
+        ['give another with --chat-template'],
       );
     }
     return tokenizer.encode(whole.slice(before.length), false);
@@ -51,8 +53,8 @@ export function encodeConversation(policy: Reader, messages: readonly Message[])
 
 function templateOf({ name, chatTemplate }: Reader): ChatTemplate {
   if (chatTemplate) return chatTemplate;
-  throw new UserError(
-    `${name}: prompts are messages, but the model has no chat template; ` +
-      'give one with --chat-template file.jinja, or prompts as plain text',
-  );
+  throw new UserError(`${name}: prompts are messages, but the model has no chat template`, 2, [
+    'give one with --chat-template file.jinja',
+    'give prompts as plain text',
+  ]);
 }

@@ -57,9 +57,10 @@ export async function labelPairs(context: Context, target: LabelTarget): Promise
       const options = { weights, seed: config.seed, labels: config.labels, scale, pairsPerPrompt, exp };
       const pairs = parts.flatMap((groups) => makePairs(groups, options));
       if (pairs.length === 0) {
-        throw new UserError(
-          `${SCORES}: expected prompts with different responses, found none; raise --responses or --temperature`,
-        );
+        throw new UserError(`${SCORES}: expected prompts with different responses, found none`, 2, [
+          'raise --responses',
+          'raise --temperature',
+        ]);
       }
       await run.folder.write(path, toJsonl(pairs.map(pairForFile)));
     },

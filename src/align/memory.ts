@@ -34,11 +34,13 @@ export async function planRun({ config, sources, progress, ...rest }: Context): 
   const plan = await planMemory(needs);
   const weights = plan.items.find(({ name }) => name === 'weights')!.bytes;
   const again = plan.gradientCheckpointing ? ', blocks computed again in the backward pass' : '';
+  const limit =
+    plan.limit === undefined ? 'the GPU does not say how much it has' : `of ${mebibytes(plan.limit)}`;
   progress.say(
     `memory: ${mebibytes(weights)} of weights (${outline.formats.linear}); sampling ${plan.generationBatch} at once ` +
       `${mebibytes(plan.sampling)}; training on ${plan.trainBatch} responses at once${again} ` +
-      `${mebibytes(plan.training)}; ` +
-      `${plan.limit === undefined ? 'the GPU does not say how much it has: see --memory' : `of ${mebibytes(plan.limit)}`}`,
+      `${mebibytes(plan.training)}; ${limit}`,
+    plan.limit === undefined ? ['say it with --memory'] : [],
   );
 }
 

@@ -4,8 +4,8 @@ export interface Progress {
   stage(name: string, state: 'started' | 'kept' | 'given', note?: string): void;
   /** Work within a stage: `done` of `total` units. */
   advance(done: number, total: number, unit: string, note?: string): void;
-  /** A sentence for the user. */
-  say(text: string): void;
+  /** A sentence for the user, with what may be done about it (`Advice`). */
+  say(text: string, mend?: readonly string[]): void;
 }
 
 /** Progress that nobody watches. */

@@ -65,7 +65,7 @@ export function parseScoreRows(text: string, name: string, constraints: number):
     if (!Number.isFinite(reward)) throw new UserError(`${where}: expected a finite "reward", got ${reward}`);
     if (!Array.isArray(safety) || safety.length !== constraints || !safety.every(Number.isFinite)) {
       throw new UserError(
-        `${where}: expected "safety" as ${constraints} finite number(s), one per --cost or --safety, got ${JSON.stringify(safety)}`,
+        `${where}: expected "safety" as ${constraints} finite number(s), one for each constraint, got ${JSON.stringify(safety)}`,
       );
     }
     return row as ScoreRow;

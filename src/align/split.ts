@@ -59,7 +59,9 @@ export function splitPrompts(
 ): PromptSplit {
   if (prompts.length < 2) {
     throw new UserError(
-      `${name}: expected at least 2 prompts, to hold one out for evaluation, got ${prompts.length}; add prompts or give --eval-prompts`,
+      `${name}: expected at least 2 prompts, to hold one out for evaluation, got ${prompts.length}`,
+      2,
+      ['add prompts', 'give --eval-prompts'],
     );
   }
   const order = new Random(keyOf(seed, 'split')).shuffle(prompts.map((_, index) => index));

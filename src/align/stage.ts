@@ -20,9 +20,10 @@ export async function runStage(context: Context, stage: Stage & { readonly note?
 /** Text of an artefact that an earlier stage makes. */
 export async function readArtefact({ run }: Context, file: string, madeBy: string): Promise<string> {
   if (!(await run.folder.exists(file))) {
-    throw new UserError(
-      `${run.folder.name}: expected ${file}, found none; run "dualign ${madeBy} --out ${run.folder.name}" first, or put the file there`,
-    );
+    throw new UserError(`${run.folder.name}: expected ${file}, found none`, 2, [
+      `run "dualign ${madeBy} --out ${run.folder.name}" first`,
+      'put the file there',
+    ]);
   }
   return await run.folder.readText(file);
 }

@@ -1,6 +1,7 @@
 import process from 'node:process';
 import { Presets, SingleBar } from 'cli-progress';
 import type { Progress } from '../align/progress.ts';
+import { adviceText } from '../errors.ts';
 import type { FetchProgress } from '../host/fetched.ts';
 
 /** Seconds between progress lines where there is no terminal to draw a bar on. */
@@ -8,7 +9,7 @@ const LINE_INTERVAL = 15;
 
 /** Progress on stderr: bars with rate and time left on a terminal, plain lines elsewhere. */
 export function terminalProgress(quiet: boolean): Progress {
-  if (quiet) return { stage: () => {}, advance: () => {}, say: (text) => print(text) };
+  if (quiet) return { stage: () => {}, advance: () => {}, say };
   return process.stderr.isTTY ? barProgress() : lineProgress();
 }
 
@@ -24,6 +25,10 @@ export function fetchProgress(progress: Progress): FetchProgress {
     },
     say: (text) => progress.say(text),
   };
+}
+
+function say(what: string, mend: readonly string[] = []): void {
+  print(adviceText({ what, mend }));
 }
 
 function print(text: string): void {
@@ -78,9 +83,9 @@ function barProgress(): Progress {
       bar.update(done, { unit, rate: rateText(rate), left: duration((total - done) / rate), note });
       if (done >= total) stop();
     },
-    say(text) {
+    say(what, mend) {
       stop();
-      print(text);
+      say(what, mend);
     },
   };
 }
@@ -113,8 +118,6 @@ function lineProgress(): Progress {
         : `${duration((total - done) / rate)} left`;
       print(`  ${done}/${total} ${unit}, ${rateText(rate)}/s, ${left}${note ? `, ${note}` : ''}`);
     },
-    say(text) {
-      print(text);
-    },
+    say,
   };
 }

@@ -50,7 +50,7 @@ export function verifyCommand(): Command {
       if (!(await folder.exists('manifest.json'))) {
         throw new UserError(`${path}: expected a run folder with manifest.json, found none`);
       }
-      const original = await Run.open(folder, runtimeName());
+      const original = await Run.view(folder);
       const result = await repeat(original, options);
       process.stdout.write(`${options.json ? JSON.stringify(result, null, 2) : textOf(result)}\n`);
       if (!result.same) process.exitCode = DIFFERS;

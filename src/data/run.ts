@@ -81,17 +81,16 @@ export class Run {
     this.#redo = false;
   }
 
-  /** Opens the run in a folder, which may be empty or absent. */
+  /** Opens a finished run to look at: its manifest is as it was written, and nothing is to be run in it. */
+  static async view(folder: WritableFolder): Promise<Run> {
+    return new Run(folder, await readManifest(folder));
+  }
+
+  /** Opens the run in a folder, which may be empty or absent; `host` makes what comes. */
   static async open(folder: WritableFolder, host: string): Promise<Run> {
-    const found = (await folder.exists(MANIFEST)) ? await folder.readText(MANIFEST) : undefined;
-    let manifest: Manifest = { dualign: VERSION, host, config: {}, stages: {}, results: {} };
-    if (found !== undefined) {
-      try {
-        manifest = JSON.parse(found) as Manifest;
-      } catch {
-        throw new UserError(`${folder.name}/${MANIFEST}: not JSON; remove it to start the run anew`);
-      }
-    }
+    const manifest = (await folder.exists(MANIFEST))
+      ? await readManifest(folder)
+      : { config: {}, stages: {}, results: {} };
     return new Run(folder, { ...manifest, dualign: VERSION, host });
   }
 
@@ -175,7 +174,7 @@ export class Run {
       return 'given';
     }
     if (record && JSON.stringify(record.settings) !== JSON.stringify(stage.settings)) {
-      if (!this.#redo) throw new UserError(this.#changed(stage, record));
+      if (!this.#redo) throw this.#changed(stage, record);
       await this.#clear(stage);
     } else if (record?.status === 'done' && present) {
       await this.#record(stage, 'done', stage.settings);
@@ -211,15 +210,29 @@ export class Run {
     this.#watcher?.(name, record);
   }
 
-  #changed(stage: Stage, record: StageRecord): string {
+  #changed(stage: Stage, record: StageRecord): UserError {
     const names = new Set([...Object.keys(record.settings), ...Object.keys(stage.settings)]);
     const changes = [...names]
       .filter((name) => JSON.stringify(record.settings[name]) !== JSON.stringify(stage.settings[name]))
       .map((name) => `${name} was ${short(record.settings[name])}, now ${short(stage.settings[name])}`);
-    return (
-      `${this.whole.folder.name}: its ${this.stageName(stage.name)} stage was made with other settings (${changes.join('; ')}). ` +
-      'Give the same settings to go on, another --out for a new run, or --redo to replace this stage and those after it.'
+    return new UserError(
+      `${this.whole.folder.name}: its ${this.stageName(stage.name)} stage was made with other settings (${changes.join('; ')})`,
+      2,
+      [
+        'give the same settings to go on',
+        'give another --out for a new run',
+        'say --redo to replace this stage and those after it',
+      ],
     );
+  }
+}
+
+async function readManifest(folder: WritableFolder): Promise<Manifest> {
+  const text = await folder.readText(MANIFEST);
+  try {
+    return JSON.parse(text) as Manifest;
+  } catch {
+    throw new UserError(`${folder.name}/${MANIFEST}: not JSON; remove it to start the run anew`);
   }
 }
 

@@ -75,9 +75,9 @@ export function uploadTensor(
   const values = tensor.f32();
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   if (format === 'f16' && largest >= 65520) {
-    throw new UserError(
-      `${name}: expected values of at most 65504 for float16, got ${largest}; use --dtype bfloat16`,
-    );
+    throw new UserError(`${name}: expected values of at most 65504 for float16, got ${largest}`, 2, [
+      'use --dtype bfloat16',
+    ]);
   }
   return engine.uploadWeights(quantize(values, format), tensor.shape, format);
 }
@@ -104,14 +104,14 @@ export function chooseDtype(
   };
   if (choice !== 'auto') {
     if (fits(choice, least)) return choice;
-    throw new UserError(refusal(choice, limits, least, tensors, (dtype) => fits(dtype, least)));
+    throw refusal(choice, limits, least, tensors, (dtype) => fits(dtype, least));
   }
   const kept = storedDtype(tensors);
   for (const room of [ROOM, least]) {
     const found = (['float32', kept] as const).find((dtype) => fits(dtype, room));
     if (found) return found;
   }
-  throw new UserError(refusal(kept, limits, least, tensors, (dtype) => fits(dtype, least)));
+  throw refusal(kept, limits, least, tensors, (dtype) => fits(dtype, least));
 }
 
 /** The 16 bits that all matrices are stored in; float32 unless they are. */
@@ -151,7 +151,7 @@ function refusal(
   least: number,
   tensors: ModelTensors,
   fits: (dtype: Dtype) => boolean,
-): string {
+): UserError {
   const { total, largest } = sizes(dtype, tensors);
   const what =
     largest > limits.weights
@@ -160,10 +160,9 @@ function refusal(
         `more than the ${gibibytes(limits.total ?? Infinity)} that this device addresses`;
   const fitting = (['bfloat16', 'nf4'] as const)
     .filter((other) => other !== dtype && fits(other))
-    .map((other) => `--dtype ${other} (${gibibytes(sizes(other, tensors).total)})`);
-  const onGpu = limits.total !== undefined ? ['a GPU (--device webgpu)'] : [];
-  const mends = [...fitting, ...onGpu, 'a smaller model'];
-  return `${tensors.name}: ${what}. Use ${mends.slice(0, -1).join(', ')}${mends.length > 1 ? ' or ' : ''}${mends.at(-1)}.`;
+    .map((other) => `use --dtype ${other} (${gibibytes(sizes(other, tensors).total)})`);
+  const onGpu = limits.total !== undefined ? ['use a GPU (--device webgpu)'] : [];
+  return new UserError(`${tensors.name}: ${what}`, 2, [...fitting, ...onGpu, 'use a smaller model']);
 }
 
 function gibibytes(bytes: number): string {

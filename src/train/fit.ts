@@ -118,13 +118,14 @@ export async function fitTraining<T>(
     const takes = refusal ?? `takes ${mebibytes(peak)} MiB, more than ${Math.floor(most / 2 ** 20)} MiB`;
     reason = `training on ${size} ${kind.unit}${size > 1 ? 's' : ''} at a time ${takes}`;
     if (fixed) {
-      throw new UserError(
-        `memory: ${reason}, and it began with batches of this size. Go on where there is more memory, allow more with ` +
-          '--memory, or start this stage anew with --redo.',
-      );
+      throw new UserError(`memory: ${reason}, and it began with batches of this size`, 2, [
+        'go on where there is more memory',
+        'allow more with --memory',
+        'start this stage anew with --redo',
+      ]);
     }
   }
-  throw new UserError(`memory: ${reason}. ${MEND}`);
+  throw new UserError(`memory: ${reason}`, 2, MEND);
 }
 
 /** The most that a batch of this training takes. */

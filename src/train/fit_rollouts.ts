@@ -37,5 +37,5 @@ export async function fitRollouts(
       `more than ${Math.floor(most / 2 ** 20)} MiB`;
     if (fixed) break;
   }
-  throw new UserError(`memory: ${reason}. ${MEND}`);
+  throw new UserError(`memory: ${reason}`, 2, MEND);
 }

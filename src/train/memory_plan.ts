@@ -143,14 +143,18 @@ async function largest(
       reason = `${what} takes ${mebibytes(phase.peak)} MiB, more than ${Math.floor(most / 2 ** 20)} MiB`;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      reason = `${what}: ${error.message.replace(/\.$/, '')}`;
+      reason = `${what}: ${error.what}`;
     }
-    if (batch === 1) throw new UserError(`memory: with one response at a time, ${reason}. ${MEND}`);
+    if (batch === 1) throw new UserError(`memory: with one response at a time, ${reason}`, 2, MEND);
   }
 }
 
-export const MEND =
-  'Use --dtype bfloat16 or nf4, shorter prompts and responses, a smaller model, or allow more with --memory.';
+export const MEND = [
+  'use --dtype bfloat16 or nf4',
+  'use shorter prompts and responses',
+  'use a smaller model',
+  'allow more with --memory',
+];
 
 export function mebibytes(bytes: number): number {
   return Math.ceil(bytes / 2 ** 20);

@@ -10,12 +10,12 @@ export interface Outcome {
 
 export type Host = 'node' | 'deno';
 
-function start(host: Host, args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+function start(host: Host, args: readonly string[], env: NodeJS.ProcessEnv, cwd: string): ChildProcess {
   const align = join(ROOT, 'align.ts');
   const [command, first] =
     host === 'node' ? [process.execPath, []] : [join(ROOT, 'node_modules/.bin/deno'), ['run', '-A']];
   return spawn(command, [...first, align, ...args], {
-    cwd: ROOT,
+    cwd,
     env: { ...process.env, NODE_OPTIONS: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -25,13 +25,14 @@ function start(host: Host, args: readonly string[], env: NodeJS.ProcessEnv): Chi
 export function dualign(
   host: Host,
   args: readonly string[],
-  { env = {}, killWhen }: { env?: NodeJS.ProcessEnv; killWhen?: string } = {},
+  { env = {}, killWhen, cwd = ROOT }: { env?: NodeJS.ProcessEnv; killWhen?: string; cwd?: string } = {},
 ): Promise<Outcome> {
   const hook = join(ROOT, 'test/cli/kill_when.mjs');
   const child = start(
     host,
     args,
     killWhen ? { ...env, KILL_WHEN: killWhen, NODE_OPTIONS: `--import ${hook}` } : env,
+    cwd,
   );
   let stdout = '';
   let stderr = '';

@@ -54,7 +54,7 @@ describe.skipIf(!hasShared)('dualign align --memory', () => {
     );
     expect(code).toBe(2);
     expect(stderr).toMatch(
-      /memory: with one response at a time, (sampling|training) takes \d+ MiB, more than 5 MiB\. Use --dtype bfloat16 or nf4, /,
+      /memory: with one response at a time, (sampling|training) takes \d+ MiB, more than 5 MiB; use --dtype bfloat16 or nf4, or /,
     );
     expect(existsSync(join(folder, 'none/samples.jsonl'))).toBe(false);
     expect(existsSync(join(folder, 'none/manifest.json'))).toBe(false);

@@ -60,10 +60,13 @@ describe.skipIf(!hasShared)('dualign verify (needs ../shared)', () => {
   });
 
   it('names the first stage whose result differs and goes no further', async () => {
-    const path = altered('other pairs', ({ stages }) => {
-      stages.label.outputs['pairs.jsonl'] = '0'.repeat(64);
+    const path = altered('other pairs', (manifest) => {
+      manifest.stages.label.outputs['pairs.jsonl'] = '0'.repeat(64);
+      Object.assign(manifest, { host: 'Chromium 140', dualign: '0.0.1' });
     });
     const { code, result } = await verify(path);
+    expect(result.original).toMatchObject({ host: 'Chromium 140', dualign: '0.0.1' });
+    expect(result.repeated.host).toMatch(/^node /);
     expect(code).toBe(1);
     expect(result.same).toBe(false);
     expect(result.stages.at(-1)).toEqual({ stage: 'label', outcome: 'differs', names: ['pairs.jsonl'] });

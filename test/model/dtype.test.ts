@@ -188,8 +188,8 @@ describe('a model that does not fit', () => {
     };
     const refused =
       'memory: its weights take 5.58 GiB in float32 and the smallest computation 0.13 GiB, more than the 4.00 GiB that ' +
-      'this device addresses. Use --dtype bfloat16 (2.79 GiB), --dtype nf4 (1.49 GiB), a GPU (--device webgpu) or a ' +
-      'smaller model.';
+      'this device addresses; use --dtype bfloat16 (2.79 GiB), or use --dtype nf4 (1.49 GiB), or use a GPU (--device webgpu), ' +
+      'or use a smaller model';
     expect(await failure('F32')).toBe(refused);
     expect(await failure('BF16', 'float32')).toBe(refused);
     // What fits is read.

@@ -75,7 +75,7 @@ describe.skipIf(noGpu)('when the device is lost', () => {
     });
     await expect(training).rejects.toThrow(UserError);
     await expect(training).rejects.toThrow(
-      /^The GPU ran out of memory \(buffer of 4096 bytes\)\. Use a smaller batch or a shorter sequence/,
+      /^The GPU ran out of memory \(buffer of 4096 bytes\); use a smaller batch or a shorter sequence/,
     );
     expect([10, 15]).toContain(checkpointStep(checkpoint!));
     device.destroy();

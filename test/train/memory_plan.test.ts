@@ -89,7 +89,7 @@ describe.skipIf(!hasFixtures).each(cases)('a plan of memory for the %s engine', 
     expect((await planMemory(twice)).training).toBeGreaterThan(limit);
     await expect(planMemory({ ...needs, limit: 2 ** 20 })).rejects.toThrow(UserError);
     await expect(planMemory({ ...needs, limit: 2 ** 20 })).rejects.toThrow(
-      /^memory: with one response at a time, sampling takes \d+ MiB, more than 1 MiB\. Use --dtype/,
+      /^memory: with one response at a time, sampling takes \d+ MiB, more than 1 MiB; use --dtype/,
     );
   });
 });

@@ -1,10 +1,13 @@
 /** PeCAN in the playground, from two files of pairs to the adapter, held against the command in Node. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { unzipSync } from 'fflate';
 import { afterAll, expect, test } from 'vitest';
+import type { RunConfig } from '../../src/align/config.ts';
+import type { Verification } from '../../src/align/verify.ts';
 import { sha256 } from '../../src/data/hash.ts';
+import type { Manifest } from '../../src/data/run.ts';
 import { dualign } from '../cli/command.ts';
 import { common, type Hashes, hashesOf } from '../hosts/support/command_run.ts';
 import { ROOT } from '../support/shared.ts';
@@ -32,6 +35,36 @@ function cut(name: string, lines: number, to: string): string {
   mkdirSync(join(path, '..'), { recursive: true });
   writeFileSync(path, readFileSync(join(DEMO, name), 'utf8').split('\n').slice(0, lines).join('\n'));
   return path;
+}
+
+/** Verifies a run that a page saved, beside its inputs under the names that it has for them. */
+async function verifyElsewhere(
+  run: Readonly<Record<string, Uint8Array>>,
+  files: Readonly<Record<'prompts' | 'helpful' | 'safe', string>>,
+): Promise<void> {
+  const place = join(scratch, 'elsewhere');
+  const put = (path: string, content: Uint8Array) => {
+    mkdirSync(join(place, path, '..'), { recursive: true });
+    writeFileSync(join(place, path), content);
+  };
+  for (const [file, bytes] of Object.entries(run)) put(`run/${file}`, bytes);
+  const { config, host } = JSON.parse(Buffer.from(run['manifest.json']).toString()) as Manifest;
+  const { policy, prompts, reward, constraints } = config as RunConfig;
+  cpSync(join(DEMO, 'policy'), join(place, policy!), { recursive: true });
+  const named = [prompts!, reward!, constraints[0].scorer];
+  for (const [i, file] of [files.prompts, files.helpful, files.safe].entries())
+    put(named[i], readFileSync(file));
+  const { code, stdout, stderr } = await dualign('node', ['verify', 'run', '--json', '--quiet'], {
+    cwd: place,
+  });
+  expect(code, stderr).toBe(0);
+  const { same, stages, original } = JSON.parse(stdout) as Verification;
+  expect(host).toMatch(/^Chromium \d+$/);
+  expect(original.host).toBe(host);
+  expect(same).toBe(true);
+  expect(stages.map(({ stage }) => stage)).toEqual(
+    expect.arrayContaining(['score', 'label', 'train', 'evaluate']),
+  );
 }
 
 test.skipIf(!canPlay)('two files of pairs of one name align a model to the bits of the command', async () => {
@@ -91,5 +124,6 @@ test.skipIf(!canPlay)('two files of pairs of one name align a model to the bits 
     for (const [file, bytes] of Object.entries(whole)) hashes[file] = await sha256(bytes);
     expect(common(hashes)).toEqual(expected);
     expect(Buffer.from(whole['report.html']).toString()).toContain('<h2 id="training">');
+    await verifyElsewhere(whole, files);
   });
 });

@@ -17,6 +17,8 @@ export interface Setup {
   readonly safe: string;
   readonly margin: number;
   readonly device: DeviceChoice;
+  /** The setting of that name. */
+  readonly chatTemplate: 'auto' | 'always';
   readonly settings: Settings;
 }
 
@@ -67,6 +69,7 @@ export function demoSetup(method: Method): Setup {
     safe: `${DEMO}/safe.jsonl`,
     margin,
     device: 'auto',
+    chatTemplate: 'auto',
     settings: { ...COMMAND, ...settings },
   };
 }
@@ -79,7 +82,7 @@ export function withPolicy(setup: Setup, policy: string): Setup {
 
 /** The settings as a run takes them. */
 export function configOf(setup: Setup): RunOptions {
-  const { method, policy, prompts, margin, device, settings } = setup;
+  const { method, policy, prompts, margin, device, chatTemplate, settings } = setup;
   const isDemo = policy === DEMO_POLICY;
   return {
     method,
@@ -93,6 +96,7 @@ export function configOf(setup: Setup): RunOptions {
     ],
     limits: [{ kind: 'margin', value: margin }],
     device,
+    chat_template: chatTemplate,
     ...settings,
     ...(isDemo ? { measures: [...(TRUTH ?? [])] } : {}),
   };

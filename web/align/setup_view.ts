@@ -1,36 +1,13 @@
 import { html, nothing, type TemplateResult } from 'lit-html';
 import { live } from 'lit-html/directives/live.js';
 import { DEMO, DEMO_POLICY, type Method } from './demo.ts';
+import { DEVICES, FIELDS, MARGIN, RUNS_ON, TEMPLATE, TEMPLATES } from './fields.ts';
 import { FileField } from './file_field.ts';
 import { storedModels } from './files.ts';
 import { ModelField } from './model_field.ts';
 import { runTitle, type StoredRun } from './runs.ts';
 import type { AlignSession } from './session.ts';
-import { configOf, demoSetup, type Settings, type Setup, withPolicy } from './setup.ts';
-
-// Fields are bound without `live`: what is being typed outlives a drawing meanwhile.
-const FIELDS: readonly { name: keyof Settings; label: string; hint: string; step: string }[] = [
-  {
-    name: 'responses',
-    label: 'Answers to each prompt',
-    hint: 'more give a surer price of safety',
-    step: '1',
-  },
-  { name: 'max_new_tokens', label: 'Longest answer, in tokens', hint: '', step: '1' },
-  { name: 'beta', label: 'How dear change is: β', hint: 'the weight of the KL divergence', step: 'any' },
-  { name: 'num_train_epochs', label: 'Times the pairs are learned from', hint: 'epochs', step: '1' },
-  { name: 'learning_rate', label: 'Learning rate', hint: '', step: 'any' },
-  { name: 'per_device_train_batch_size', label: 'Pairs learned from at once', hint: 'batch size', step: '1' },
-  { name: 'lora_r', label: 'Size of the adapter', hint: 'rank r of LoRA', step: '1' },
-  {
-    name: 'save_steps',
-    label: 'Steps between checkpoints',
-    hint: 'what a closed page loses at most',
-    step: '1',
-  },
-  { name: 'eval_fraction', label: 'Prompts held out for the check', hint: 'a part of all', step: 'any' },
-  { name: 'seed', label: 'Seed', hint: 'the same seed gives the same run', step: '1' },
-];
+import { configOf, demoSetup, type Setup, withPolicy } from './setup.ts';
 
 /** What is asked before a run: which model, what for, and how much. */
 export class SetupView {
@@ -165,7 +142,7 @@ export class SetupView {
     };
     return html`<div class="fields">
       <label>
-        How much safer than today?
+        ${MARGIN}
         <small>by so much the mean safety score is to rise: the margin</small>
         <input id="margin" type="number" step="any" required .value=${String(this.#setup.margin)} @change=${change} />
       </label>
@@ -177,38 +154,48 @@ export class SetupView {
   }
 
   #details(): TemplateResult {
-    const { settings, device } = this.#setup;
+    const { settings, device, chatTemplate } = this.#setup;
     return html`<details>
       <summary>More settings</summary>
       <div class="fields two">
-        ${FIELDS.map(({ name, label, hint, step }) => {
-          const change = ({ target }: Event) => {
-            const value = Number((target as HTMLInputElement).value);
-            // What was chosen since this was drawn stays chosen.
-            this.#set({ ...this.#setup, settings: { ...this.#setup.settings, [name]: value } });
-          };
-          return html`<label>
+        ${
+          // Bound without `live`: what is being typed outlives a drawing meanwhile.
+          FIELDS.map(({ name, label, hint, step, min }) => {
+            const change = ({ target }: Event) => {
+              const value = Number((target as HTMLInputElement).value);
+              // What was chosen since this was drawn stays chosen.
+              this.#set({ ...this.#setup, settings: { ...this.#setup.settings, [name]: value } });
+            };
+            return html`<label>
             ${label} <small>${hint}</small>
-            <input id=${name} type="number" step=${step} min="0" required .value=${String(settings[name])} @change=${change} />
+            <input id=${name} type="number" step=${step} min=${min} required .value=${String(settings[name])} @change=${change} />
           </label>`;
-        })}
-        <label>
-          Where it runs <small>a graphics card where there is one</small>
-          <select
-            id="device"
-            @change=${({ target }: Event) =>
-              this.#set({ ...this.#setup, device: (target as HTMLSelectElement).value as Setup['device'] })}
-          >
-            ${(['auto', 'webgpu', 'cpu'] as const).map(
-              (value, i) =>
-                html`<option value=${value} ?selected=${value === device}>
-                  ${['whatever is best', 'graphics card (WebGPU)', 'processor (WebAssembly)'][i]}
-                </option>`,
-            )}
-          </select>
-        </label>
+          })
+        }
+        ${this.#choice('chat_template', TEMPLATE, 'of models that chat', TEMPLATES, chatTemplate, (value) => ({ chatTemplate: value }))}
+        ${this.#choice('device', RUNS_ON, 'a graphics card where there is one', DEVICES, device, (value) => ({ device: value }))}
       </div>
     </details>`;
+  }
+
+  #choice<T extends string>(
+    id: string,
+    label: string,
+    hint: string,
+    options: Readonly<Record<T, string>>,
+    chosen: T,
+    change: (value: T) => Partial<Setup>,
+  ): TemplateResult {
+    const take = ({ target }: Event) =>
+      this.#set({ ...this.#setup, ...change((target as HTMLSelectElement).value as T) });
+    return html`<label>
+      ${label} <small>${hint}</small>
+      <select id=${id} @change=${take}>
+        ${Object.entries(options).map(
+          ([value, text]) => html`<option value=${value} ?selected=${value === chosen}>${text}</option>`,
+        )}
+      </select>
+    </label>`;
   }
 
   #earlier(runs: readonly StoredRun[]): TemplateResult {

@@ -124,22 +124,23 @@ export class Arena {
     const start = joins ? last.start : this.#end;
     const pages = Math.ceil((start + size + SLACK) / PAGE);
     const missing = pages - this.memory.buffer.byteLength / PAGE;
-    if (pages > MOST_PAGES) throw new UserError(this.#full(bytes, 'more than the 4 GiB that Wasm addresses'));
+    if (pages > MOST_PAGES) throw this.#full(bytes, 'more than the 4 GiB that Wasm addresses');
     try {
       if (missing > 0) this.memory.grow(missing);
     } catch {
-      throw new UserError(this.#full(bytes, 'which this host does not have'));
+      throw this.#full(bytes, 'which this host does not have');
     }
     if (joins) this.#free.pop();
     this.#end = start + size;
     return start;
   }
 
-  #full(bytes: number, why: string): string {
+  #full(bytes: number, why: string): UserError {
     const mebibytes = (value: number) => Math.ceil(value / 2 ** 20);
-    return (
-      `tensor: expected at most 4096 MiB in all, got ${mebibytes(bytes)} MiB beside ${mebibytes(this.#end)} MiB, ${why}. ` +
-      'Use a smaller batch, a shorter sequence or a smaller model, or a GPU (--device webgpu).'
+    return new UserError(
+      `tensor: expected at most 4096 MiB in all, got ${mebibytes(bytes)} MiB beside ${mebibytes(this.#end)} MiB, ${why}`,
+      2,
+      ['use a smaller batch, a shorter sequence or a smaller model', 'use a GPU (--device webgpu)'],
     );
   }
 }

@@ -347,8 +347,9 @@ function describeError(error: GPUError): Error {
   const text = error.message.trim().split('\n')[0];
   if (error.constructor.name === 'GPUOutOfMemoryError') {
     return new UserError(
-      `The GPU ran out of memory (${text}). Use a smaller batch or a shorter sequence, or say with --memory how much there is.`,
+      `The GPU ran out of memory (${text}); use a smaller batch or a shorter sequence`,
       1,
+      ['say with --memory how much there is'],
     );
   }
   return new Error(`The GPU reported an error: ${text}`);

@@ -23,6 +23,7 @@ import { importModel } from './import.ts';
 import { folderOf } from './places.ts';
 import { PageSources } from './sources.ts';
 import { telling } from './telling.ts';
+import { inWords, type Words } from './wording.ts';
 
 /** Milliseconds that a worker which was ended may take to let go of its run. */
 const PATIENCE = 5000;
@@ -37,12 +38,14 @@ const PARTIAL = `${METRICS}.partial`;
  */
 export class Workbench {
   #functions: Readonly<Record<string, ScoreFunction>>;
+  #words: Words;
   #gate = new Gate();
   #talk: Talk | undefined;
 
-  /** `functions` are scorers by the names that runs call them. */
-  constructor(functions: Readonly<Record<string, ScoreFunction>> = {}) {
+  /** `functions` are scorers by the names that runs call them; `words` what the page calls settings. */
+  constructor(functions: Readonly<Record<string, ScoreFunction>> = {}, words: Words = {}) {
     this.#functions = functions;
+    this.#words = words;
   }
 
   /** Makes a run or goes on with it; one worker at a time works on a folder. */
@@ -53,7 +56,7 @@ export class Workbench {
     const waiting = { signal: AbortSignal.timeout(PATIENCE) };
     try {
       return await navigator.locks.request(`dualign ${request.out}`, waiting, () =>
-        telling(tell, (told) => this.#align(request, told)),
+        this.#telling(tell, (told) => this.#align(request, told)),
       );
     } catch (error) {
       if (!(error instanceof DOMException && error.name === 'TimeoutError')) throw error;
@@ -79,7 +82,7 @@ export class Workbench {
       this.#talk = new Talk(request);
     }
     const talk = this.#talk;
-    return await telling(tell, (told) => talk.answer(request, told));
+    return await this.#telling(tell, (told) => talk.answer(request, told));
   }
 
   stopChat(): void {
@@ -94,12 +97,12 @@ export class Workbench {
 
   /** Copies a model that the user picked into the origin's storage (`importModel`). */
   async importModel(name: string, files: readonly File[], told: BytesListener): Promise<string> {
-    return await telling(told, (tell) => importModel(name, files, tell));
+    return await this.#telling(told, (tell) => importModel(name, files, tell));
   }
 
   /** Fetches a hub's model into it (`fetchPageModel`). */
   async fetchModel(name: string, options: HubOptions, told: BytesListener): Promise<string> {
-    return await telling(told, (tell) => {
+    return await this.#telling(told, (tell) => {
       const progress = { download: (_: string, done: number, total: number) => tell(done, total), say() {} };
       return fetchPageModel(name, progress, options);
     });
@@ -108,6 +111,18 @@ export class Workbench {
   /** Whether a policy's folder says how conversations become text. */
   async hasChatTemplate(policy: string): Promise<boolean> {
     return (await loadChatTemplate(folderOf(policy))) !== undefined;
+  }
+
+  /** `telling`, with errors in the page's words: nothing but their text gets to the page. */
+  async #telling<A extends readonly unknown[], R>(
+    listener: (...told: A) => unknown,
+    work: (tell: (...told: A) => void) => Promise<R>,
+  ): Promise<R> {
+    try {
+      return await telling(listener, work);
+    } catch (error) {
+      throw error instanceof UserError ? new UserError(inWords(error, this.#words), error.exitCode) : error;
+    }
   }
 
   async #align({ out, config: options, redo = false, until, threads }: RunRequest, tell: RunListener) {
@@ -131,7 +146,7 @@ export class Workbench {
     const progress: Context['progress'] = {
       stage: (name, state, note) => tell({ kind: 'stage', name, state, note }),
       advance: (done, total, unit, note) => tell({ kind: 'advance', done, total, unit, note }),
-      say: (text) => tell({ kind: 'say', text }),
+      say: (what, mend = []) => tell({ kind: 'say', text: inWords({ what, mend }, this.#words) }),
     };
     const context = { run, config, sources, progress };
     try {
