@@ -52,7 +52,7 @@ export class AlignSession {
   device: DeviceInfo | undefined;
   /** Of each adapter that was trained, by its folder in the run; the run's own is ''. */
   metrics: ReadonlyMap<string, readonly Metrics[]> = new Map();
-  /** Whether the browser promised to keep the storage; undefined until it was asked. */
+  /** Whether the browser promised to keep the storage; undefined until it answered. */
   persisted: boolean | undefined;
   /** Of what is shown beside the phases, such as a file that cannot be used. */
   error: string | undefined;
@@ -162,6 +162,12 @@ export class AlignSession {
     }
   }
 
+  /** Work does not wait for the answer: Firefox asks the user, who may let the question stand. */
+  async #keepStorage(): Promise<void> {
+    this.persisted ??= await persistStorage().catch(() => false);
+    this.#changed();
+  }
+
   async #run(request: RunRequest): Promise<void> {
     this.config = request.config ?? this.config;
     this.phase = { kind: 'running', pace: 'on' };
@@ -172,7 +178,7 @@ export class AlignSession {
     this.metrics = new Map();
     this.#changed();
     try {
-      this.persisted ??= await persistStorage();
+      void this.#keepStorage();
       await this.#keepAwake();
       const listener = callback((event: RunEvent) => this.#hear(event));
       const outcome = (await this.client.call((bench) => bench.align(request, listener))) as RunOutcome;

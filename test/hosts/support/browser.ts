@@ -60,6 +60,8 @@ export interface PageOptions {
   readonly browser?: BrowserName;
   /** Further arguments of Chromium. */
   readonly args?: readonly string[];
+  /** Where Firefox puts downloads, of which Playwright tells nothing. */
+  readonly downloads?: string;
 }
 
 /**
@@ -69,7 +71,7 @@ export interface PageOptions {
 export async function withPage<T>(
   mounts: Record<string, string>,
   use: (page: Page) => Promise<T>,
-  { isolated = false, browser: name = 'chromium', args }: PageOptions = {},
+  { isolated = false, browser: name = 'chromium', args, downloads }: PageOptions = {},
 ): Promise<T> {
   const server = createServer((request, response) => {
     const file = fileOf(new URL(request.url ?? '/', 'http://localhost').pathname, mounts);
@@ -82,7 +84,7 @@ export async function withPage<T>(
     response.end(request.method === 'HEAD' ? undefined : readFileSync(file));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const browser = name === 'chromium' ? await launchChromium(args) : await launchFirefox();
+  const browser = name === 'chromium' ? await launchChromium(args) : await launchFirefox(downloads);
   try {
     const page = await browser.newPage();
     await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/index.html`);
@@ -112,8 +114,8 @@ function launchChromium(args: readonly string[] = ['--enable-unsafe-webgpu']): P
  * Firefox as it is published, by WebDriver BiDi; Playwright's own build is another program. Playwright 1.65 begins with a
  * command that Firefox 153 does not know (emulation.setMediaFeaturesOverride), so 1.64 is pinned.
  */
-function launchFirefox(): Promise<Browser> {
-  return firefox.launch({ channel: 'moz-firefox', executablePath: firefoxPath });
+function launchFirefox(downloadsPath?: string): Promise<Browser> {
+  return firefox.launch({ channel: 'moz-firefox', executablePath: firefoxPath, downloadsPath });
 }
 
 function fileOf(path: string, mounts: Record<string, string>): string | undefined {

@@ -20,6 +20,8 @@ export interface PlaygroundOptions {
   readonly browser?: BrowserName;
   /** Of Chromium. */
   readonly args?: readonly string[];
+  /** Of Firefox. */
+  readonly downloads?: string;
   /** Further folders by their path on the server. */
   readonly mounts?: Readonly<Record<string, string>>;
 }
@@ -28,7 +30,7 @@ export interface PlaygroundOptions {
 export async function withPlayground(
   hash: string,
   use: (page: Page) => Promise<void>,
-  { isolated = true, browser, args, mounts = {} }: PlaygroundOptions = {},
+  { isolated = true, browser, args, downloads, mounts = {} }: PlaygroundOptions = {},
 ): Promise<void> {
   await withPage(
     { '/': SITE, ...mounts },
@@ -43,7 +45,7 @@ export async function withPlayground(
       await use(page);
       expect(problems).toEqual([]);
     },
-    { isolated, browser, args },
+    { isolated, browser, args, downloads },
   );
 }
 
