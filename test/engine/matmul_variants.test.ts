@@ -130,6 +130,29 @@ describe.skipIf(noGpu)('ways of computing large products', () => {
     }
   });
 
+  test.each([
+    ['gives other bits', 'return;'],
+    ['the driver refuses', 'nonsense;'],
+  ])('what %s is not used, however fast it is', async (_, statement) => {
+    const { device } = await requestDevice();
+    const create = device.createShaderModule.bind(device);
+    device.createShaderModule = (descriptor) => {
+      const { label, code } = descriptor;
+      const spoilt = code.replace(/ {2}let tiles = /, `  if (params.n > 0u) { ${statement} }$&`);
+      return create(
+        /^matmul_(shared|subgroup)/.test(label ?? '') ? { ...descriptor, code: spoilt } : descriptor,
+      );
+    };
+    const cache = new Map<string, string>();
+    expect(await probeMatmul(device, GPU, cache)).toBe('registers');
+    // The device is as good as before.
+    const engine = createWebGpuEngine(device, GPU);
+    const ones = engine.upload(new Float32Array(16).fill(1), [4, 4]);
+    engine.add(ones, ones);
+    expect(await engine.read(ones)).toEqual(new Float32Array(16).fill(2));
+    engine.destroy();
+  });
+
   test('a driver on the CPU is not put to the test', async () => {
     const software = { ...GPU, description: 'SwiftShader' };
     expect(await probeMatmul({} as GPUDevice, software)).toBe('registers');
