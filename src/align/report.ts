@@ -59,6 +59,7 @@ export async function report(context: Context): Promise<ReportData> {
     name: 'report',
     settings: { dualign: VERSION, settings: data.settings, ...hashes },
     outputs: [REPORT],
+    view: true,
     work: async () => {
       // Apart, so that a page loads what draws charts only when there is something to draw.
       const { renderReport } = await import('../report/report.ts');

@@ -46,6 +46,8 @@ export interface Stage {
   readonly outputs: readonly string[];
   /** Files of a stage under way, removed when it starts anew. */
   readonly partials?: readonly string[];
+  /** A view of other stages' files, quickly made: made again where its settings changed. */
+  readonly view?: boolean;
   work(): Promise<void>;
 }
 
@@ -174,7 +176,7 @@ export class Run {
       return 'given';
     }
     if (record && JSON.stringify(record.settings) !== JSON.stringify(stage.settings)) {
-      if (!this.#redo) throw this.#changed(stage, record);
+      if (!this.#redo && !stage.view) throw this.#changed(stage, record);
       await this.#clear(stage);
     } else if (record?.status === 'done' && present) {
       await this.#record(stage, 'done', stage.settings);

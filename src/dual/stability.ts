@@ -26,7 +26,6 @@ export interface ScoreErrors {
   readonly safety: readonly number[];
 }
 
-/** How far λ* may be from where the scores put it, if they are wrong by as much as stated. */
 /** From one error for all scores, or one for the reward and each safety score in turn. */
 export function scoreErrors(errors: readonly number[], constraints: number): ScoreErrors {
   const each = errors.length === 1 ? new Array<number>(constraints + 1).fill(errors[0]) : errors;

@@ -50,6 +50,15 @@ describe('Run', () => {
     expect(await folder.exists('samples.jsonl.partial')).toBe(false);
   });
 
+  it('makes a view again where its settings changed', async () => {
+    const folder = new MemoryFolder();
+    const view = (host: string) => ({ ...counted(folder, { host }).stage, view: true });
+    expect(await (await open(folder)).stage(view('deno'))).toBe('ran');
+    expect(await (await open(folder)).stage(view('deno'))).toBe('kept');
+    expect(await (await open(folder)).stage(view('node'))).toBe('ran');
+    expect(await folder.readText('samples.jsonl')).toBe('{"host":"node"}');
+  });
+
   it('goes on with a stage that was killed, keeping its partial files', async () => {
     const folder = new MemoryFolder();
     const { stage } = counted(folder, { seed: 1 });
