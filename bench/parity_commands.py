@@ -1,6 +1,6 @@
 """`dualign sft`, `dualign dpo` and `dualign reward` beside TRL's trainers: all weights, step by step on the same rows.
 
-    pip install torch transformers peft trl
+    pip install torch 'transformers>=5' peft trl
     python bench/parity_commands.py [--device cpu|webgpu]
 
 For random models of the shapes of Qwen2 and Qwen3: the commands train on rows of every form (texts, prompts with
@@ -75,9 +75,9 @@ def recording(Trainer):
 
 
 TRAININGS = {
-    'sft': (SFTTrainer, SFTConfig, AutoModelForCausalLM, {}, [], []),
+    'sft': (SFTTrainer, SFTConfig, AutoModelForCausalLM, {}, [], ['mean_token_accuracy']),
     'dpo': (DPOTrainer, DPOConfig, AutoModelForCausalLM, {'beta': 0.3}, ['--beta', '0.3'],
-            ['rewards/margins', 'logps/chosen', 'logps/rejected']),
+            ['rewards/margins', 'logps/chosen', 'logps/rejected', 'mean_token_accuracy']),
     'reward': (RewardTrainer, RewardConfig, AutoModelForSequenceClassification, {'center_rewards_coefficient': 0.05},
                ['--center-rewards-coefficient', '0.05', '--eval-fraction', '0'], ['margin', 'mean_reward', 'max_reward']),
 }
@@ -94,6 +94,7 @@ def theirs(command, folder, work, rows):
     recorder = recording(Trainer)
     recorder.losses = []
     trainer = recorder(model=model, args=config, train_dataset=Dataset.from_list(rows), processing_class=PreTrainedTokenizerFast.from_pretrained(folder))
+    trainer.remove_callback(transformers.PrinterCallback)
     trainer.train()
     logged = [row for row in trainer.state.log_history if 'grad_norm' in row]
     return trainer.model.eval(), [{**row, 'loss': loss} for row, loss in zip(logged, recorder.losses, strict=True)]
@@ -129,7 +130,7 @@ def compare(name, folder, form, device):
         bad = not difference < TOLERANCE
         failed |= bad
         print(f'{"FAIL" if bad else "ok  "} {name} {form.ljust(13)} {what.ljust(24)} {difference:.1e}', flush=True)
-    for key in ['loss', 'grad_norm', 'learning_rate', *TRAININGS[command][5]]:
+    for key in ['loss', 'grad_norm', 'learning_rate', 'num_tokens', *TRAININGS[command][5]]:
         report(key, largest_difference([row[key] for row in mine], [row[key] for row in expected]))
     ids = torch.randint(3, 64, (2, 24))
     with torch.no_grad():

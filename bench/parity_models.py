@@ -1,6 +1,6 @@
 """Logits of random models of every family, from transformers in f32 and from dualign, side by side.
 
-    pip install torch transformers
+    pip install torch 'transformers>=5'
     python bench/parity_models.py [cpu|webgpu]
 
 Makes small models with save_pretrained, some in shards or in bfloat16, has bench/parity_models.ts load each folder and

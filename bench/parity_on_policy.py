@@ -1,6 +1,6 @@
 """GRPO and RLOO of TRL and of dualign, step by step on the same completions.
 
-    pip install torch transformers peft trl
+    pip install torch 'transformers>=5' peft trl
     python bench/parity_on_policy.py [--device cpu|webgpu] [--stories FOLDER]
 
 For a random model of Qwen2's shape, and for the Hugging Face folder of stories260K where --stories (or

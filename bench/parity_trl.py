@@ -1,6 +1,6 @@
 """LoRA-DPO of TRL and of dualign, step by step on the same batches, and each one's adapter loaded by the other.
 
-    pip install torch transformers peft trl
+    pip install torch 'transformers>=5' peft trl
     python bench/parity_trl.py [--device cpu|webgpu] [--stories FOLDER]
 
 For random models of the shapes of Qwen2 and Qwen3, and for the Hugging Face folder of stories260K where --stories (or

@@ -3,7 +3,15 @@ export { attention, attentionCached, attentionCachedScratch, attentionScratch } 
 export { attentionBackward, attentionBackwardScratch } from './attention_backward';
 export { dropout } from './dropout';
 export { add, addBias, swiglu, swigluBackward } from './elementwise';
-export { dpo, maskedSum, maskedSumBackward, policyGradient, tokenLogps, tokenLogpsBackward } from './losses';
+export {
+  dpo,
+  maskedSum,
+  maskedSumBackward,
+  policyGradient,
+  tokenLogps,
+  tokenLogpsBackward,
+  topTargets,
+} from './losses';
 export { matmul, matmulScratch } from './matmul';
 export { adamw, sumBlocks, sumSquaresBlocks } from './optimizer';
 export {

@@ -74,6 +74,38 @@ export function tokenLogpsBackward(
   }
 }
 
+/**
+ * hits `[n]` = 1 where the target is the first of the largest logits `[n, vocab]`, else 0; `width` columns from `start` on.
+ * most `[n]` is carried from one part to the next, and hits holds the target's logit until the last has come: -Infinity once
+ * one before it is as large.
+ */
+export function topTargets(
+  hits: usize,
+  most: usize,
+  logits: usize,
+  targets: usize,
+  width: i32,
+  start: i32,
+  vocab: i32,
+  scratch: usize,
+  first: i32,
+  end: i32,
+): void {
+  for (let i = first; i < end; i++) {
+    const at = bytesOf(i);
+    const row = logits + <usize>i * bytesOf(width);
+    const before = start > 0 ? load<f32>(most + at) : -f32.MAX_VALUE;
+    const largest = max(before, rowMax(row, width));
+    store<f32>(most + at, largest);
+    const column = <i32>min(load<u32>(targets + at), <u32>vocab - 1) - start;
+    if (column >= 0 && column < width) {
+      const value = load<f32>(row + bytesOf(column));
+      store<f32>(hits + at, max(before, rowMax(row, column)) >= value ? <f32>-Infinity : value);
+    }
+    if (start + width == vocab) store<f32>(hits + at, load<f32>(hits + at) >= largest ? 1 : 0);
+  }
+}
+
 /** out `[b]` = Σ x `[b, t]` · mask `[b, t]`. */
 export function maskedSum(
   out: usize,

@@ -258,6 +258,11 @@ export interface Engine {
     targets: Tensor,
     columns?: VocabColumns,
   ): void;
+  /**
+   * hits `[n]` = 1 where targets u32 `[n]` is the first of the largest logits `[n, vocab]` of its row, else 0. In parts as
+   * in `tokenLogps`: most `[n]` is the largest logit of the columns so far, and hits is whole after the last.
+   */
+  topTargets(hits: Tensor, most: Tensor, logits: Tensor, targets: Tensor, columns?: VocabColumns): void;
   /** out `[b]` = Σ_t x `[b, t]` · mask `[b, t]`. */
   maskedSum(out: Tensor, x: Tensor, mask: Tensor): void;
   /** dinp `[b, t]` = dout `[b]` · mask `[b, t]`. */

@@ -108,12 +108,16 @@ export function completionBatch(
   };
 }
 
-/** The log-probability `[c]` of each completion token, given hidden states `[n, hidden]` of the batch. */
+/**
+ * The log-probability `[c]` of each completion token, given hidden states `[n, hidden]` of the batch. With `hits` `[c]`,
+ * writes there 1 for each that was the likeliest, else 0.
+ */
 export function tokenLogps(
   model: Llama,
   batch: CompletionBatch,
   hidden: Tensor,
   limits: HeadLimits = model.headLimits ?? HEAD_LIMITS,
+  hits?: Tensor,
 ): Tensor {
   const { engine, workspace, config } = model;
   const tokens = workspace.take('tokenLogps', [batch.count]);
@@ -123,14 +127,19 @@ export function tokenLogps(
     const [tokensHere, lseHere, targets] = [tokens, lse, batch.targets].map((whole) =>
       rowsOf(model, part, whole),
     );
-    engine.tokenLogps(tokensHere, lseHere, logits, targets, { start: part.column, vocab: config.vocabSize });
+    const columns = { start: part.column, vocab: config.vocabSize };
+    engine.tokenLogps(tokensHere, lseHere, logits, targets, columns);
+    if (!hits) continue;
+    const most = rowsOf(model, part, workspace.take('tokenMost', [batch.count]));
+    engine.topTargets(rowsOf(model, part, hits), most, logits, targets, columns);
   }
   return tokens;
 }
 
 /**
  * logps `[b]` = the log-probability of each completion, given hidden states `[n, hidden]` of the batch: the sum over its
- * tokens, weighted by the batch's mask.
+ * tokens, weighted by the batch's mask. With `correct` `[b]`, writes there the same sum of 1 for each token that was the
+ * likeliest.
  */
 export function completionLogps(
   model: Llama,
@@ -138,12 +147,24 @@ export function completionLogps(
   hidden: Tensor,
   logps: Tensor,
   limits: HeadLimits = model.headLimits ?? HEAD_LIMITS,
+  correct?: Tensor,
 ): void {
-  const { engine, workspace } = model;
-  tokenLogps(model, batch, hidden, limits);
+  const { workspace } = model;
+  tokenLogps(model, batch, hidden, limits, correct && workspace.take('tokenHits', [batch.count]));
+  sumOverTokens(model, batch, 'tokenLogps', logps);
+  if (correct) sumOverTokens(model, batch, 'tokenHits', correct);
+}
+
+/** sums `[b]` = what a buffer `[c]` of the workspace holds for each completion's tokens, weighted by the mask. */
+function sumOverTokens(
+  { engine, workspace }: Llama,
+  batch: CompletionBatch,
+  name: string,
+  sums: Tensor,
+): void {
   const laidOut = workspace.take('laidOut', [batch.rows * batch.longest, 1]);
-  engine.gatherRows(laidOut, workspace.take('tokenLogps', [batch.count, 1]), batch.tokenAt);
-  engine.maskedSum(logps, workspace.take('laidOut', [batch.rows, batch.longest]), batch.mask);
+  engine.gatherRows(laidOut, workspace.take(name, [batch.count, 1]), batch.tokenAt);
+  engine.maskedSum(sums, workspace.take('laidOut', [batch.rows, batch.longest]), batch.mask);
 }
 
 /**

@@ -13,11 +13,17 @@ export interface Best {
   readonly parameters: ReadonlyMap<string, Float32Array>;
 }
 
-/** All that training goes on from: the parameters, both moments and the number of steps made, as safetensors. */
+/** How far a training has come: steps made, and the tokens that they learned from. */
+export interface Made {
+  readonly step: number;
+  readonly tokens: number;
+}
+
+/** All that training goes on from: the parameters, both moments and how far it has come, as safetensors. */
 export async function writeCheckpoint(
   engine: Engine,
   optimizer: Optimizer,
-  step: number,
+  { step, tokens }: Made,
   settings: string,
   best?: Best,
 ): Promise<Uint8Array> {
@@ -32,7 +38,10 @@ export async function writeCheckpoint(
     if (kept) tensors.push([`${name}/best`, { shape: parameters.shape, data: kept }]);
   }
   const extra = best && { best_loss: best.loss, best_step: best.step, waited: best.waited };
-  const numbers = Object.entries({ step, ...extra }).map(([key, value]) => [key, String(value)]);
+  const numbers = Object.entries({ step, num_tokens: tokens, ...extra }).map(([key, value]) => [
+    key,
+    String(value),
+  ]);
   return writeSafetensors(tensors, { ...Object.fromEntries(numbers), settings });
 }
 
@@ -49,12 +58,12 @@ export function restoreCheckpoint(
   optimizer: Optimizer,
   bytes: Uint8Array,
   settings: string,
-): { step: number; best?: Best } {
+): Made & { readonly best?: Best } {
   const { tensors, metadata } = parseSafetensors(bytes, 'checkpoint');
-  const step = Number(metadata.step);
-  if (!Number.isInteger(step) || metadata.settings === undefined) {
+  const [step, tokens] = [metadata.step, metadata.num_tokens].map(Number);
+  if (!Number.isInteger(step) || !Number.isInteger(tokens) || metadata.settings === undefined) {
     throw new UserError(
-      'checkpoint: expected a training checkpoint with its step and settings, got other tensors',
+      'checkpoint: expected a training checkpoint with its step, tokens and settings, got other tensors',
     );
   }
   if (metadata.settings !== settings) {
@@ -77,10 +86,11 @@ export function restoreCheckpoint(
     const best = tensors.get(`${name}/best`);
     if (best) kept.set(name, best.f32());
   }
-  if (metadata.best_step === undefined) return { step };
+  if (metadata.best_step === undefined) return { step, tokens };
   const { best_loss, best_step, waited } = metadata;
   return {
     step,
+    tokens,
     best: { loss: Number(best_loss), step: Number(best_step), waited: Number(waited), parameters: kept },
   };
 }

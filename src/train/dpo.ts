@@ -39,6 +39,8 @@ export interface DpoMetrics {
   readonly 'rewards/accuracies': number;
   readonly 'logps/chosen': number;
   readonly 'logps/rejected': number;
+  /** Part of the chosen responses' tokens that the policy thought likeliest. */
+  readonly mean_token_accuracy: number;
 }
 
 /** The responses of `p` pairs without repetition. */
@@ -78,8 +80,8 @@ export async function referenceLogps(
 }
 
 /**
- * Writes losses `[p]` and logps `[2p]`, chosen before rejected, to `out`, and with a pass adds the gradients of
- * scale · Σ losses. All responses go through the model in one batch, one that several pairs share only once.
+ * Writes losses `[p]`, logps `[2p]`, chosen before rejected, and of each chosen response the number of tokens that were
+ * likeliest `[p]`, or their part where log-probs are means, to `out`, and with a pass adds the gradients of scale · Σ losses. All responses go through the model in one batch, one that several pairs share only once.
  */
 export function dpoGradients(
   policy: Policy,
@@ -99,9 +101,13 @@ export function dpoGradients(
   const average = loss.loss_type === 'ipo';
   const batch = completionBatch(policy, completions, { average });
   const hidden = forward(policy, batch, pass ? { ...pass, keep: true } : { adapter: policy.adapter });
-  completionLogps(policy, batch, hidden, workspace.take('distinctLogps', [u]));
+  const correct = workspace.take('distinctCorrect', [u]);
+  completionLogps(policy, batch, hidden, workspace.take('distinctLogps', [u]), undefined, correct);
   const placed = engine.view(logps, 0, [2 * p, 1]);
-  engine.gatherRows(placed, workspace.take('distinctLogps', [u, 1]), workspace.put('pairPlaces', places));
+  const pairPlaces = workspace.put('pairPlaces', places);
+  engine.gatherRows(placed, workspace.take('distinctLogps', [u, 1]), pairPlaces);
+  const chosenPlaces = engine.view(pairPlaces, 0, [p]);
+  engine.gatherRows(out(correctAt(p), [p, 1]), workspace.take('distinctCorrect', [u, 1]), chosenPlaces);
 
   const smoothing = loss.label_smoothing;
   const labels = workspace.put(
@@ -136,6 +142,11 @@ function perToken(pairs: readonly PreferencePair[], reference: ReferenceLogps): 
   };
 }
 
+/** Tokens of a pair's two sequences. */
+function tokensOf({ promptIds, chosenIds, rejectedIds }: PreferencePair): number {
+  return 2 * promptIds.length + chosenIds.length + rejectedIds.length;
+}
+
 /** Pairs as one step's batch, `size` at a time. */
 export function dpoBatch(
   policy: Policy,
@@ -155,6 +166,7 @@ export function dpoBatch(
   }));
   return {
     epoch,
+    tokens: pairs.reduce((sum, pair) => sum + tokensOf(pair), 0),
     microBatches: parts.map((part) => ({
       record: (out, pass) =>
         dpoGradients(policy, part.pairs, part.reference, loss, 1 / pairs.length, out, pass),
@@ -165,7 +177,12 @@ export function dpoBatch(
 
 /** Results that a micro-batch of `size` pairs leaves. */
 export function dpoWidth(size: number): number {
-  return aligned(size) + 2 * size;
+  return correctAt(size) + size;
+}
+
+/** Where in them the counts of likeliest tokens stand. */
+function correctAt(size: number): number {
+  return aligned(size) + aligned(2 * size);
 }
 
 function summarize(
@@ -174,10 +191,12 @@ function summarize(
   { beta, loss_type }: DpoLossConfig,
 ): DpoMetrics & { loss: number } {
   const sums = { pairs: 0, loss: 0, chosen: 0, rejected: 0, rewardChosen: 0, rewardRejected: 0, right: 0 };
+  let [tokens, correct] = [0, 0];
   parts.forEach(({ pairs, reference: sum }, index) => {
     const p = pairs.length;
     const reference = loss_type === 'ipo' ? perToken(pairs, sum) : sum;
     const logps = values[index].subarray(aligned(p));
+    const counts = values[index].subarray(correctAt(p));
     for (let i = 0; i < p; i++) {
       const [chosen, rejected] = [logps[i], logps[p + i]];
       const rewardChosen = beta * (chosen - reference.chosen[i]);
@@ -188,6 +207,9 @@ function summarize(
       sums.rewardChosen += rewardChosen;
       sums.rewardRejected += rewardRejected;
       sums.right += rewardChosen > rewardRejected ? 1 : 0;
+      const { length } = pairs[i].chosenIds;
+      tokens += length;
+      correct += loss_type === 'ipo' ? counts[i] * length : counts[i];
     }
     sums.pairs += p;
   });
@@ -199,6 +221,7 @@ function summarize(
     'rewards/accuracies': sums.right / sums.pairs,
     'logps/chosen': sums.chosen / sums.pairs,
     'logps/rejected': sums.rejected / sums.pairs,
+    mean_token_accuracy: correct / tokens,
   };
 }
 

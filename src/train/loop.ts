@@ -19,12 +19,16 @@ export interface StepMetrics {
   readonly grad_norm: number;
   /** The rate this step used. */
   readonly learning_rate: number;
+  /** Tokens of all steps so far, prompts included. */
+  readonly num_tokens: number;
 }
 
 /** The result of an evaluation after `step`. */
 export interface EvalMetrics {
   readonly step: number;
   readonly eval_loss: number;
+  /** Tokens trained on so far. */
+  readonly eval_num_tokens: number;
 }
 
 /** Examples that go through the model at once. */
@@ -36,6 +40,8 @@ export interface MicroBatch {
 /** What one step learns from. */
 export interface StepBatch<M> {
   readonly epoch: number;
+  /** Tokens of its examples, prompts included; of those that were drawn for it. */
+  readonly tokens: number;
   readonly microBatches: readonly MicroBatch[];
   /** The step's loss and further metrics from its micro-batches' results. */
   summarize(parts: readonly Float32Array[]): M & { readonly loss: number };
@@ -84,14 +90,15 @@ export async function runTraining<M extends object>(
   const settings = JSON.stringify({ ...decisive(config), ...trainable.settings, ...training.settings });
   const optimizer = new Optimizer(engine, trainable, config);
   const recorder = new StepRecorder(engine, training.stepsPerRead, training.microBatches, training.width);
-  const recorded: { step: number; learningRate: number; batch: StepBatch<M> }[] = [];
+  const recorded: { step: number; learningRate: number; tokens: number; batch: StepBatch<M> }[] = [];
   const report = async () => {
     for (const [i, { gradSquares, parts }] of (await recorder.read()).entries()) {
-      const { step, learningRate, batch } = recorded[i];
+      const { step, learningRate, tokens, batch } = recorded[i];
       const { loss, ...rest } = batch.summarize(parts);
       const grad_norm = Math.sqrt(gradSquares);
       checkFinite(step, loss, grad_norm);
-      const metrics = { step, epoch: batch.epoch, loss, grad_norm, learning_rate: learningRate, ...rest };
+      const common = { step, epoch: batch.epoch, loss, grad_norm, learning_rate: learningRate };
+      const metrics = { ...common, num_tokens: tokens, ...rest };
       await hooks.onMetrics?.(metrics as unknown as StepMetrics & M, total);
     }
     recorded.length = 0;
@@ -99,10 +106,11 @@ export async function runTraining<M extends object>(
 
   let best: Best | undefined;
   try {
-    let first = 0;
+    let [first, tokens] = [0, 0];
     if (hooks.resume) {
       const restored = restoreCheckpoint(engine, optimizer, hooks.resume, settings);
       first = restored.step;
+      tokens = restored.tokens;
       best = restored.best;
     }
     for (let step = first; step < total; step++) {
@@ -118,7 +126,8 @@ export async function runTraining<M extends object>(
       optimizer.update(step + 1, learningRate, recorder.gradSquares());
       engine.flush();
       recorder.close(batch.microBatches.length);
-      recorded.push({ step: step + 1, learningRate, batch });
+      tokens += batch.tokens;
+      recorded.push({ step: step + 1, learningRate, tokens, batch });
 
       const last = step + 1 === total;
       const evaluate = evaluation !== undefined && ((step + 1) % training.evalSteps === 0 || last);
@@ -127,7 +136,8 @@ export async function runTraining<M extends object>(
       if (evaluate) {
         const metrics = await evaluateBatch(engine, evaluation, training.width);
         const named = Object.entries(metrics).map(([name, value]) => [`eval_${name}`, value]);
-        const row = { step: step + 1, epoch: batch.epoch, ...Object.fromEntries(named) };
+        const about = { step: step + 1, epoch: batch.epoch, eval_num_tokens: tokens };
+        const row = { ...about, ...Object.fromEntries(named) };
         await hooks.onEvaluation?.(row as EvalMetrics & M, total);
         if (config.early_stopping_patience > 0) {
           best = await betterOf(engine, optimizer, best, metrics.loss, step + 1);
@@ -135,7 +145,7 @@ export async function runTraining<M extends object>(
         }
       }
       if (save) {
-        const bytes = await writeCheckpoint(engine, optimizer, step + 1, settings, best);
+        const bytes = await writeCheckpoint(engine, optimizer, { step: step + 1, tokens }, settings, best);
         await hooks.onCheckpoint?.(bytes, step + 1);
       }
     }

@@ -171,6 +171,10 @@ async function trainOnPolicy(
     const counted = rollouts.filter(({ counts }) => counts);
     const tokensDrawn = counted.reduce((sum, { completionIds }) => sum + completionIds.length, 0);
     return {
+      tokens: rollouts.reduce(
+        (sum, { promptIds, completionIds }) => sum + promptIds.length + completionIds.length,
+        0,
+      ),
       slices: slices.map((slice): Slice => ({ rows: slice, tokensDrawn })),
       metrics: { ...rolloutMetrics(rollouts, rewards.names, fracZeroStd), ...method.drawnMetrics(rollouts) },
     };
@@ -182,13 +186,17 @@ async function trainOnPolicy(
   async function batch(step: number): Promise<StepBatch<RolloutMetrics>> {
     const slices: Slice[] = [];
     let metrics: RolloutMetrics = {};
+    let tokens = 0;
     for (let i = step * accumulation; i < (step + 1) * accumulation; i++) {
       const generation = await drawn.at(Math.floor(i / cycle.microBatches));
       slices.push(generation.slices[i % cycle.slices]);
       ({ metrics } = generation);
+      // What was drawn counts when it is learned from first.
+      if (i % cycle.microBatches === 0) tokens += generation.tokens;
     }
     return {
       epoch: (step + 1) / cycle.perEpoch,
+      tokens,
       microBatches: slices.map((slice) => ({ record: (out, pass) => method.record(slice, out, pass) })),
       summarize: (values) => ({ ...metrics, ...method.summarize(slices, values) }),
     };

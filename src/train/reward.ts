@@ -36,7 +36,6 @@ export interface RewardMetrics {
   readonly min_reward: number;
   readonly mean_reward: number;
   readonly max_reward: number;
-  readonly num_tokens: number;
 }
 
 /**
@@ -104,6 +103,7 @@ function rewardBatch(
   );
   return {
     epoch,
+    tokens: pairs.reduce((sum, { chosenIds, rejectedIds }) => sum + chosenIds.length + rejectedIds.length, 0),
     microBatches: parts.map((part) => ({
       record: (out, pass) => rewardGradients(model, part, centre, 1 / pairs.length, out, pass),
     })),
@@ -117,17 +117,16 @@ function summarize(
   centre: number,
 ): RewardMetrics & { readonly loss: number } {
   const rewards: number[] = [];
-  const sums = { pairs: 0, loss: 0, right: 0, margin: 0, tokens: 0 };
+  const sums = { pairs: 0, loss: 0, right: 0, margin: 0 };
   parts.forEach((pairs, index) => {
     const p = pairs.length;
     const scores = values[index].subarray(aligned(p));
-    pairs.forEach(({ chosenIds, rejectedIds }, i) => {
+    pairs.forEach((_, i) => {
       const [chosen, rejected] = [scores[i], scores[p + i]];
       rewards.push(chosen, rejected);
       sums.loss += values[index][i] + centre * (chosen + rejected) ** 2;
       sums.right += chosen > rejected ? 1 : 0;
       sums.margin += chosen - rejected;
-      sums.tokens += chosenIds.length + rejectedIds.length;
     });
     sums.pairs += p;
   });
@@ -138,7 +137,6 @@ function summarize(
     min_reward: Math.min(...rewards),
     mean_reward: rewards.reduce((sum, reward) => sum + reward, 0) / rewards.length,
     max_reward: Math.max(...rewards),
-    num_tokens: sums.tokens,
   };
 }
 

@@ -3,15 +3,20 @@ import { type Completion, completionBatch, completionLogps, completionLogpsBackw
 import { backward, forward, type TrainPass } from '../model/llama.ts';
 import { checkSequence, type Policy } from '../model/policy.ts';
 import type { StepBatch } from './loop.ts';
-import type { Window } from './recorder.ts';
+import { aligned, type Window } from './recorder.ts';
 
 /** Metrics of supervised fine-tuning; `loss` is the mean over the completion tokens of a step. */
 export interface SftMetrics {
-  /** Completion tokens of the step. */
-  readonly num_tokens: number;
+  /** Part of the completion tokens that the policy thought likeliest. */
+  readonly mean_token_accuracy: number;
 }
 
-/** Writes logps `[b]` to `out`, and with a pass adds the gradient of −scale · Σ logps. */
+/** Results that a micro-batch of `size` completions leaves. */
+export function sftWidth(size: number): number {
+  return aligned(size) + size;
+}
+
+/** Writes logps and the number of likeliest tokens, each `[b]`, to `out`, and with a pass adds the gradient of −scale · Σ logps. */
 export function sftGradients(
   policy: Policy,
   completions: readonly Completion[],
@@ -22,7 +27,8 @@ export function sftGradients(
   const { workspace } = policy;
   const batch = completionBatch(policy, completions);
   const hidden = forward(policy, batch, pass ? { ...pass, keep: true } : { adapter: policy.adapter });
-  completionLogps(policy, batch, hidden, out(0, [completions.length]));
+  const b = completions.length;
+  completionLogps(policy, batch, hidden, out(0, [b]), undefined, out(aligned(b), [b]));
   if (!pass) return;
   const slopes = workspace.put('dlogps', new Float32Array(completions.length).fill(-scale));
   backward(policy, batch, pass, completionLogpsBackward(policy, batch, hidden, slopes, pass));
@@ -41,15 +47,19 @@ export function sftBatch(
   );
   return {
     epoch,
+    tokens: tokens + completions.reduce((sum, { promptIds }) => sum + promptIds.length, 0),
     microBatches: parts.map((part) => ({
       record: (out, pass) => sftGradients(policy, part, 1 / tokens, out, pass),
     })),
     summarize: (values) => {
-      let sum = 0;
-      parts.forEach((part, index) => {
-        for (let i = 0; i < part.length; i++) sum += values[index][i];
+      let [sum, correct] = [0, 0];
+      parts.forEach(({ length }, index) => {
+        for (let i = 0; i < length; i++) {
+          sum += values[index][i];
+          correct += values[index][aligned(length) + i];
+        }
       });
-      return { loss: -sum / tokens, num_tokens: tokens };
+      return { loss: -sum / tokens, mean_token_accuracy: correct / tokens };
     },
   };
 }

@@ -19,7 +19,7 @@ import { grpoGradients, grpoWidth } from './policy_gradient.ts';
 import { aligned, type Window } from './recorder.ts';
 import { type RewardPair, rewardGradients, rewardTrainable, rewardWidth } from './reward.ts';
 import type { Rollout } from './rollouts.ts';
-import { sftGradients } from './sft.ts';
+import { sftGradients, sftWidth } from './sft.ts';
 import { adapterTrainable, type Trainable, weightsTrainable } from './trainable.ts';
 import { DPO_DEFAULTS } from './trainer.ts';
 
@@ -203,7 +203,7 @@ export function sizeSft(
   completions: readonly Completion[],
   choice: StepChoice,
 ): Promise<Phase> {
-  return sizeStep(model, choice, completions.length, policyTrainable, (policy, out, pass) =>
+  return sizeStep(model, choice, sftWidth(completions.length), policyTrainable, (policy, out, pass) =>
     sftGradients(policy, completions, 1, out, pass),
   );
 }

@@ -14,7 +14,7 @@ import {
 } from './dpo.ts';
 import { runTraining, type StepBatch, type StepMetrics, type TrainHooks } from './loop.ts';
 import { groupBy, type Order, stepIndices } from './order.ts';
-import { checkCompletions, type SftMetrics, sftBatch } from './sft.ts';
+import { checkCompletions, type SftMetrics, sftBatch, sftWidth } from './sft.ts';
 import { adapterTrainable, type Trainable } from './trainable.ts';
 
 /** Settings of DPO training, in the names of TRL's DPOConfig. */
@@ -187,7 +187,7 @@ export async function trainSft(
       config,
       count: train.length,
       order: sftOrder(train, config),
-      width: size,
+      width: sftWidth(size),
       settings: { examples: train.length },
       batch: (indices, epoch) =>
         sftBatch(

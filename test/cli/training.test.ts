@@ -184,11 +184,11 @@ describe('dualign sft', () => {
       ]),
     );
     writeFileSync(at('lines.txt'), 'the cat sat\nthe dog ran\n');
-    // <s> the cat </s> <s> sat on </s> but its first; sat on the mat </s>; the cat sat </s> and the dog ran </s> but the firsts.
+    // <s> the cat </s> <s> sat on </s>; <s> the cat </s> <s> and sat on the mat </s>; the cat sat </s> and the dog ran </s>.
     for (const [file, tokens] of [
-      ['conversations.jsonl', 7],
-      ['completions.jsonl', 5],
-      ['lines.txt', 6],
+      ['conversations.jsonl', 8],
+      ['completions.jsonl', 10],
+      ['lines.txt', 8],
     ] as const) {
       const { code, stdout, stderr } = await run('node', `${file}-run`, [
         ...[
@@ -217,7 +217,7 @@ describe('dualign sft', () => {
       '--max-steps',
       '1',
     ]);
-    expect(JSON.parse(cut.stdout).num_tokens).toBe(4);
+    expect(JSON.parse(cut.stdout).num_tokens).toBe(6);
   });
 
   it('stops when what is held out gets worse, and goes back to the best', async () => {

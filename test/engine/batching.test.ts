@@ -75,6 +75,15 @@ const PROGRAMS: readonly [string, Program][] = [
     },
   ],
   [
+    'topTargets',
+    (engine, rows, pick, pickIntegers) => {
+      const [hits, most] = [engine.tensor([rows]), engine.tensor([rows])];
+      const targets = engine.view(pickIntegers('targets', [1], 3), 0, [rows]);
+      engine.topTargets(hits, most, pick('logits', [3], 9), targets);
+      return hits;
+    },
+  ],
+  [
     'tokenLogps in parts, and its gradient',
     (engine, rows, pick, pickIntegers) => {
       const [logps, lse] = [engine.tensor([rows]), engine.tensor([rows])];

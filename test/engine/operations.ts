@@ -104,6 +104,18 @@ const attentions = ATTENTION_SIZES.map(([b, t, heads, kvHeads, d, window]): [str
   },
 ]);
 
+/** Rows whose largest logit is the target's, comes twice, first or second, or is another's. */
+function topRows(n: number, vocab: number) {
+  const values = Float32Array.from({ length: n * vocab }, (_, i) => ((i * 7919) % 1009) / 500 - 2);
+  const targets = Uint32Array.from({ length: n }, (_, row) => (row * 37 + 5) % vocab);
+  targets.forEach((target, row) => {
+    const other = (target + 1 + row * 13) % vocab;
+    if (row % 3 > 0) values[row * vocab + target] = 3;
+    if (row % 3 > 1) values[row * vocab + other] = 3;
+  });
+  return { values, targets };
+}
+
 /** What each program returns is all floats or token ids that do not hang on rounding. */
 export const OPERATIONS: readonly [string, Program][] = [
   ...matmuls,
@@ -252,6 +264,43 @@ export const OPERATIONS: readonly [string, Program][] = [
         engine.tokenLogpsBackward(logits, dlogps, lse, targets, columns);
       }
       return [logps, lse, ...parts.map(({ logits }) => logits)];
+    },
+  ],
+  ...[
+    [5, 33],
+    [67, 512],
+  ].map(([n, vocab]): [string, Program] => [
+    `topTargets ${n}×${vocab}`,
+    (engine) => {
+      const given = inputsOf(engine, `topTargets ${n}`);
+      const { values, targets } = topRows(n, vocab);
+      const logits = engine.upload(values, [n, vocab]);
+      const [hits, most] = [engine.tensor([n]), engine.tensor([n])];
+      engine.topTargets(hits, most, logits, engine.upload(targets, [n]));
+      const random = engine.tensor([n]);
+      engine.topTargets(random, engine.tensor([n]), given.floats([n, vocab]), given.integers([n], vocab));
+      return [hits, most, random];
+    },
+  ]),
+  [
+    'topTargets in parts of the vocabulary',
+    (engine) => {
+      const [n, vocab] = [40, 300];
+      const { values, targets } = topRows(n, vocab);
+      const [hits, most] = [engine.tensor([n]), engine.tensor([n])];
+      const ids = engine.upload(targets, [n]);
+      for (const [start, width] of [
+        [0, 128],
+        [128, 129],
+        [257, 43],
+      ]) {
+        const part = Float32Array.from(
+          { length: n * width },
+          (_, i) => values[Math.floor(i / width) * vocab + start + (i % width)],
+        );
+        engine.topTargets(hits, most, engine.upload(part, [n, width]), ids, { start, vocab });
+      }
+      return [hits, most];
     },
   ],
   [

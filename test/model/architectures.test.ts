@@ -48,7 +48,7 @@ function bentAdapter(policy: Policy): { adapter: Adapter; start: Float32Array } 
 
 function lossAndGradient(policy: Policy, adapter: Adapter): Tensor {
   const { engine } = policy;
-  const results = engine.tensor([128]);
+  const results = engine.tensor([192]);
   const out: Window = (offset, shape) => engine.view(results, offset, shape);
   engine.zero(adapter.gradients);
   const config = { beta: 0.4, loss_type: 'sigmoid', label_smoothing: 0 } as const;

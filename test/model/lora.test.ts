@@ -136,7 +136,7 @@ describe('the gradient of the whole model', () => {
     ];
     const config = { beta: 0.4, loss_type, label_smoothing: 0 } as const;
     const reference = { chosen: new Float32Array([-9, -6]), rejected: new Float32Array([-5, -13]) };
-    const results = engine.tensor([128]);
+    const results = engine.tensor([192]);
     const losses = engine.view(results, 0, [2]);
     const out: Window = (offset, shape) => engine.view(results, offset, shape);
     const loss = (values: Float64Array) => {

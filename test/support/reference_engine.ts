@@ -434,6 +434,26 @@ export class ReferenceEngine implements Engine {
     }
   }
 
+  topTargets(hits: Tensor, most: Tensor, logits: Tensor, targets: Tensor, columns?: VocabColumns): void {
+    const [n, width] = logits.shape;
+    const { start, vocab } = columns ?? { start: 0, vocab: width };
+    expectShapes('topTargets', [hits, n], [most, n], [logits, n, width], [targets, n]);
+    const [found, largest, scores] = [hits, most, logits].map(floats);
+    for (let row = 0; row < n; row++) {
+      if (start === 0) largest[row] = -Infinity;
+      for (let j = 0; j < width; j++) {
+        const score = scores[row * width + j];
+        const target = start + j === words(targets)[row];
+        // Until the last part: whether the largest so far is the target.
+        if (score > largest[row]) {
+          largest[row] = score;
+          found[row] = Number(target);
+        }
+      }
+      if (start + width === vocab && found[row] !== 1) found[row] = 0;
+    }
+  }
+
   maskedSum(out: Tensor, x: Tensor, mask: Tensor): void {
     const [b, t] = x.shape;
     expectShapes('maskedSum', [out, b], [mask, b, t]);

@@ -50,7 +50,7 @@ describe.skipIf(!hasFixtures).each(engines)('DPO on stories260K, $name engine', 
         chosen: reference.chosen.slice(start, start + size),
         rejected: reference.rejected.slice(start, start + size),
       };
-      const results = engine.tensor([128]);
+      const results = engine.tensor([192]);
       const out: Window = (offset, shape) => engine.view(results, offset, shape);
       const config = { beta: golden!.beta, loss_type: 'sigmoid', label_smoothing: 0 } as const;
       dpoGradients(policy, micro, part, config, 1 / pairs.length, out, { adapter });

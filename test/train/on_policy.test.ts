@@ -171,7 +171,7 @@ describe.each(engines)('policy gradients, $name engine', ({ name: engineName, op
     ['grpo', 'grpo', { num_iterations: 2 }],
     ['rloo', 'rloo', {}],
   ])('%s raises the reward, and leaves the reference as it may', async (_, trainer, options) => {
-    const { metrics } = await train(trainer, engine, {
+    const { metrics, generated } = await train(trainer, engine, {
       ...options,
       beta: 0.02,
       num_generations: 8,
@@ -183,6 +183,9 @@ describe.each(engines)('policy gradients, $name engine', ({ name: engineName, op
     const [first, last] = [metrics.slice(0, 5), metrics.slice(-5)];
     expect(meanOf(last, 'reward')).toBeGreaterThan(meanOf(first, 'reward') + 0.15);
     expect(meanOf(last, 'kl')).toBeGreaterThan(meanOf(first, 'kl'));
+    const drawn = generated.flatMap(({ rows }) => rows.map(({ rollout }) => rollout));
+    const tokens = drawn.reduce((sum, row) => sum + row.promptIds.length + row.completionIds.length, 0);
+    expect(metrics.at(-1)!.num_tokens).toBe(tokens);
     for (const row of metrics) {
       expect(row.reward).toBeCloseTo(row['rewards/reward/mean'] + 0.3 * row['rewards/safety_1/mean'], 12);
     }

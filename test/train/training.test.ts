@@ -5,12 +5,15 @@ import type { Completion } from '../../src/model/head.ts';
 import { namedWeights } from '../../src/model/parameters.ts';
 import { addAdapter, loadPolicy, type Policy } from '../../src/model/policy.ts';
 import type { TrainConfig } from '../../src/train/config.ts';
+import type { EvalMetrics, StepMetrics } from '../../src/train/loop.ts';
 import { stepIndices } from '../../src/train/order.ts';
+import type { SftMetrics } from '../../src/train/sft.ts';
 import { adapterTrainable, weightsTrainable } from '../../src/train/trainable.ts';
-import { trainDpo, trainSft } from '../../src/train/trainer.ts';
+import { type TrainMetrics, trainDpo, trainSft } from '../../src/train/trainer.ts';
 import { engines } from '../model/engines.ts';
 import { largestDifference } from '../model/golden.ts';
-import { tinyFolder } from '../model/tiny.ts';
+import { type Config, plainLogits } from '../model/plain.ts';
+import { tinyConfig, tinyFolder, tinyWeights } from '../model/tiny.ts';
 
 const examples: Completion[] = Array.from({ length: 6 }, (_, i) => ({
   promptIds: [1, 3 + i],
@@ -28,13 +31,14 @@ async function weightsOf(policy: Policy): Promise<Map<string, Float32Array>> {
 
 interface Rows {
   losses: number[];
+  tokens: number[];
   evaluations: number[];
   checkpoints: Uint8Array[];
 }
 
 async function fullTraining(engine: Engine, options: Partial<TrainConfig>, resume?: Uint8Array, held = 0) {
   const policy = await loadPolicy(engine, await tinyFolder());
-  const rows: Rows = { losses: [], evaluations: [], checkpoints: [] };
+  const rows: Rows = { losses: [], tokens: [], evaluations: [], checkpoints: [] };
   const split = { train: examples.slice(held), evaluation: examples.slice(0, held) };
   await trainSft(
     policy,
@@ -42,7 +46,10 @@ async function fullTraining(engine: Engine, options: Partial<TrainConfig>, resum
     options,
     {
       resume,
-      onMetrics: ({ loss }) => void rows.losses.push(loss),
+      onMetrics: ({ loss, num_tokens }) => {
+        rows.losses.push(loss);
+        rows.tokens.push(num_tokens);
+      },
       onEvaluation: ({ eval_loss }) => void rows.evaluations.push(eval_loss),
       onCheckpoint: (bytes) => void rows.checkpoints.push(bytes),
     },
@@ -66,7 +73,74 @@ describe.each(engines)('training, $name engine', ({ open }) => {
     expect(whole.losses.at(-1)!).toBeLessThan(whole.losses[0] - 0.5);
     const resumed = await fullTraining(engine, options, whole.checkpoints[0]);
     expect(resumed.losses).toEqual(whole.losses.slice(3));
+    expect(resumed.tokens).toEqual(whole.tokens.slice(3));
     expect(resumed.weights).toEqual(whole.weights);
+    engine.destroy();
+  });
+});
+
+describe.each(engines)('metrics, $name engine', ({ open }) => {
+  /** Of a completion's tokens, how many the plain model thinks likeliest. */
+  const correctOf = ({ promptIds, completionIds }: Completion) => {
+    const logits = plainLogits(tinyConfig as Config, tinyWeights(), [...promptIds, ...completionIds]);
+    return completionIds.filter((id, t) => {
+      const row = logits[promptIds.length - 1 + t];
+      return row.indexOf(Math.max(...row)) === id;
+    }).length;
+  };
+  const likeliest = (promptIds: readonly number[], length: number): Completion => {
+    const ids = [...promptIds];
+    for (let t = 0; t < length; t++) {
+      const row = plainLogits(tinyConfig as Config, tinyWeights(), ids).at(-1)!;
+      ids.push(row.indexOf(Math.max(...row)));
+    }
+    return { promptIds, completionIds: ids.slice(promptIds.length) };
+  };
+  const some = [likeliest([1, 3], 3), ...examples, likeliest([1, 7, 5], 4)];
+  const partOf = (completions: readonly Completion[]) =>
+    completions.reduce((sum, completion) => sum + correctOf(completion), 0) /
+    completions.reduce((sum, { completionIds }) => sum + completionIds.length, 0);
+  const tokensOf = ({ promptIds, completionIds }: Completion) => promptIds.length + completionIds.length;
+  const options = { max_steps: 2, per_device_train_batch_size: 3, gradient_accumulation_steps: 3 };
+
+  it('of fine-tuning count the tokens seen so far, and those that were likeliest', async () => {
+    const engine = await open();
+    const policy = await loadPolicy(engine, await tinyFolder());
+    addAdapter(policy, lora, 3);
+    const rows: (StepMetrics & SftMetrics)[] = [];
+    const held: EvalMetrics[] = [];
+    await trainSft(
+      policy,
+      { train: some, evaluation: some.slice(0, 3) },
+      { ...options, eval_steps: 1 },
+      { onMetrics: (row) => void rows.push(row), onEvaluation: (row) => void held.push(row) },
+    );
+    expect(partOf(some)).toBeGreaterThan(0.3);
+    expect(partOf(some)).toBeLessThan(0.9);
+    expect(rows[0].mean_token_accuracy).toBeCloseTo(partOf(some), 6);
+    const tokens = some.reduce((sum, each) => sum + tokensOf(each), 0);
+    expect(rows.map(({ num_tokens }) => num_tokens)).toEqual([tokens, 2 * tokens]);
+    expect(held.map(({ eval_num_tokens }) => eval_num_tokens)).toEqual([tokens, 2 * tokens]);
+    engine.destroy();
+  });
+
+  it.each(['sigmoid', 'ipo'] as const)('of DPO do so of chosen responses, %s', async (loss_type) => {
+    const engine = await open();
+    const policy = await loadPolicy(engine, await tinyFolder());
+    addAdapter(policy, lora, 3);
+    const other = [9, 4];
+    // Every second pair shares its chosen response with the one before.
+    const chosen = some.map((_, i) => some[i - (i % 2)]);
+    const pairs = chosen.map(({ promptIds, completionIds }, i) => ({
+      promptIds,
+      chosenIds: completionIds,
+      rejectedIds: [...other, 3 + i],
+    }));
+    const rows: TrainMetrics[] = [];
+    await trainDpo(policy, pairs, { ...options, loss_type }, { onMetrics: (row) => void rows.push(row) });
+    expect(rows[0].mean_token_accuracy).toBeCloseTo(partOf(chosen), 6);
+    const tokens = chosen.reduce((sum, each) => sum + tokensOf(each) + each.promptIds.length + 3, 0);
+    expect(rows.map(({ num_tokens }) => num_tokens)).toEqual([tokens, 2 * tokens]);
     engine.destroy();
   });
 });

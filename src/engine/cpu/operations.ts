@@ -148,6 +148,10 @@ export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperatio
       const { logits, dlogps, lse, targets, n, width, start, vocab } = operands.tokenLogpsBackward(...given);
       run('tokenLogpsBackward', n, EXP * n * width, [logits, dlogps, lse, targets], [width, start, vocab]);
     },
+    topTargets(...given) {
+      const { hits, most, logits, targets, n, width, start, vocab } = operands.topTargets(...given);
+      run('topTargets', n, n * width, [hits, most, logits, targets], [width, start, vocab]);
+    },
     maskedSum(...given) {
       const { out, x, mask, b, t } = operands.maskedSum(...given);
       run('maskedSum', b, 2 * b * t, [out, x, mask], [t]);

@@ -30,6 +30,7 @@ export const KERNEL_NAMES = [
   'swigluBackward',
   'tokenLogps',
   'tokenLogpsBackward',
+  'topTargets',
 ] as const;
 
 export type KernelName = (typeof KERNEL_NAMES)[number];

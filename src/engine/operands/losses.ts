@@ -44,6 +44,18 @@ export function lossOperands<T extends OwnTensor>(checks: Checks<T>) {
         ...columnsOf(operation, scores.shape[1], columns),
       };
     },
+    topTargets(...[hits, most, logits, targets, columns]: Given<'topTargets'>) {
+      const scores = expectRank('topTargets', 'logits', logits, ['n', 'columns']);
+      const n = scores.shape[0];
+      return {
+        hits: expectShape('topTargets', 'hits', hits, [n]),
+        most: expectShape('topTargets', 'most', most, [n]),
+        logits: scores,
+        targets: expectShape('topTargets', 'targets', targets, [n], 'u32'),
+        n,
+        ...columnsOf('topTargets', scores.shape[1], columns),
+      };
+    },
     maskedSum(out: Tensor, x: Tensor, mask: Tensor) {
       const source = expectRank('maskedSum', 'x', x, ['b', 't']);
       const [b, t] = source.shape;

@@ -9,6 +9,7 @@ type LossOperations = Pick<
   Engine,
   | 'tokenLogps'
   | 'tokenLogpsBackward'
+  | 'topTargets'
   | 'maskedSum'
   | 'maskedSumBackward'
   | 'dpo'
@@ -35,6 +36,12 @@ export function lossOperations(recorder: Recorder, kernels: Kernels): LossOperat
       const tensors = [logits, dlogps, lse, targets];
       const groups = perElement(n * columns.width);
       recorder.dispatch(kernels.get('token_logps_backward'), tensors, { n, ...columns }, groups);
+    },
+    topTargets(...given) {
+      const { hits, most, logits, targets, n, ...columns } = operands.topTargets(...given);
+      const groups = Math.ceil(n / kernels.rowsPerGroup);
+      for (const state of [hits, most]) recorder.settle(state);
+      recorder.dispatch(kernels.get('top_targets'), [hits, most, logits, targets], { n, ...columns }, groups);
     },
     maskedSum(...given) {
       const { out, x, mask, b, t } = operands.maskedSum(...given);
