@@ -21,14 +21,23 @@ export interface Origin {
   fetch(path: string, onBytes: (bytes: number) => void): Promise<void>;
 }
 
+/** What to fetch: a policy, or all of it but its weights. */
+export type Wanted = 'policy' | 'settings';
+
 /** Fetches what a policy is made of, small files first: they say which weights there are, and whether they fit. */
-export async function fetchPolicyFiles(name: string, progress: FetchProgress, origin: Origin): Promise<void> {
+export async function fetchPolicyFiles(
+  name: string,
+  progress: FetchProgress,
+  origin: Origin,
+  wanted: Wanted = 'policy',
+): Promise<void> {
   const { available, folder } = origin;
   for (const file of ['config.json', 'tokenizer.json']) {
     if (!available.includes(file)) throw new UserError(`${name}: expected ${file} there, found none`);
   }
   const single = available.includes(WEIGHTS);
-  if (!single && !available.includes(WEIGHTS_INDEX)) {
+  const settings = wanted === 'settings';
+  if (!settings && !single && !available.includes(WEIGHTS_INDEX)) {
     throw new UserError(
       `${name}: expected ${WEIGHTS} or ${WEIGHTS_INDEX} there, found neither; only safetensors weights are supported`,
     );
@@ -44,9 +53,9 @@ export async function fetchPolicyFiles(name: string, progress: FetchProgress, or
       });
     }
   };
-  await fetchAll(
-    [...POLICY_SETTINGS, ...(single ? [] : [WEIGHTS_INDEX])].filter((file) => available.includes(file)),
-  );
+  const small = [...POLICY_SETTINGS, ...(single || settings ? [] : [WEIGHTS_INDEX])];
+  await fetchAll(small.filter((file) => available.includes(file)));
+  if (settings) return;
   const weights = single
     ? [WEIGHTS]
     : (await policyFiles(folder)).filter((file) => file.endsWith('.safetensors'));

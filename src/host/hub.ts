@@ -6,7 +6,7 @@ import { UserError } from '../errors.ts';
 import { WEIGHTS, WEIGHTS_INDEX } from '../model/weight_files.ts';
 import { DiskFolder } from './disk.ts';
 import { downloadFile } from './download.ts';
-import { type FetchProgress, fetchPolicyFiles } from './fetched.ts';
+import { type FetchProgress, fetchPolicyFiles, type Wanted } from './fetched.ts';
 import { COMMIT, causeOf, type HubModel, listModel } from './hub_model.ts';
 
 /** HF_ENDPOINT, else the public hub. */
@@ -42,12 +42,13 @@ async function accessToken(): Promise<string | undefined> {
 export async function fetchHubModel(
   { id, revision }: HubModel,
   progress: FetchProgress,
+  wanted: Wanted = 'policy',
 ): Promise<DiskFolder> {
   const store = join(hubCache(), `models--${id.replace('/', '--')}`);
   const ref = join(store, 'refs', revision);
   const snapshot = (commit: string) => join(store, 'snapshots', commit);
   const known = COMMIT.test(revision) ? revision : await readText(ref);
-  const cached = async () => known !== undefined && (await isWhole(snapshot(known)));
+  const cached = async () => known !== undefined && (await isWhole(snapshot(known), wanted));
   if (process.env.HF_HUB_OFFLINE === '1' || COMMIT.test(revision)) {
     if (known !== undefined && (await cached())) return new DiskFolder(snapshot(known));
     if (process.env.HF_HUB_OFFLINE === '1') {
@@ -80,19 +81,24 @@ export async function fetchHubModel(
     const { sha256, gitSha1 } = remote.get(path)!;
     return join(store, 'blobs', sha256 ?? gitSha1 ?? `${commit}-${path}`);
   };
-  await fetchPolicyFiles(`${id}@${revision}`, progress, {
-    available: [...remote.keys()],
-    folder: new DiskFolder(folder),
-    has: (path) => exists(blobOf(path)),
-    async fetch(path, onBytes) {
-      const blob = blobOf(path);
-      if (!(await exists(blob))) {
-        await downloadFile(remote.get(path)!, blob, `${blob}.incomplete`, headers, onBytes);
-      }
-      await link(blob, join(folder, path));
+  await fetchPolicyFiles(
+    `${id}@${revision}`,
+    progress,
+    {
+      available: [...remote.keys()],
+      folder: new DiskFolder(folder),
+      has: (path) => exists(blobOf(path)),
+      async fetch(path, onBytes) {
+        const blob = blobOf(path);
+        if (!(await exists(blob))) {
+          await downloadFile(remote.get(path)!, blob, `${blob}.incomplete`, headers, onBytes);
+        }
+        await link(blob, join(folder, path));
+      },
+      sizeOf: (path) => remote.get(path)!.size,
     },
-    sizeOf: (path) => remote.get(path)!.size,
-  });
+    wanted,
+  );
   if (!COMMIT.test(revision)) {
     await mkdir(dirname(ref), { recursive: true });
     await writeFile(ref, commit);
@@ -128,12 +134,12 @@ async function commitOf(id: string, revision: string, headers: Record<string, st
   );
 }
 
-/** Whether a snapshot has all that a policy needs. */
-async function isWhole(path: string): Promise<boolean> {
+/** Whether a snapshot has all that is wanted. */
+async function isWhole(path: string, wanted: Wanted): Promise<boolean> {
   const folder = new DiskFolder(path);
   const needs = ['config.json', 'tokenizer.json'];
   for (const file of needs) if (!(await folder.exists(file))) return false;
-  if (await folder.exists(WEIGHTS)) return true;
+  if (wanted === 'settings' || (await folder.exists(WEIGHTS))) return true;
   if (!(await folder.exists(WEIGHTS_INDEX))) return false;
   const { weight_map: map } = JSON.parse(await folder.readText(WEIGHTS_INDEX));
   for (const file of new Set(Object.values<string>(map ?? {})))

@@ -25,7 +25,7 @@ import type { Scorer } from '../score/scorer.ts';
 import { sizedDevice } from '../train/sizing.ts';
 import { type DeviceChoice, openEngine } from './device.ts';
 import { DiskFolder } from './disk.ts';
-import type { FetchProgress } from './fetched.ts';
+import type { FetchProgress, Wanted } from './fetched.ts';
 import { fetchHubModel } from './hub.ts';
 import { parseHubName } from './hub_model.ts';
 import { hashFolder, hashPolicy, remember } from './known_sources.ts';
@@ -135,7 +135,7 @@ export class DiskSources implements ModelSources {
 
   /** The model of a folder that may hold nothing but config.json. */
   async config(path: string): Promise<LlamaConfig> {
-    return await loadLlamaConfig(await this.folder(path));
+    return await loadLlamaConfig(await this.#find(path, 'settings'));
   }
 
   async outline(path: string): Promise<PolicyOutline> {
@@ -202,20 +202,20 @@ export class DiskSources implements ModelSources {
     return await sha256(`${files}#${label}`);
   }
 
-  /** The folder that a policy's name stands for: one on the disk, else a URL's or the hub's. */
+  /** The folder that a policy's name stands for: one on the disk, else a URL's or the hub's. Weights that are drawn anew are not fetched. */
   folder(name: string): Promise<DiskFolder> {
     let folder = this.#folders.get(name);
     if (!folder) {
-      folder = this.#findFolder(name);
+      folder = this.#find(name, this.#initialSeed === undefined ? 'policy' : 'settings');
       this.#folders.set(name, folder);
     }
     return folder;
   }
 
-  async #findFolder(name: string): Promise<DiskFolder> {
-    if (/^https?:\/\//i.test(name)) return await fetchWebFolder(name, this.#progress);
+  async #find(name: string, wanted: Wanted): Promise<DiskFolder> {
+    if (/^https?:\/\//i.test(name)) return await fetchWebFolder(name, this.#progress, wanted);
     const model = (await isFolder(name)) ? undefined : parseHubName(name);
-    return model ? await fetchHubModel(model, this.#progress) : new DiskFolder(name);
+    return model ? await fetchHubModel(model, this.#progress, wanted) : new DiskFolder(name);
   }
 
   /** The template's text, where the setting names a file. */

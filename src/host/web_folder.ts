@@ -8,7 +8,7 @@ import { POLICY_SETTINGS } from '../model/policy_files.ts';
 import { shardsOf, WEIGHTS, WEIGHTS_INDEX } from '../model/weight_files.ts';
 import { DiskFolder } from './disk.ts';
 import { downloadFile, sizeOf } from './download.ts';
-import { type FetchProgress, fetchPolicyFiles } from './fetched.ts';
+import { type FetchProgress, fetchPolicyFiles, type Wanted } from './fetched.ts';
 import { causeOf, type RemoteFile } from './hub_model.ts';
 
 /** What a server says of a file. */
@@ -21,7 +21,11 @@ interface WebFile extends RemoteFile {
  * The local folder with the files of a Hugging Face folder on a web server. Each is fetched once, and again when the
  * server names another version of it. The cache is XDG_CACHE_HOME, or ~/.cache, with dualign/web below it.
  */
-export async function fetchWebFolder(url: string, progress: FetchProgress): Promise<DiskFolder> {
+export async function fetchWebFolder(
+  url: string,
+  progress: FetchProgress,
+  wanted: Wanted = 'policy',
+): Promise<DiskFolder> {
   const base = url.replace(/\/+$/, '');
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
   const path = join(cache, 'dualign', 'web', shortHash(base));
@@ -31,8 +35,9 @@ export async function fetchWebFolder(url: string, progress: FetchProgress): Prom
     const found = await describe(`${base}/${file}`);
     if (found) remote.set(file, found);
   };
-  for (const file of [...POLICY_SETTINGS, WEIGHTS]) await look(file);
-  if (!remote.has(WEIGHTS)) {
+  for (const file of POLICY_SETTINGS) await look(file);
+  if (wanted === 'policy') await look(WEIGHTS);
+  if (wanted === 'policy' && !remote.has(WEIGHTS)) {
     await look(WEIGHTS_INDEX);
     if (remote.has(WEIGHTS_INDEX)) {
       const name = `${base}/${WEIGHTS_INDEX}`;
@@ -45,21 +50,26 @@ export async function fetchWebFolder(url: string, progress: FetchProgress): Prom
     const { version, size } = remote.get(file)!;
     return (await versionOf(recordOf(file))) === version && (await sizeOf(join(path, file))) === size;
   };
-  await fetchPolicyFiles(base, progress, {
-    available: [...remote.keys()],
-    folder,
-    sizeOf: (file) => remote.get(file)!.size,
-    has: kept,
-    async fetch(file, onBytes) {
-      if (await kept(file)) return;
-      const found = remote.get(file)!;
-      const target = join(path, file);
-      await mkdir(path, { recursive: true });
-      const partial = join(path, `${file}.${shortHash(found.version)}.incomplete`);
-      await downloadFile(found, target, partial, {}, onBytes);
-      await writeFile(recordOf(file), found.version);
+  await fetchPolicyFiles(
+    base,
+    progress,
+    {
+      available: [...remote.keys()],
+      folder,
+      sizeOf: (file) => remote.get(file)!.size,
+      has: kept,
+      async fetch(file, onBytes) {
+        if (await kept(file)) return;
+        const found = remote.get(file)!;
+        const target = join(path, file);
+        await mkdir(path, { recursive: true });
+        const partial = join(path, `${file}.${shortHash(found.version)}.incomplete`);
+        await downloadFile(found, target, partial, {}, onBytes);
+        await writeFile(recordOf(file), found.version);
+      },
     },
-  });
+    wanted,
+  );
   return folder;
 }
 

@@ -172,6 +172,48 @@ describe('a model of a hub', () => {
   });
 });
 
+describe('a model whose weights are not read', () => {
+  const sft = (policy: string, out: string) => [
+    ...['sft', '--device', 'cpu', '--threads', '1', '--policy', policy, '--dataset', join(root, 'texts.txt')],
+    ...['--full', '--from-scratch', '--max-steps', '1', '--out', join(root, out), '--quiet'],
+  ];
+  const saved = (out: string) => readFileSync(join(root, out, 'model/model.safetensors'));
+
+  it('has them drawn from scratch without fetching any, by name and by URL, and fetched when they are', async () => {
+    writeFileSync(join(root, 'texts.txt'), 'the cat sat\nthe dog ran\n');
+    hub.files.set('generation_config.json', new TextEncoder().encode('{"eos_token_id": [1, 2]}'));
+    for (const [policy, out] of [
+      ['org/tiny', 'named'],
+      [`${hub.url}/org/tiny/resolve/main`, 'address'],
+    ]) {
+      const { code, stderr } = await dualign('node', sft(policy, out));
+      expect(code, stderr).toBe(0);
+    }
+    expect(saved('address')).toEqual(saved('named'));
+    expect(hub.requests.filter((request) => request.includes('safetensors'))).toEqual([]);
+    expect(readdirSync(join(store(), 'snapshots', hub.commit)).sort()).toEqual([
+      'config.json',
+      'generation_config.json',
+      'tokenizer.json',
+    ]);
+    const files = readdirSync(join(root, 'named/model'));
+    expect(files).toContain('generation_config.json');
+    const planned = await dualign('node', ['plan-memory', '--device', 'cpu', '--policy', 'org/tiny']);
+    expect(planned.code, planned.stderr).toBe(0);
+    expect(hub.requests.filter((request) => request.includes('safetensors'))).toEqual([]);
+    await load(`org/tiny@${hub.commit}`);
+    expect(hub.requests.filter((request) => request.startsWith(`GET /cdn/${weights}`))).toHaveLength(1);
+  });
+
+  it('may have none', async () => {
+    writeFileSync(join(root, 'texts.txt'), 'the cat sat\n');
+    hub.files.delete(weights);
+    const { code, stderr } = await dualign('node', sft('org/tiny', 'none'));
+    expect(code, stderr).toBe(0);
+    await expect(load('org/tiny')).rejects.toThrow(/expected model.safetensors or .* there, found neither/);
+  });
+});
+
 describe('a model by URL', () => {
   const url = () => `${hub.url}/org/tiny/resolve/main`;
 
