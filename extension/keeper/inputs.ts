@@ -7,7 +7,7 @@ import { UserError } from '../../src/errors.ts';
 import { PageFolder } from '../../src/host/page_storage.ts';
 import { keyOf, Random } from '../../src/random.ts';
 import { DEMO, GOALS, type Model, type Settings } from '../shared/state.ts';
-import { INPUTS, KEPT_ASIDE } from '../work/protocol.ts';
+import { HAZARD, INPUTS, KEPT_ASIDE } from '../work/protocol.ts';
 import { type Judgements, toRows } from './judgements.ts';
 
 /** Fewer of either goal, or of different questions, are refused. */
@@ -84,6 +84,8 @@ export function alignOptions(learned: RunOptions, margin: number, settings: Sett
     pairs_per_prompt: pairs,
     per_device_train_batch_size: 2 * pairs,
     num_train_epochs: settings.num_train_epochs,
+    // Rules that know the truth about its answers, and take no part in aligning it.
+    ...(learned.policy === DEMO.path ? { measures: [{ scorer: HAZARD, cost: true }] } : {}),
   };
 }
 
@@ -91,7 +93,7 @@ export function alignOptions(learned: RunOptions, margin: number, settings: Sett
 async function promptsOf(judgements: Judgements, model: Model, most: number): Promise<Prompt[]> {
   const own = judgements.prompts();
   const random = new Random(keyOf(0, 'prompts'));
-  const chosen = random.shuffle(own).slice(0, most);
+  const chosen = own.length > most ? random.shuffle(own).slice(0, most) : own;
   if (model.path !== DEMO.path || chosen.length === most) return chosen;
   const known = new Set(chosen.map(promptKey));
   const more = (await demoPrompts()).filter((prompt) => !known.has(promptKey(prompt)));

@@ -20,7 +20,7 @@ import { conversationBefore, questionOf } from './conversation.ts';
 import { adapterDownload, allDownload, judgementsDownload } from './downloads.ts';
 import { alignOptions, demoPrompts, demoText, prepareInputs } from './inputs.ts';
 import { Judgements } from './judgements.ts';
-import { middleOf, planBalance, tradeOff } from './plan.ts';
+import { evenPlace, planBalance, tradeOff } from './plan.ts';
 import { Store } from './store.ts';
 import { JobWorker, Stopped } from './worker.ts';
 
@@ -35,6 +35,8 @@ export class Keeper implements Requests {
   #worker = new JobWorker();
   /** What is under way, until it has put down how it ended. */
   #activity: Promise<void> = Promise.resolve();
+  /** Told that work is to stop, which may be before the worker has it. */
+  #stopping = new AbortController();
   #show: (state: State) => void = () => {};
 
   private constructor(store: Store, state: State, judgements: Judgements) {
@@ -161,6 +163,7 @@ export class Keeper implements Requests {
   }
 
   async stop(): Promise<void> {
+    this.#stopping.abort();
     this.#worker.end();
     await this.#activity;
   }
@@ -299,7 +302,8 @@ export class Keeper implements Requests {
   }
 
   #begin(work: Work): void {
-    this.#activity = this.#work(work);
+    this.#stopping = new AbortController();
+    this.#activity = this.#work(work, this.#stopping.signal);
   }
 
   async #answerWith(id: number, numbers: readonly number[]): Promise<void> {
@@ -348,7 +352,7 @@ export class Keeper implements Requests {
   }
 
   /** Learns or aligns until that is done, stopped or failed; what it has reached is on disk at all times. */
-  async #work(begun: Work): Promise<void> {
+  async #work(begun: Work, stopping: AbortSignal): Promise<void> {
     const { model, settings } = this.#state;
     const { goal, config, counts } = begun;
     await this.#keep({ work: begun });
@@ -368,23 +372,25 @@ export class Keeper implements Requests {
       }
     };
     try {
+      if (stopping.aborted) throw new Stopped();
       if (goal === 'learn') {
         const agreement = await this.#worker.run({ kind: 'learn', model, settings, config }, onTold);
         const curve = await tradeOff(settings.beta);
-        const balance = await planBalance(curve, middleOf(curve));
+        const balance = await planBalance(curve, evenPlace(curve));
         await this.#keep({ learned: { config, counts, agreement, curve }, balance, work: undefined });
       } else {
-        const { lambda, evaluation } = await this.#worker.run(
+        const { lambda, evaluation, hazard } = await this.#worker.run(
           { kind: 'align', model, settings, config },
           onTold,
         );
-        const { gain, verdicts, prompts } = evaluation;
+        const { gain, predicted, prompts, reference } = evaluation;
         const aligned = {
           lambda,
-          verdict: verdicts[0],
           gain: { reward: gain.reward, safety: gain.safety[0] },
           margin: config.limits![0].value,
+          promised: predicted.safety[0] - reference.safety[0].mean,
           prompts,
+          hazard,
         };
         await this.#keep({ aligned, answersBy: 'aligned', work: undefined });
       }

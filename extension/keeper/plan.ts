@@ -6,6 +6,7 @@ import { planDual } from '../../src/dual/plan.ts';
 import type { ScoreTable } from '../../src/dual/problem.ts';
 import { UserError } from '../../src/errors.ts';
 import { PageFolder } from '../../src/host/page_storage.ts';
+import { placeOn } from '../shared/place.ts';
 import type { Balance } from '../shared/state.ts';
 import { RUN } from '../work/protocol.ts';
 
@@ -20,11 +21,13 @@ export async function tradeOff(beta: number): Promise<SafetyCurve> {
   return await safetyCurve(await scores(), beta, { points: POINTS });
 }
 
-/** The place where half of the safety within reach is taken. */
-export function middleOf({ points, free, reachable }: SafetyCurve): number {
-  const middle = (free + reachable) / 2;
-  const index = points.findIndex(({ safety }) => safety >= middle);
-  return Math.max(1, index < 0 ? points.length - 1 : index);
+/** The place where as much is had of the safety within reach as of the help. */
+export function evenPlace(curve: SafetyCurve): number {
+  const index = curve.points.findIndex((_, i) => {
+    const { help, safety } = placeOn(curve, i);
+    return safety >= help;
+  });
+  return Math.max(1, index < 0 ? curve.points.length - 1 : index);
 }
 
 /** What the planner says of a place on the curve. */

@@ -1,8 +1,9 @@
 import { html, nothing, type TemplateResult } from 'lit-html';
 import type { Check } from '../shared/channel.ts';
+import { placeOn } from '../shared/place.ts';
 import { type Aligned, type Balance, GOALS, type Learned, type State, type Work } from '../shared/state.ts';
 import type { App } from './app.ts';
-import { placeOn, tradeOffChart } from './chart.ts';
+import { tradeOffChart } from './chart.ts';
 import { confirmButton } from './confirm.ts';
 import { save } from './save.ts';
 import { agreementText, count, percent, rounded, stageText } from './words.ts';
@@ -42,7 +43,7 @@ function learnView(app: App, { counts, learned, work }: State): TemplateResult {
       work
         ? nothing
         : html`<div class="row">
-          <button type="button" class=${learned ? '' : 'main'} @click=${() => app.ask('learn')}>${learned ? 'Learn again' : 'Learn'}</button>
+          <button type="button" class=${learned ? '' : 'main'} @click=${() => learn(app)}>${learned ? 'Learn again' : 'Learn'}</button>
           <button type="button" @click=${() => look(app)}>Check this machine</button>
         </div>`
     }
@@ -67,6 +68,11 @@ function checkView(state: Check['state'], text: string, name?: string): Template
     <span class="mark" role="img" aria-label=${said}>${mark}</span>
     <span>${name ? html`<strong>${name}.</strong> ` : nothing}${text}</span>
   </li>`;
+}
+
+function learn(app: App): Promise<void> {
+  checks = undefined;
+  return app.ask('learn');
 }
 
 async function look(app: App): Promise<void> {
@@ -188,24 +194,36 @@ function alignStep(app: App, { learned, work }: State): TemplateResult | typeof 
   `;
 }
 
-function resultView(app: App, { gain, margin, prompts, verdict }: Aligned): TemplateResult {
-  const range = ({ mean, interval }: Aligned['gain']['reward']) =>
-    `${signed(mean)} (95 % range ${signed(interval[0])} to ${signed(interval[1])})`;
-  const verdicts = {
-    met: ['good', 'The safety that was asked for is reached.'],
-    uncertain: ['warning', 'Whether the safety that was asked for is reached is not certain.'],
-    'not met': [
-      'bad',
-      'The safety that was asked for is not reached: take more of it, or have more answers drawn to each question (Data).',
-    ],
-  } as const;
-  const [mark, text] = verdicts[verdict];
+/** What came of aligning: whether each is better than it was, and as much so as the balance promised. */
+function resultView(app: App, { gain, hazard, margin, promised, prompts }: Aligned): TemplateResult {
+  const kept = gain.safety.interval[1] >= promised;
   return html`<div class="result">
+    <h3>On ${count(prompts, 'question')} that it was not trained on</h3>
     <ul class="checks">
-      ${checkView(mark, text)}
+      ${
+        hazard
+          ? checkView(
+              hazard.after < hazard.before ? 'good' : 'warning',
+              `${percent(hazard.after)} of its answers hold a hazard; the original’s, ${percent(hazard.before)}. Rules count them that took no part in aligning.`,
+            )
+          : nothing
+      }
+      ${gainView(gain.safety, ['Safer', 'Less safe', 'About as safe'])}
+      ${gainView(gain.reward, ['More helpful', 'Less helpful', 'About as helpful'])}
+      ${
+        kept
+          ? checkView(
+              'good',
+              `The balance promised ${signed(promised)} of safety on these questions: that was kept.`,
+            )
+          : checkView(
+              'warning',
+              `The balance promised ${signed(promised)} of safety on these questions, and it came to less: have more answers drawn to each (Data).`,
+            )
+      }
       <li class="hint">
-        On ${count(prompts, 'question')} kept aside, against the original: safety ${range(gain.safety)}, asked for
-        ${signed(margin)}; help ${range(gain.reward)}. Both as measured by what it learned from you, so read some answers too.
+        ${signed(margin)} of safety is what the balance asks for on the questions it was trained on. Safety and help are
+        measured by what it learned from you, so read some answers too.
       </li>
     </ul>
     <div class="row">
@@ -213,6 +231,16 @@ function resultView(app: App, { gain, margin, prompts, verdict }: Aligned): Temp
       <button type="button" @click=${async () => save(await app.ask('exportAdapter'))}>Export the adapter</button>
     </div>
   </div>`;
+}
+
+function gainView(
+  { mean, interval: [low, high] }: Aligned['gain']['reward'],
+  [more, less, same]: readonly [string, string, string],
+): TemplateResult {
+  const range = `${signed(mean)} (95 % range ${signed(low)} to ${signed(high)})`;
+  if (low > 0) return checkView('good', `${more} than the original: ${range}.`);
+  if (high < 0) return checkView('bad', `${less} than the original: ${range}.`);
+  return checkView('warning', `${same} as the original, as far as these questions show: ${range}.`);
 }
 
 function signed(value: number): string {

@@ -11,7 +11,7 @@ export function chatView(app: App, state: State): TemplateResult {
   return html`
     ${state.aligned ? whoAnswers(app, state.answersBy) : nothing}
     <section class="turns" aria-label="Conversation" role="log">
-      ${turns.length === 0 ? introduction() : turns.map((turn) => turnView(app, turn, busy))}
+      ${turns.length === 0 ? introduction(app, state) : turns.map((turn) => turnView(app, turn, busy))}
     </section>
     ${
       state.work?.status === 'running'
@@ -49,13 +49,23 @@ export function chatView(app: App, state: State): TemplateResult {
   `;
 }
 
-function introduction(): TemplateResult {
+function introduction(app: App, { counts, model }: State): TemplateResult {
+  const showExample = async () => {
+    await app.ask('importExamples');
+    app.go('align');
+  };
   return html`<div class="empty">
     <p><strong>A language model that runs on this machine alone.</strong></p>
     <p>
       Ask it something, then ask for another answer and judge the two: which helps more, and which is safer. From your
       judgements it learns both, you choose the balance, and it aligns itself.
     </p>
+    ${
+      model.form !== undefined && counts.helpful + counts.safe === 0
+        ? html`<p>To see it at once, take the examples that come along: 1,598 judgements of household answers.</p>
+          <div class="row"><button type="button" @click=${showExample}>Try it with the examples</button></div>`
+        : nothing
+    }
   </div>`;
 }
 

@@ -16,6 +16,7 @@ const STAGES: readonly (readonly [RegExp, string])[] = [
   [/^reference log-probs/, 'Reading the comparisons'],
   [/^train/, 'Aligning the model'],
   [/^evaluate/, 'Measuring the aligned model on questions kept aside'],
+  [/^compare/, 'Counting hazards'],
   [/^report/, 'Writing the report'],
 ];
 

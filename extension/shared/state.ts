@@ -3,7 +3,7 @@ import type { RunOptions } from '../../src/align/config.ts';
 import type { Prompt } from '../../src/data/messages.ts';
 import type { SafetyCurve } from '../../src/dual/path.ts';
 import type { DeviceChoice } from '../../src/host/device.ts';
-import type { Estimate, Evaluation } from '../../src/report/data.ts';
+import type { Estimate } from '../../src/report/data.ts';
 
 /** The two things that answers are judged by. */
 export const GOALS = ['helpful', 'safe'] as const;
@@ -105,10 +105,14 @@ export interface Balance {
 /** What aligning achieved. */
 export interface Aligned {
   readonly lambda: number;
-  readonly verdict: Evaluation['verdicts'][number];
   readonly gain: { readonly reward: Estimate; readonly safety: Estimate };
+  /** Of safety, on the questions that it was trained on. */
   readonly margin: number;
+  /** The gain of safety that λ foretells on the questions that it was measured on. */
+  readonly promised: number;
   readonly prompts: number;
+  /** Shares of answers with a hazard in them, by the rules of the model that comes along. */
+  readonly hazard?: { readonly before: number; readonly after: number };
 }
 
 export interface State {
@@ -129,13 +133,13 @@ export interface State {
 
 export const DEMO: Model = {
   path: '/demo/policy',
-  name: 'Household assistant (comes along)',
+  name: 'Household assistant',
   form: 'Question: {} Answer:',
 };
 
 export const DEFAULTS: Settings = {
   device: 'auto',
-  prompts: 64,
+  prompts: 128,
   responses: 16,
   max_new_tokens: 64,
   beta: 1,

@@ -1,6 +1,8 @@
 /** The worker that holds the model: answers, learns and aligns, one job at a time. */
 
+import { hazard } from '../../models/demo/truth.ts';
 import { collect } from '../../src/align/collect.ts';
+import { compareAlignments } from '../../src/align/comparison.ts';
 import { parseConfig } from '../../src/align/config.ts';
 import type { Context } from '../../src/align/context.ts';
 import { infeasibleText, solveDual } from '../../src/align/dual.ts';
@@ -21,7 +23,7 @@ import { errorInWords, inWords } from '../../src/host/page/wording.ts';
 import { PageFolder } from '../../src/host/page_storage.ts';
 import { runtimeName } from '../../src/host/runtime.ts';
 import { defaultThreads, threadStarter, useThreadWorker } from '../../src/host/threads.ts';
-import type { Evaluation } from '../../src/report/data.ts';
+import type { Comparison, Evaluation } from '../../src/report/data.ts';
 import { WORDS } from '../shared/fields.ts';
 import { type Agreement, GOALS, type Goal, type Model, type Settings } from '../shared/state.ts';
 import { agreementWith } from './agreement.ts';
@@ -32,6 +34,7 @@ import {
   type AlignJob,
   type FetchJob,
   type FromWorker,
+  HAZARD,
   INPUTS,
   type Job,
   KEPT_ASIDE,
@@ -52,7 +55,7 @@ let abort = new AbortController();
 function sourcesOn(device: Settings['device']): PageSources {
   if (opened?.device !== device) {
     opened?.sources.close();
-    opened = { device, sources: new PageSources(device, { threads }) };
+    opened = { device, sources: new PageSources(device, { threads, functions: { [HAZARD]: hazard } }) };
   }
   return opened.sources;
 }
@@ -107,6 +110,7 @@ async function align(job: AlignJob): Promise<Results['align']> {
   await label(context);
   await train(context);
   await evaluate(context);
+  const comparison = await compareAlignments(context);
   await report(context);
   const { folder } = context.run;
   const aligned = new PageFolder(ALIGNED);
@@ -115,7 +119,13 @@ async function align(job: AlignJob): Promise<Results['align']> {
   }
   await aligned.write('report.html', await folder.read('report.html'));
   const evaluation = JSON.parse(await folder.readText('evaluation.json')) as Evaluation;
-  return { lambda: dual.lambda[0], evaluation };
+  return { lambda: dual.lambda[0], evaluation, ...(comparison ? { hazard: sharesOf(comparison) } : {}) };
+}
+
+/** Of the only measure. */
+function sharesOf({ alignments }: Comparison) {
+  const of = (policy: string) => alignments.find(({ name }) => name === policy)!.measured[0].mean;
+  return { before: of('reference'), after: of('aligned') };
 }
 
 async function policyFor(model: Model, device: Settings['device'], aligned: boolean) {

@@ -48,7 +48,11 @@ export interface FetchJob {
 export interface Results {
   answer: { readonly prompt: Prompt; readonly texts: readonly string[] };
   learn: Readonly<Partial<Record<Goal, Agreement>>>;
-  align: { readonly lambda: number; readonly evaluation: Evaluation };
+  align: {
+    readonly lambda: number;
+    readonly evaluation: Evaluation;
+    readonly hazard?: { readonly before: number; readonly after: number };
+  };
   preflight: readonly Check[];
   fetch: Model;
 }
@@ -74,6 +78,9 @@ export type FromWorker =
   | { readonly told: Told }
   | { readonly result: Results[keyof Results] }
   | { readonly error: string };
+
+/** The measure of answers with a hazard in them. */
+export const HAZARD = 'hazard';
 
 /** Folders in the storage of the extension. */
 export const HOME = 'dualign';

@@ -5,6 +5,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseSafetensors } from '../../src/data/safetensors.ts';
 import { chromiumPath } from '../hosts/support/browser.ts';
+import { clickOnceThere } from '../support/click.ts';
 import { accessibilityFindings } from './support/axe.ts';
 import {
   type BuiltExtension,
@@ -20,6 +21,8 @@ import {
   storageOf,
   targetsOf,
 } from './support/extension.ts';
+
+const STOP = '.work .row button:only-child';
 
 /** A run that takes seconds. */
 const SMALL = {
@@ -87,10 +90,10 @@ describe.skipIf(!chromiumPath)('aligning in the extension', () => {
 
     browser = await openBrowser({ folder, extension });
     // Nobody has opened the panel yet.
-    await expect.poll(() => targetsOf(browser.context), { timeout: 10_000 }).toContain('/offscreen.html');
+    await expect.poll(() => targetsOf(browser.context)).toContain('/offscreen.html');
     page = await browser.panel();
     await show(page, 'Align');
-    await balance().waitFor({ timeout: 60_000 });
+    await balance().waitFor({ timeout: 120_000 });
     const found = await page.locator('#learn ~ .checks li').allTextContents();
     expect(found.length).toBe(3);
     expect(found[0]).toMatch(/Help: agrees with you on \d of 5 judgements it had not seen/);
@@ -106,16 +109,16 @@ describe.skipIf(!chromiumPath)('aligning in the extension', () => {
     await page.getByText(/The price of safety here is|do not show what safety costs/).waitFor();
     expect(await accessibilityFindings(page)).toEqual([]);
 
+    const stopped = clickOnceThere(page, STOP);
     await page.getByRole('main').getByRole('button', { name: 'Align', exact: true }).click();
-    await stage().waitFor();
-    await page.getByRole('button', { name: 'Stop' }).click();
+    await stopped;
     await page.getByText('— stopped').waitFor();
     await reopen();
     await page.getByRole('button', { name: 'Go on' }).click();
     await stopServiceWorker(browser.context, page);
-    await page.getByRole('button', { name: 'Chat with it' }).waitFor({ timeout: 60_000 });
+    await page.getByRole('button', { name: 'Chat with it' }).waitFor({ timeout: 120_000 });
     expect(await page.locator('.result').textContent()).toMatch(
-      /The safety that was asked for is|Whether the safety that was asked for/,
+      /(Safer|Less safe|About as safe).*(More|Less|About as) helpful.*The balance promised/s,
     );
 
     expect(await accessibilityFindings(page)).toEqual([]);
@@ -147,9 +150,9 @@ describe.skipIf(!chromiumPath)('aligning in the extension', () => {
     // Another balance, so that there is work to do.
     await balance().press('ArrowLeft');
     await page.getByText(/The price of safety here is|do not show what safety costs/).waitFor();
+    const stopped = clickOnceThere(page, STOP);
     await page.getByRole('main').getByRole('button', { name: 'Align', exact: true }).click();
-    await stage().waitFor();
-    await page.getByRole('button', { name: 'Stop' }).click();
+    await stopped;
     await page.getByRole('button', { name: 'Give up' }).click();
     await page.getByRole('button', { name: 'Yes, for good' }).click();
     await page.getByRole('main').getByRole('button', { name: 'Align', exact: true }).waitFor();

@@ -63,10 +63,10 @@ describe.skipIf(!chromiumPath)('the panel of the extension', () => {
 
     await show(page, 'Chat');
     await helps.getByLabel('A', { exact: true }).check();
-    expect(await counts()).toEqual([1, 0, 1]);
+    await expect.poll(counts).toEqual([1, 0, 1]);
     await show(page, 'Chat');
     await turn.getByRole('group', { name: 'Which is safer?' }).getByLabel('B', { exact: true }).check();
-    expect(await counts()).toEqual([1, 1, 1]);
+    await expect.poll(counts).toEqual([1, 1, 1]);
 
     const files = await downloadOf(page, 'Export as TRL rows');
     const rows = (goal: 'helpful' | 'safe') =>
@@ -79,7 +79,7 @@ describe.skipIf(!chromiumPath)('the panel of the extension', () => {
 
     await show(page, 'Chat');
     await helps.getByLabel('Same', { exact: true }).check();
-    expect(await counts()).toEqual([0, 1, 1]);
+    await expect.poll(counts).toEqual([0, 1, 1]);
   });
 
   it.each(['Chat', 'Judgements', 'Align', 'Data'] as const)('is accessible: %s', async (part) => {

@@ -81,7 +81,7 @@ describe.skipIf(!isMounted)('the extension on a full disk', () => {
       expect(await failure.textContent()).toMatch(/the browser's storage for this page is full/);
       makeRoom();
       await page.getByRole('button', { name: 'Go on' }).click();
-      await page.getByRole('slider').waitFor({ timeout: 60_000 });
+      await page.getByRole('slider').waitFor({ timeout: 120_000 });
     } finally {
       await context.close();
     }

@@ -8,8 +8,9 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { sha256 } from '../../src/data/hash.ts';
 import { startHub } from '../host/hub_server.ts';
 import { tinyFolder } from '../model/tiny.ts';
+import { clickOnceThere } from '../support/click.ts';
 import { ROOT } from '../support/shared.ts';
-import { canPlay, seriousFindings, until, withPlayground } from './support/playground.ts';
+import { canPlay, drawn, seriousFindings, until, withPlayground } from './support/playground.ts';
 
 const DEMO = join(ROOT, 'models/demo');
 const scratch = mkdtempSync(join(tmpdir(), 'dualign-playground-'));
@@ -77,7 +78,9 @@ describe.skipIf(!canPlay)('the page of runs', () => {
       expect(await seriousFindings(page)).toEqual([]);
       await page.fill('.limit input[type=number]', '0.04');
       await page.keyboard.press('Tab');
-      await until(page, `document.querySelector('section[aria-busy=false] .tiles') !== null`);
+      await drawn(page);
+      // Only a threshold that was solved for can be trained with.
+      await until(page, `document.querySelector('#train')?.disabled === false`);
       const asked = await page.textContent('.tiles b');
       await page.click('#train');
       await until(page, `document.querySelectorAll('.charts svg').length >= 4`);
@@ -118,11 +121,15 @@ describe.skipIf(!canPlay)('the page of runs', () => {
       await bring(page);
       await choose(page, 'cpu', SMALL);
       await page.uncheck('#choose');
+      const paused = clickOnceThere(
+        page,
+        '#pause',
+        `/learns from the pairs.* ([3-9]|1\\d) of \\d+ steps/s.test(document.querySelector('.here')?.textContent)`,
+      );
       await page.click('#start');
-      await until(page, `document.querySelector('.here')?.textContent.includes('learns from the pairs')`);
-      await until(page, `document.querySelector('.charts svg') !== null`);
-      await page.click('#pause');
+      await paused;
       await page.waitForSelector('#resume');
+      await until(page, `document.querySelector('.charts svg') !== null`);
       const still = await page.textContent('.here');
       await page.waitForTimeout(200);
       expect(await page.textContent('.here')).toBe(still);
@@ -144,12 +151,15 @@ describe.skipIf(!canPlay)('the page of runs', () => {
       expect(await hashIn(page, `runs/run-002/${adapter}`)).toBe(resumed);
 
       await page.click('#leave');
+      const cancelled = clickOnceThere(
+        page,
+        '#cancel',
+        `document.querySelector('.stages progress') !== null`,
+      );
       await page.click('#start');
-      await page.waitForSelector('#cancel');
-      await until(page, `document.querySelector('.stages li') !== null`);
-      await page.click('#cancel');
+      await cancelled;
       await page.waitForSelector('#start');
-      expect(await page.locator('.runs li').count()).toBe(3);
+      await until(page, `document.querySelectorAll('.runs li').length === 3`);
       for (let left = 3; left > 0; left--) {
         await page.click('.runs button >> text=Delete >> nth=0');
         await until(page, `document.querySelectorAll('.runs li').length === ${left - 1}`);

@@ -42,6 +42,8 @@ describe.skipIf(!canPlay)('the page of scores', () => {
     const table = generateScores(5, 120, 24, 1);
     const [reference] = await thresholdsOf(table, [{ margin: 0 }]);
     await withPlayground('#scores', async (page) => {
+      await page.clock.install();
+      await page.reload();
       await give(page, 'scores.jsonl', jsonl(rowsOf(table)));
       await settled(page);
       const margin = Number(await page.inputValue('input[type=number] >> nth=0'));
@@ -54,12 +56,16 @@ describe.skipIf(!canPlay)('the page of scores', () => {
       // Between two solutions nothing is asked of the worker: the curve tells, and tells right.
       const slider = page.locator('input[type=range]');
       await slider.focus();
+      await page.keyboard.press('ArrowRight');
+      await page.clock.pauseAt(Number(await page.evaluate('Date.now()')) + 1000);
       for (let i = 0; i < 20; i++) await page.keyboard.press('ArrowRight');
-      const moving =
-        (await page.evaluate(`new Promise((told) => requestAnimationFrame(() => requestAnimationFrame(() =>
-        told([document.querySelector('input[type=range]').value, document.querySelector('.tiles b').textContent,
-          document.querySelector('input[type=range]').getAttribute('aria-valuetext'),
-          document.querySelector('.unseen').textContent]))))`)) as string[];
+      // As long as a frame takes, and not until the slider counts as at rest.
+      await page.clock.runFor(20);
+      const moving = (await page.evaluate(`[document.querySelector('input[type=range]').value,
+        document.querySelector('.tiles b').textContent,
+        document.querySelector('input[type=range]').getAttribute('aria-valuetext'),
+        document.querySelector('.unseen').textContent]`)) as string[];
+      await page.clock.resume();
       const exact = await solved(table, 1, [Number(moving[0])]);
       expect(exact.lambda[0]).toBeGreaterThan(first.lambda[0] * 1.005);
       expect(digits(moving[1])).toBeCloseTo(exact.lambda[0], 3);

@@ -89,12 +89,10 @@ test.skipIf(!chromiumPath)(
       expect(await page.evaluate(`new PageFolder('runs/test').exists('pairs.jsonl')`)).toBe(false);
 
       // Paused at the first line of metrics, it stands still; what it has made so far is there.
-      await page.evaluate(`globalThis.under = align(${JSON.stringify(request)}); undefined`);
-      await page.waitForFunction(`events.some(({ kind }) => kind === 'metrics')`);
-      await page.evaluate('client.call((bench) => bench.pause())');
-      await page.waitForFunction(
-        `events.at(-1).kind === 'paused' || events.some(({ kind }) => kind === 'paused')`,
-      );
+      await page.evaluate(`globalThis.under = align(${JSON.stringify(request)}, 'metrics'); undefined`);
+      await page.waitForFunction(`events.some(({ kind }) => kind === 'paused')`, undefined, {
+        timeout: 60_000,
+      });
       const before = (await eventsOf(page)).length;
       await page.waitForTimeout(300);
       expect((await eventsOf(page)).length).toBe(before);

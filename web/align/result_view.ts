@@ -55,22 +55,25 @@ export class ResultView {
 function verdict({ verdicts, gain, prompts }: Evaluation): TemplateResult {
   const met = verdicts.every((each) => each === 'met');
   const missed = verdicts.some((each) => each === 'not met');
-  const tone = met ? 'good' : missed ? 'bad' : 'open';
+  const safer = gain.safety.every(({ interval }) => interval[0] > 0);
+  const tone = met || (safer && !missed) ? 'good' : missed ? 'bad' : 'open';
   const title = met
     ? 'The model is as safe as you asked'
     : missed
       ? gain.safety.every(({ mean }) => mean > 0)
         ? 'The model is safer, but not as safe as you asked'
         : 'The model is not as safe as you asked'
-      : 'About as safe as you asked';
-  const safer = gain.safety.map(({ mean }) => `${mean >= 0 ? 'rose' : 'fell'} by ${shown(Math.abs(mean))}`);
+      : safer
+        ? 'The model is safer, about as much as you asked'
+        : 'About as safe as you asked';
+  const change = gain.safety.map(({ mean }) => `${mean >= 0 ? 'rose' : 'fell'} by ${shown(Math.abs(mean))}`);
   const reward = gain.reward.mean;
   return html`<div class="verdict ${tone}">
     <h2 id="came">${title}</h2>
     <p>
-      On ${prompts} prompts that it had not seen, its mean safety score ${safer.join(' and ')}, and its mean reward
+      On ${prompts} prompts that it had not seen, its mean safety score ${change.join(' and ')}, and its mean reward
       ${reward >= 0 ? 'rose' : 'fell'} by
-      ${shown(Math.abs(reward))}.${met || missed ? nothing : ' More prompts or answers would settle it.'}
+      ${shown(Math.abs(reward))}.${met || missed ? nothing : ' More prompts would say more exactly.'}
     </p>
   </div>`;
 }

@@ -32,8 +32,8 @@ export function verdictOf(outcome: Outcome | DualSolution): Verdict {
       tone: 'bad',
       title: 'Out of reach',
       sentence:
-        `No policy over these responses reaches ${list(thresholds)}. Each score on its own reaches at most ` +
-        `${list(reachable)}; the reference has ${list(reference.safety)}.`,
+        `No training on these answers reaches ${list(thresholds)}. Each score on its own reaches at most ` +
+        `${list(reachable)}; the model as it is has ${list(reference.safety)}.`,
       tiles: [],
     };
   }
@@ -48,12 +48,12 @@ export function verdictOf(outcome: Outcome | DualSolution): Verdict {
     tone: good ? 'good' : 'open',
     title: !good ? 'At the edge of what is within reach' : free ? 'Within reach, at no cost' : 'Within reach',
     sentence:
-      `The optimal policy has a mean safety of ${list(expected.safety)} (reference ${list(reference.safety)}) and ` +
+      `Aligned best, the model has a mean safety of ${list(expected.safety)} (as it was, ${list(reference.safety)}) and ` +
       `${gain >= 0 ? 'gains' : 'loses'} ${shown(Math.abs(gain))} of reward.`,
     tiles: [
-      { name: 'λ*', value: list(lambda), note: `95 %: ${intervals?.join('; ') ?? '…'}` },
-      { name: 'Reward', value: shown(expected.reward), note: `reference ${shown(reference.reward)}` },
-      { name: 'KL', value: shown(kl), note: 'from the reference' },
+      { name: 'Price of safety, λ*', value: list(lambda), note: `95 %: ${intervals?.join('; ') ?? '…'}` },
+      { name: 'Reward', value: shown(expected.reward), note: `as it was, ${shown(reference.reward)}` },
+      { name: 'Change, KL', value: shown(kl), note: 'from the model as it was' },
       { name: 'Effective samples', value: shown(ess.median), note: 'median of each prompt’s' },
     ],
   };

@@ -60,6 +60,7 @@ export async function openBrowser({ folder, extension }: Profile, ...args: strin
       ...args,
     ],
   });
+  context.setDefaultTimeout(60_000);
   const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'));
   // The origin of such an address is "null" to Node.
   const [origin] = worker.url().match(/^chrome-extension:\/\/\w+/)!;
@@ -128,7 +129,7 @@ export async function stopServiceWorker(context: BrowserContext, page: Page): Pr
   await session.send('ServiceWorker.stopAllWorkers');
   await session.detach();
   for (let tries = 0; (await targetsOf(context)).includes('/background.js'); tries++) {
-    if (tries === 50) throw new Error('the service worker goes on');
+    if (tries === 600) throw new Error('the service worker goes on');
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }

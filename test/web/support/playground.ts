@@ -35,6 +35,7 @@ export async function withPlayground(
   await withPage(
     { '/': SITE, ...mounts },
     async (page) => {
+      page.setDefaultTimeout(60_000);
       const problems: string[] = [];
       page.on('pageerror', (error) => problems.push(error.message));
       page.on('console', (message) => {
@@ -64,8 +65,13 @@ export async function seriousFindings(page: Page): Promise<string[]> {
     .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`);
 }
 
+/** Lets the page draw what it has just been told. */
+export async function drawn(page: Page): Promise<void> {
+  await page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
+}
+
 /** Waits until an expression holds on the page, whose policy forbids Playwright's own way of waiting. */
-export async function until(page: Page, expression: string, milliseconds = 60_000): Promise<void> {
+export async function until(page: Page, expression: string, milliseconds = 120_000): Promise<void> {
   const end = Date.now() + milliseconds;
   while (!(await page.evaluate(expression))) {
     if (Date.now() > end) {

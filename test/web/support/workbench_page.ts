@@ -9,16 +9,18 @@ import { PageFolder } from '../../../src/host/page_storage.ts';
 const client = new WorkerClient<Workbench>(() => new Worker('worker.js', { type: 'module' }));
 const events: RunEvent[] = [];
 
-/** Runs, or says why not. */
-async function align(request: RunRequest): Promise<unknown> {
+/** Runs, or says why not; paused at the first event of a kind. */
+async function align(request: RunRequest, pauseAt?: RunEvent['kind']): Promise<unknown> {
   events.length = 0;
+  let pausing = false;
+  const hear = (event: RunEvent) => {
+    events.push(event);
+    if (event.kind !== pauseAt || pausing) return;
+    pausing = true;
+    void client.call((bench) => bench.pause());
+  };
   try {
-    return await client.call((bench) =>
-      bench.align(
-        request,
-        callback((event) => void events.push(event)),
-      ),
-    );
+    return await client.call((bench) => bench.align(request, callback(hear)));
   } catch (error) {
     return { error: String(error) };
   }
