@@ -79,8 +79,6 @@ async function judgeRun(path: string, flags: Flags): Promise<void> {
   const context = { run, config, sources, progress: terminalProgress(flags.quiet ?? false) };
   try {
     const result = await judge(context, await judgeOf(flags, sources), flags.responses);
-    // The report that there is lacks the judgement.
-    run.configure(config, true);
     await report(context);
     const text = flags.json
       ? JSON.stringify(result, null, 2)

@@ -27,7 +27,7 @@ Examples
   dualign plan --scores scores.jsonl --beta 0.1 --margin 0.5 --target 0.02 --json
 
 Exit code
-  0 answered, 2 bad input.`;
+  0 answered, 2 bad input, 3 the thresholds are out of reach.`;
 
 interface Options extends ScoreFiles {
   readonly beta: number;
