@@ -1,6 +1,5 @@
 import { messageOf, UserError } from '../../src/errors.ts';
 import { PageFolder } from '../../src/host/page_storage.ts';
-import { keyOf, Random } from '../../src/random.ts';
 import type { Check, Download, Requests } from '../shared/channel.ts';
 import {
   type Answer,
@@ -15,17 +14,15 @@ import {
   type Turn,
   type Work,
 } from '../shared/state.ts';
-import { ALIGNED, type AnswerJob, HOME, RUN, type Told } from '../work/protocol.ts';
-import { conversationBefore, questionOf } from './conversation.ts';
+import { ALIGNED, HOME, RUN, type Told } from '../work/protocol.ts';
+import { answerJob, sampleQuestion } from './conversation.ts';
 import { adapterDownload, allDownload, judgementsDownload } from './downloads.ts';
 import { alignOptions, demoPrompts, demoText, prepareInputs } from './inputs.ts';
 import { Judgements } from './judgements.ts';
-import { evenPlace, planBalance, tradeOff } from './plan.ts';
+import { planBalance } from './plan.ts';
 import { Store } from './store.ts';
+import { outcomeOf, progressOf } from './work.ts';
 import { JobWorker, Stopped } from './worker.ts';
-
-/** Sentences of a run that are kept to be shown. */
-const SAID = 4;
 
 /** Owns the state and the work. Lives in the offscreen document, and answers the panels. */
 export class Keeper implements Requests {
@@ -74,16 +71,7 @@ export class Keeper implements Requests {
 
   async askSample(): Promise<void> {
     const prompts = [...this.#judgements.prompts(), ...(this.#isDemo ? await demoPrompts() : [])];
-    const asked = new Set(this.#state.turns.map(({ question }) => question));
-    const questions = prompts
-      .map((prompt) => questionOf(this.#state.model, prompt))
-      .filter((question) => question !== undefined);
-    const fresh = questions.filter((question) => !asked.has(question));
-    const choice = fresh.length > 0 ? fresh : questions;
-    if (choice.length === 0)
-      throw new UserError('There are no sample questions for this model: ask your own.');
-    const random = new Random(keyOf(0, 'sample question'), this.#state.turns.at(-1)?.id ?? 0);
-    await this.#askNew(choice[random.below(choice.length)], 2);
+    await this.#askNew(sampleQuestion(this.#state, prompts), 2);
   }
 
   async answerAgain(id: number): Promise<void> {
@@ -312,23 +300,14 @@ export class Keeper implements Requests {
   }
 
   async #answer(id: number, numbers: readonly number[]): Promise<void> {
-    const { model, settings, answersBy: by } = this.#state;
+    const { answersBy: by } = this.#state;
     const turn = this.#turn(id);
     const before = turn.answers;
     const show = (texts: readonly string[], done: boolean) => {
       const answers = texts.map((text): Answer => ({ text, by, done }));
       this.#changeTurn(id, { answers: [...before, ...answers] });
     };
-    const job: AnswerJob = {
-      kind: 'answer',
-      model,
-      settings,
-      conversation: conversationBefore(this.#state.turns, id),
-      by,
-      answers: numbers,
-      given: before.map(({ text }) => text),
-      seed: seedOf(turn),
-    };
+    const job = answerJob(this.#state, turn, numbers);
     this.#change({ answering: true });
     show(
       numbers.map(() => ''),
@@ -353,47 +332,15 @@ export class Keeper implements Requests {
 
   /** Learns or aligns until that is done, stopped or failed; what it has reached is on disk at all times. */
   async #work(begun: Work, stopping: AbortSignal): Promise<void> {
-    const { model, settings } = this.#state;
-    const { goal, config, counts } = begun;
     await this.#keep({ work: begun });
-    const change = (part: Partial<Work>) => {
-      const { work } = this.#state;
-      if (work) this.#change({ work: { ...work, ...part } });
-    };
     const onTold = (told: Told) => {
-      if (told.kind === 'stage') {
-        const { name: stage, note } = told;
-        change({ stage, note, done: undefined, total: undefined });
-      } else if (told.kind === 'advance') {
-        const { kind: _, ...progress } = told;
-        change(progress);
-      } else if (told.kind === 'say') {
-        change({ said: [...(this.#state.work?.said ?? []), told.text].slice(-SAID) });
-      }
+      const { work } = this.#state;
+      if (work) this.#change({ work: { ...work, ...progressOf(told, work) } });
     };
     try {
       if (stopping.aborted) throw new Stopped();
-      if (goal === 'learn') {
-        const agreement = await this.#worker.run({ kind: 'learn', model, settings, config }, onTold);
-        const curve = await tradeOff(settings.beta);
-        const balance = await planBalance(curve, evenPlace(curve));
-        await this.#keep({ learned: { config, counts, agreement, curve }, balance, work: undefined });
-      } else {
-        const { lambda, evaluation, hazard } = await this.#worker.run(
-          { kind: 'align', model, settings, config },
-          onTold,
-        );
-        const { gain, predicted, prompts, reference } = evaluation;
-        const aligned = {
-          lambda,
-          gain: { reward: gain.reward, safety: gain.safety[0] },
-          margin: config.limits![0].value,
-          promised: predicted.safety[0] - reference.safety[0].mean,
-          prompts,
-          hazard,
-        };
-        await this.#keep({ aligned, answersBy: 'aligned', work: undefined });
-      }
+      const outcome = await outcomeOf(this.#worker, begun, this.#state, onTold);
+      await this.#keep({ ...outcome, work: undefined });
     } catch (error) {
       if (!this.#state.work) return;
       const { work } = this.#state;
@@ -406,11 +353,4 @@ export class Keeper implements Requests {
       }
     }
   }
-}
-
-/** Every question draws anew. */
-function seedOf({ id, question }: Turn): number {
-  let hash = id;
-  for (const letter of question) hash = (Math.imul(hash, 31) + letter.codePointAt(0)!) | 0;
-  return hash >>> 0;
 }

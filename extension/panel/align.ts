@@ -214,7 +214,7 @@ function resultView(app: App, { gain, hazard, margin, promised, prompts }: Align
         kept
           ? checkView(
               'good',
-              `The balance promised ${signed(promised)} of safety on these questions: that was kept.`,
+              `The balance promised ${signed(promised)} of safety on these questions: kept, as far as they show.`,
             )
           : checkView(
               'warning',
