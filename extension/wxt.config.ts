@@ -24,32 +24,50 @@ const POLICY = {
   'frame-ancestors': ["'none'"],
 };
 
+const CHROMIUM = {
+  minimum_chrome_version: '116',
+  permissions: ['sidePanel', 'offscreen', 'unlimitedStorage'],
+  optional_host_permissions: HUB,
+  // Threads share memory in isolated documents only.
+  cross_origin_embedder_policy: { value: 'require-corp' },
+  cross_origin_opener_policy: { value: 'same-origin' },
+};
+
+/** A page in the background owns the work where there are no offscreen documents; the third manifest has it end when idle. */
+const FIREFOX = {
+  browser_specific_settings: {
+    gecko: {
+      id: 'extension@dualign',
+      strict_min_version: '140.0',
+      data_collection_permissions: { required: ['none' as const] },
+    },
+  },
+  background: { page: 'offscreen.html', persistent: true as const },
+  permissions: ['unlimitedStorage'],
+  optional_permissions: HUB,
+};
+
 export default defineConfig({
   outDir: process.env.EXTENSION_OUT ?? 'dist',
   outDirTemplate: '{{browser}}',
   imports: false,
-  manifestVersion: 3,
-  manifest: {
+  targetBrowsers: ['chrome', 'firefox'],
+  manifest: ({ browser }) => ({
     name: 'dualign',
     version,
     description:
       'A language model of your own, aligned to your judgement of help and safety. Nothing leaves this machine.',
-    minimum_chrome_version: '116',
-    permissions: ['sidePanel', 'offscreen', 'unlimitedStorage'],
-    optional_host_permissions: HUB,
     action: { default_title: 'dualign' },
     content_security_policy: {
       extension_pages: Object.entries(POLICY)
         .map(([name, sources]) => `${name} ${sources.join(' ')}`)
         .join('; '),
     },
-    // Threads share memory in isolated documents only.
-    cross_origin_embedder_policy: { value: 'require-corp' },
-    cross_origin_opener_policy: { value: 'same-origin' },
-  },
-  vite: () => ({
+    ...(browser === 'firefox' ? FIREFOX : CHROMIUM),
+  }),
+  vite: ({ browser }) => ({
     resolve: { alias: { 'onnxruntime-web/wasm': `${root}extension/work/no_onnx.ts` } },
-    build: { target: 'chrome116', sourcemap: false },
+    build: { target: browser === 'firefox' ? 'firefox140' : 'chrome116', sourcemap: false },
     worker: { format: 'es' },
   }),
   hooks: {

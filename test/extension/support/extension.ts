@@ -1,4 +1,4 @@
-/** The built extension in a real Chromium. */
+/** The built extension, and a real Chromium with it. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,15 +15,16 @@ export interface BuiltExtension {
   remove(): void;
 }
 
-/** Builds the extension for Chromium, as `npm run build:extension` does, into a folder of its own. */
-export function buildExtension(): BuiltExtension {
+/** Builds the extension, as `npm run build:extension` does, into a folder of its own. */
+export function buildExtension(browser: 'chrome' | 'firefox' = 'chrome'): BuiltExtension {
   const folder = mkdtempSync(join(tmpdir(), 'dualign-extension-'));
-  execFileSync(process.execPath, [join(ROOT, 'node_modules/wxt/bin/wxt.mjs'), 'build', 'extension'], {
+  const wxt = join(ROOT, 'node_modules/wxt/bin/wxt.mjs');
+  execFileSync(process.execPath, [wxt, 'build', 'extension', '-b', browser], {
     cwd: ROOT,
     stdio: 'pipe',
     env: { ...process.env, EXTENSION_OUT: folder },
   });
-  const path = join(folder, 'chrome');
+  const path = join(folder, browser);
   const manifest = JSON.parse(readFileSync(join(path, 'manifest.json'), 'utf8'));
   return { path, manifest, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
