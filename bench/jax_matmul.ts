@@ -4,7 +4,7 @@
  *
  *     deno run -A bench/jax_matmul.ts --folder path [--side 4096]
  *
- * Prints {"version", "rate"} as one line of JSON. jax-js says that it has no WebGPU in Node.
+ * Prints {"version", "rate"} as one line of JSON. Node will do too.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

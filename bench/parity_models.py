@@ -1,12 +1,13 @@
 """Logits of random models of every family, from transformers in f32 and from dualign, side by side.
 
     pip install torch 'transformers>=5'
-    python bench/parity_models.py [cpu|webgpu]
+    python bench/parity_models.py [--device cpu|webgpu]
 
 Makes small models with save_pretrained, some in shards or in bfloat16, has bench/parity_models.ts load each folder and
 compute the logits of the same tokens, and prints the largest difference; exits with 1 where it is 1e-4 or more.
 """
 
+import argparse
 import json
 import pathlib
 import subprocess
@@ -60,7 +61,9 @@ def randomize(model):
 
 
 def main():
-    device = sys.argv[1] if len(sys.argv) > 1 else 'cpu'
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--device', default='cpu', choices=['cpu', 'webgpu'])
+    device = parser.parse_args().device
     print(f'torch {torch.__version__}, transformers {transformers.__version__}, dualign on {device}')
     transformers.utils.logging.disable_progress_bar()
     torch.manual_seed(0)

@@ -94,6 +94,7 @@ def train_with_trl(folder, work, rows):
     )
     Recorder.losses = []
     trainer = Recorder(model=policy, args=config, train_dataset=Dataset.from_list(rows), processing_class=PreTrainedTokenizerFast.from_pretrained(folder))
+    trainer.remove_callback(transformers.PrinterCallback)
     trainer.train()
     steps = [{**row, 'loss': loss} for row, loss in zip([row for row in trainer.state.log_history if 'grad_norm' in row], Recorder.losses, strict=True)]
     trainer.model.save_pretrained(work / 'trl-adapter', selected_adapters=['default'])
