@@ -64,9 +64,18 @@ export class App {
   update(): void {
     const main = this.#root.querySelector('main');
     const atEnd = !main || main.scrollHeight - main.scrollTop - main.clientHeight < END;
+    const hadFocus = this.#root.contains(document.activeElement);
     render(this.#page(), this.#root);
+    // Who works by keys goes on where the button was that has gone.
+    if (hadFocus && document.activeElement === document.body) this.#focusNear();
     // The chat follows its last words, unless the user has gone back to earlier ones.
     if (this.#view === 'chat' && atEnd) this.#root.querySelector('main')!.scrollTop = 1e9;
+  }
+
+  #focusNear(): void {
+    const question = this.#root.querySelector<HTMLElement>('.confirm button:last-child');
+    const main = this.#root.querySelector<HTMLElement>('main');
+    (question ?? main)?.focus({ preventScroll: true });
   }
 
   async #connect(): Promise<void> {

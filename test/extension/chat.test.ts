@@ -176,8 +176,11 @@ describe.skipIf(!chromiumPath)('the panel of the extension', () => {
     await show(page, 'Data');
     const files = await downloadOf(page, 'Export everything');
     expect(Object.keys(files).sort()).toEqual(['judgements.jsonl', 'state.json']);
-    await page.getByRole('button', { name: 'Delete everything' }).click();
-    await page.getByRole('button', { name: 'Yes, for good' }).click();
+    // By keys alone: what is asked once more has the focus, on the answer that does nothing.
+    await page.getByRole('button', { name: 'Delete everything' }).press('Enter');
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Keep');
+    await page.keyboard.press('Shift+Tab');
+    await page.keyboard.press('Enter');
     expect(await notice(page)).toBe('Everything is deleted.');
     expect(await counts()).toEqual([0, 0, 0]);
     expect(await storageOf(page)).toEqual({ names: [], databases: [], caches: [] });
