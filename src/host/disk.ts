@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { appendFile, mkdir, mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { WritableFolder } from '../data/folder.ts';
@@ -89,28 +89,53 @@ export class DiskFolder implements WritableFolder {
     return new TextDecoder().decode(await this.read(path));
   }
 
+  /** The file is whole or as it was. */
   async write(path: string, content: Uint8Array | string): Promise<void> {
     const file = join(this.name, path);
     const temporary = `${file}.writing`;
-    await mkdir(dirname(file), { recursive: true });
-    const handle = await open(temporary, 'w');
     try {
-      await handle.writeFile(content);
-      await handle.sync();
-    } finally {
-      await handle.close();
+      await mkdir(dirname(file), { recursive: true });
+      const handle = await open(temporary, 'w');
+      try {
+        await handle.writeFile(content);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(temporary, file);
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => {});
+      throw unwritable(file, error);
     }
-    await rename(temporary, file);
   }
 
+  /** All of it, or nothing. */
   async append(path: string, content: string): Promise<void> {
     const file = join(this.name, path);
-    await mkdir(dirname(file), { recursive: true });
-    await appendFile(file, content);
+    try {
+      await mkdir(dirname(file), { recursive: true });
+      const handle = await open(file, 'a');
+      try {
+        const { size } = await handle.stat();
+        await handle.appendFile(content).catch(async (error) => {
+          await handle.truncate(size);
+          throw error;
+        });
+      } finally {
+        await handle.close();
+      }
+    } catch (error) {
+      throw unwritable(file, error);
+    }
   }
 
   async remove(path: string): Promise<void> {
-    await rm(join(this.name, path), { recursive: true, force: true });
+    const file = join(this.name, path);
+    try {
+      await rm(file, { recursive: true, force: true });
+    } catch (error) {
+      throw unwritable(file, error);
+    }
   }
 }
 
@@ -127,4 +152,18 @@ function unreadable(file: string, error: unknown): UserError {
   return new UserError(
     missing ? `${file}: no such file` : `${file}: could not be read (${messageOf(error)})`,
   );
+}
+
+const MENDS: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full; make room, or choose a folder on another disk',
+  EDQUOT: 'the quota on this disk is used up; make room, or choose a folder on another disk',
+  ENOTDIR: 'what should be a folder is a file; choose another folder',
+  EACCES: 'permission denied; choose a folder that you may write to',
+  EPERM: 'not permitted; choose a folder that you may write to',
+  EROFS: 'this disk cannot be written to; choose a folder on another',
+};
+
+function unwritable(file: string, error: unknown): UserError {
+  const reason = MENDS[(error as { code?: string }).code ?? ''] ?? messageOf(error);
+  return new UserError(`${file}: could not be written (${reason})`);
 }
