@@ -11,9 +11,9 @@ import {
   type BuiltExtension,
   buildExtension,
   downloadOf,
+  expectNotice,
   importJudgements,
   judgementsFile,
-  notice,
   type OpenBrowser,
   openBrowser,
   show,
@@ -49,7 +49,7 @@ describe.skipIf(!chromiumPath)('aligning in the extension', () => {
     }
     await importJudgements(page, 'More helpful', judgementsFile('helpful', 25));
     await importJudgements(page, 'Safer', judgementsFile('safe', 25));
-    await notice(page);
+    await page.locator('.notice p', { hasText: 'by safety' }).waitFor();
   });
   afterAll(async () => {
     await browser?.context.close();
@@ -167,7 +167,7 @@ describe.skipIf(!chromiumPath)('aligning in the extension', () => {
     await show(page, 'Data');
     await page.getByRole('button', { name: 'Delete everything' }).click();
     await page.getByRole('button', { name: 'Yes, for good' }).click();
-    expect(await notice(page)).toBe('Everything is deleted.');
+    await expectNotice(page, 'Everything is deleted.');
     await show(page, 'Align');
     await page.getByText('From 0 judgements by what helps').waitFor();
     expect(await storageOf(page)).toEqual({ names: [], databases: [], caches: [] });

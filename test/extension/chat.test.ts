@@ -11,9 +11,9 @@ import {
   type BuiltExtension,
   buildExtension,
   downloadOf,
+  expectNotice,
   importJudgements,
   judgementsFile,
-  notice,
   type OpenBrowser,
   openBrowser,
   show,
@@ -90,10 +90,10 @@ describe.skipIf(!chromiumPath)('the panel of the extension', () => {
   it('imports the judgements of a file once, and exports them as they came', async () => {
     const file = judgementsFile('helpful', 30);
     await importJudgements(page, 'More helpful', file);
-    expect(await notice(page)).toBe('Added 30 by what helps from helpful.jsonl.');
+    await expectNotice(page, 'Added 30 by what helps from helpful.jsonl.');
     expect((await counts()).slice(0, 2)).toEqual([30, 1]);
     await importJudgements(page, 'More helpful', file);
-    expect(await notice(page)).toBe('Added 0 by what helps from helpful.jsonl.');
+    await expectNotice(page, 'Added 0 by what helps from helpful.jsonl.');
 
     const both = [
       { prompt: 'Hello', response_0: 'yes', response_1: 'no', better_response_id: 1, safer_response_id: 0 },
@@ -104,7 +104,7 @@ describe.skipIf(!chromiumPath)('the panel of the extension', () => {
       buffer: Buffer.from(both.map((row) => JSON.stringify(row)).join()),
     };
     await importJudgements(page, 'Both', pku);
-    expect(await notice(page)).toBe('Added 1 by what helps and 1 by safety from pku.jsonl.');
+    await expectNotice(page, 'Added 1 by what helps and 1 by safety from pku.jsonl.');
     const files = await downloadOf(page, 'Export as TRL rows');
     const rows = new TextDecoder()
       .decode(files['helpful.jsonl'])
@@ -130,7 +130,7 @@ describe.skipIf(!chromiumPath)('the panel of the extension', () => {
   ])('refuses %s for judgements, and adds nothing', async (_, buffer, message) => {
     const before = await counts();
     await importJudgements(page, 'Safer', { name: 'wrong', mimeType: 'text/plain', buffer });
-    expect(await notice(page)).toMatch(message);
+    await expectNotice(page, message);
     expect(await counts()).toEqual(before);
   });
 
@@ -138,7 +138,7 @@ describe.skipIf(!chromiumPath)('the panel of the extension', () => {
     await show(page, 'Data');
     const chooser = page.getByLabel('Folder from this machine');
     await chooser.setInputFiles(join(ROOT, 'extension/public/icon'));
-    expect(await notice(page)).toMatch(/^icon: expected a model/);
+    await expectNotice(page, /^icon: expected a model/);
     expect(await page.getByLabel('Model in use').locator('option').count()).toBe(1);
 
     await chooser.setInputFiles(join(ROOT, 'models/demo/policy'));
@@ -181,7 +181,7 @@ describe.skipIf(!chromiumPath)('the panel of the extension', () => {
     expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Keep');
     await page.keyboard.press('Shift+Tab');
     await page.keyboard.press('Enter');
-    expect(await notice(page)).toBe('Everything is deleted.');
+    await expectNotice(page, 'Everything is deleted.');
     expect(await counts()).toEqual([0, 0, 0]);
     expect(await storageOf(page)).toEqual({ names: [], databases: [], caches: [] });
   });

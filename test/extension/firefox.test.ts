@@ -10,9 +10,9 @@ import { firefoxPath } from '../hosts/support/browser.ts';
 import {
   type BuiltExtension,
   buildExtension,
+  expectNotice,
   importJudgements,
   judgementsFile,
-  notice,
   type OpenBrowser,
   show,
   storageOf,
@@ -122,7 +122,7 @@ describe.skipIf(!firefoxPath)('the extension in Firefox (skipped where it is not
     await show(page, 'Data');
     await page.getByRole('button', { name: 'Delete everything' }).click();
     await page.getByRole('button', { name: 'Yes, for good' }).click();
-    expect(await notice(page)).toBe('Everything is deleted.');
+    await expectNotice(page, 'Everything is deleted.');
     expect(await storageOf(page)).toEqual({ names: [], databases: [], caches: [] });
   });
 });

@@ -7,9 +7,9 @@ import { chromiumPath } from '../hosts/support/browser.ts';
 import {
   type BuiltExtension,
   buildExtension,
+  expectNotice,
   importJudgements,
   judgementsFile,
-  notice,
   openBrowser,
   show,
 } from './support/extension.ts';
@@ -66,7 +66,7 @@ describe.skipIf(!isMounted)('the extension on a full disk', () => {
       const page = await panel();
       await importJudgements(page, 'More helpful', judgementsFile('helpful', 8));
       await importJudgements(page, 'Safer', judgementsFile('safe', 8));
-      expect(await notice(page)).toMatch(/^Added 8 by safety/);
+      await expectNotice(page, /^Added 8 by safety/);
       await show(page, 'Data');
       for (const label of ['Questions, at most', 'Answers to each']) {
         await page.getByLabel(label).fill('4');

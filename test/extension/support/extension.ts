@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { unzipSync } from 'fflate';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { expect } from 'vitest';
 import { chromiumPath } from '../../hosts/support/browser.ts';
 import { ROOT } from '../../support/shared.ts';
 
@@ -101,11 +102,11 @@ export async function importJudgements(
   await page.getByRole('button', { name: 'Import' }).click();
 }
 
-/** What the panel tells at its top. */
-export async function notice(page: Page): Promise<string> {
-  const text = page.locator('.notice p');
-  await text.waitFor();
-  return (await text.textContent())!.trim();
+/** Waits until the panel tells this at its top: what it told before stands there until then. */
+export async function expectNotice(page: Page, expected: string | RegExp): Promise<void> {
+  const told = async () => (await page.locator('.notice p').allTextContents()).join().trim();
+  const saying = expect.poll(told, { timeout: 60_000 });
+  await (typeof expected === 'string' ? saying.toBe(expected) : saying.toMatch(expected));
 }
 
 /** The files of a zip that a button has the browser save. */
