@@ -84,7 +84,7 @@ export const RUN_OPTIONS: Record<RunGroup, readonly OptionRow[]> = {
   scorers: [
     [
       '--reward <scorer>',
-      'what to maximise: an ONNX folder (model.onnx, tokenizer.json), or a module (.ts, .js)',
+      'what to maximise: an ONNX folder (model.onnx, tokenizer.json; folder#label picks a logit), a folder of dualign reward, or a module (.ts, .js; module#name)',
     ],
     ['--cost <scorer>', 'a scorer of harm: safety is its negative; repeatable'],
     ['--safety <scorer>', 'a scorer of safety, higher is safer; repeatable'],
