@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, open, readFile, rename, rm, stat, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { WritableFolder } from '../data/folder.ts';
@@ -114,16 +114,11 @@ export class DiskFolder implements WritableFolder {
     const file = join(this.name, path);
     try {
       await mkdir(dirname(file), { recursive: true });
-      const handle = await open(file, 'a');
-      try {
-        const { size } = await handle.stat();
-        await handle.appendFile(content).catch(async (error) => {
-          await handle.truncate(size);
-          throw error;
-        });
-      } finally {
-        await handle.close();
-      }
+      const size = (await this.exists(path)) ? await this.size(path) : 0;
+      await appendFile(file, content).catch(async (error) => {
+        await truncate(file, size).catch(() => {});
+        throw error;
+      });
     } catch (error) {
       throw unwritable(file, error);
     }
