@@ -27,10 +27,15 @@ export function tokenLogps(
     const sum = expSum(row, width, most, 1, 0);
     const total = start > 0 ? addSum(load<f32>(lse + at), most, sum) : logSum(most, sum);
     store<f32>(lse + at, total);
-    const column = <i32>min(load<u32>(targets + at), <u32>vocab - 1) - start;
+    const column = targetColumn(targets, i, start, vocab);
     if (column >= 0 && column < width) store<f32>(logps + at, load<f32>(row + bytesOf(column)));
     if (start + width == vocab) store<f32>(logps + at, load<f32>(logps + at) - total);
   }
+}
+
+/** Row i's target among the columns from `start` on: below 0 or past them where another part has it. */
+function targetColumn(targets: usize, i: i32, start: i32, vocab: i32): i32 {
+  return <i32>min(load<u32>(targets + bytesOf(i)), <u32>vocab - 1) - start;
 }
 
 /** The log-sum-exp of two parts, given that of one, and the other's maximum and Σ exp(row - maximum). */
@@ -67,7 +72,7 @@ export function tokenLogpsBackward(
       const at = row + bytesOf(j);
       storePart(at, f32x4.mul(factor, exp4(f32x4.sub(loadPart(at, rest), sum))), rest);
     }
-    const column = <i32>min(load<u32>(targets + bytesOf(i)), <u32>vocab - 1) - start;
+    const column = targetColumn(targets, i, start, vocab);
     if (column < 0 || column >= width) continue;
     const target = row + bytesOf(column);
     store<f32>(target, load<f32>(target) + gradient);
@@ -97,7 +102,7 @@ export function topTargets(
     const before = start > 0 ? load<f32>(most + at) : -f32.MAX_VALUE;
     const largest = max(before, rowMax(row, width));
     store<f32>(most + at, largest);
-    const column = <i32>min(load<u32>(targets + at), <u32>vocab - 1) - start;
+    const column = targetColumn(targets, i, start, vocab);
     if (column >= 0 && column < width) {
       const value = load<f32>(row + bytesOf(column));
       store<f32>(hits + at, max(before, rowMax(row, column)) >= value ? <f32>-Infinity : value);

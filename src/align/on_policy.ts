@@ -2,7 +2,7 @@ import { sha256 } from '../data/hash.ts';
 import { parseJsonl } from '../data/jsonl.ts';
 import type { Prompt } from '../data/messages.ts';
 import { UserError } from '../errors.ts';
-import type { Policy } from '../model/policy.ts';
+import type { Policy, PolicyOutline } from '../model/policy.ts';
 import type { FittedTraining } from '../train/fit.ts';
 import { fitRollouts } from '../train/fit_rollouts.ts';
 import { fittingGenerationBatch } from '../train/memory_plan.ts';
@@ -50,7 +50,9 @@ export async function trainOnPolicy(context: Context, target: OnPolicyTarget): P
   const { name, trainer, prompts, lambda, beta, product } = target;
   refusePairSettings(trainer, config);
   const source = sources.policy(path);
-  const fitting = await fitCompletions(context, target);
+  const outline = await sources.outline(path);
+  const ids = prompts.map((prompt) => encodePrompt(outline, prompt));
+  const fitting = await fitCompletions(context, target, outline, ids);
   const method = methodOf(trainer, fitting.config, prompts.length, beta);
   const { total } = cycleOf(method.filled, prompts.length);
   if (trainer === 'grpo' && config.scale_rewards !== 'none') {
@@ -75,7 +77,6 @@ export async function trainOnPolicy(context: Context, target: OnPolicyTarget): P
     prepare: async () => {
       const policy = await source.load();
       const rewards = rewardFunctions(await loadScorers(context), prompts, lambda);
-      const ids = prompts.map((prompt) => encodePrompt(policy, prompt));
       const { headLimits, gradient_checkpointing } = await fitting.fit();
       const generation_batch_size = await fitSampling(context, policy, ids, method.filled, product);
       const fitted = { gradient_checkpointing, generation_batch_size };
@@ -112,11 +113,12 @@ function refusePairSettings(trainer: OnPolicyTrainer, config: RunConfig): void {
 async function fitCompletions(
   { run, config, sources, progress }: Context,
   { name, trainer, prompts, beta, product }: OnPolicyTarget,
+  outline: PolicyOutline,
+  ids: readonly (readonly number[])[],
 ): Promise<{ readonly config: RunConfig; fit(): Promise<FittedTraining> }> {
   const { filled } = methodOf(trainer, config, prompts.length, beta);
-  const outline = await sources.outline(need(config, 'policy').policy);
   const sizes = {
-    promptTokens: longestOf(prompts.map((prompt) => encodePrompt(outline, prompt))),
+    promptTokens: longestOf(ids),
     newTokens: filled.max_completion_length,
     responses: filled.num_generations,
     beta,

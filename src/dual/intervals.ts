@@ -3,7 +3,6 @@
  * over prompts, so each prompt moves it by −H⁻¹·(its gradient), and moves what the optimum achieves both by what it
  * achieves itself and by what that change of λ* does (van der Vaart, Asymptotic Statistics, 1998, theorem 5.21).
  */
-
 import { COLUMN, type DescribedRows } from './described.ts';
 import { covarianceOf } from './diagnostics.ts';
 import { invert, type Matrix } from './linear.ts';

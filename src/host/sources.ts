@@ -202,7 +202,10 @@ export class DiskSources implements ModelSources {
     return await sha256(`${files}#${label}`);
   }
 
-  /** The folder that a policy's name stands for: one on the disk, else a URL's or the hub's. Weights that are drawn anew are not fetched. */
+  /**
+   * The folder that a policy's name stands for: one on the disk, else a URL's or the hub's. Weights that are drawn anew are
+   * not fetched.
+   */
   folder(name: string): Promise<DiskFolder> {
     let folder = this.#folders.get(name);
     if (!folder) {

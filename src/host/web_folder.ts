@@ -36,15 +36,16 @@ export async function fetchWebFolder(
     if (found) remote.set(file, found);
   };
   for (const file of POLICY_SETTINGS) await look(file);
-  if (wanted === 'policy') await look(WEIGHTS);
-  if (wanted === 'policy' && !remote.has(WEIGHTS)) {
+  const lookForWeights = async () => {
+    await look(WEIGHTS);
+    if (remote.has(WEIGHTS)) return;
     await look(WEIGHTS_INDEX);
-    if (remote.has(WEIGHTS_INDEX)) {
-      const name = `${base}/${WEIGHTS_INDEX}`;
-      const index = (await (await fetch(name)).json()) as Record<string, unknown>;
-      for (const shard of new Set(shardsOf(index, name).values())) await look(shard);
-    }
-  }
+    if (!remote.has(WEIGHTS_INDEX)) return;
+    const name = `${base}/${WEIGHTS_INDEX}`;
+    const index = (await (await fetch(name)).json()) as Record<string, unknown>;
+    for (const shard of new Set(shardsOf(index, name).values())) await look(shard);
+  };
+  if (wanted === 'policy') await lookForWeights();
   const recordOf = (file: string) => join(path, `.version-${file}`);
   const kept = async (file: string) => {
     const { version, size } = remote.get(file)!;

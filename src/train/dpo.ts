@@ -81,7 +81,8 @@ export async function referenceLogps(
 
 /**
  * Writes losses `[p]`, logps `[2p]`, chosen before rejected, and of each chosen response the number of tokens that were
- * likeliest `[p]`, or their part where log-probs are means, to `out`, and with a pass adds the gradients of scale · Σ losses. All responses go through the model in one batch, one that several pairs share only once.
+ * likeliest `[p]`, or their part where log-probs are means, to `out`, and with a pass adds the gradients of scale · Σ losses.
+ * All responses go through the model in one batch, one that several pairs share only once.
  */
 export function dpoGradients(
   policy: Policy,

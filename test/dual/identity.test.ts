@@ -10,6 +10,7 @@ import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { loadWasm } from '../../src/wasm.ts';
 import { BROWSERS, withPage } from '../hosts/support/browser.ts';
+import { buildSite } from '../hosts/support/site.ts';
 import { answers, answersHash } from './answers.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -43,15 +44,7 @@ describe.each(BROWSERS)('$title', ({ browser, path }) => {
   test.skipIf(!path)('gives the same bits (skipped where it is not installed)', async () => {
     const site = mkdtempSync(join(tmpdir(), 'dualign-page-'));
     try {
-      await build({
-        entryPoints: [join(root, 'test/dual/answers_in_browser.ts')],
-        outfile: join(site, 'page.js'),
-        bundle: true,
-        format: 'esm',
-        platform: 'browser',
-        logLevel: 'warning',
-      });
-      writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+      await buildSite(site, { page: 'test/dual/answers_in_browser.ts' });
       const use = async (page: Page) => {
         await page.waitForFunction('"result" in globalThis');
         return await page.evaluate('globalThis.result');

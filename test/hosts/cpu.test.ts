@@ -1,15 +1,15 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DiskFolder } from '../../src/host/disk.ts';
 import { cpuDigests } from '../engine/cpu_digests.ts';
 import { OPERATIONS } from '../engine/operations.ts';
 import { hasShared, ROOT, SHARED } from '../support/shared.ts';
 import { BROWSERS, withPage } from './support/browser.ts';
+import { buildSite } from './support/site.ts';
 
 const model = hasShared ? `${SHARED}/models/stories260K` : undefined;
 const deno = join(ROOT, 'node_modules/.bin/deno');
@@ -40,16 +40,7 @@ describe('the CPU engine gives the same bits', () => {
       ['isolated', 2],
       ['open to other origins, which shares no memory', 1],
     ])('on a page that is %s: with 1 thread, and in a worker with %i', async (kind, threads) => {
-      await build({
-        absWorkingDir: ROOT,
-        entryPoints: ['test/hosts/cpu_in_browser.ts'],
-        bundle: true,
-        format: 'esm',
-        platform: 'browser',
-        outfile: join(site, 'page.js'),
-        logLevel: 'error',
-      });
-      writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+      await buildSite(site, { page: 'test/hosts/cpu_in_browser.ts' });
       const result = await withPage(
         { '/': site, ...(model ? { '/model': model } : {}) },
         async (page) => {

@@ -1,12 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execPath } from 'node:process';
-import { build } from 'esbuild';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { haveModels, models, repository, temporaryFolder } from '../score/support/folders.ts';
 import { BROWSERS, withPage } from './support/browser.ts';
+import { buildSite } from './support/site.ts';
 
 const folders = ['stories-reward', 'stories-cost'].map((name) => join(models, name));
 
@@ -26,18 +25,7 @@ describe.skipIf(!haveModels)('scores are the same to the last bit (needs ../shar
   describe.each(BROWSERS)('in $title', ({ browser, path }) => {
     it.skipIf(!path)('as in Node', async () => {
       const site = temporaryFolder();
-      await build({
-        absWorkingDir: repository,
-        entryPoints: ['test/hosts/scores_in_browser.ts'],
-        bundle: true,
-        format: 'esm',
-        platform: 'browser',
-        outfile: join(site, 'page.js'),
-        logLevel: 'error',
-      });
-      const wasm = 'ort-wasm-simd-threaded.wasm';
-      copyFileSync(join(repository, 'node_modules/onnxruntime-web/dist', wasm), join(site, wasm));
-      writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+      await buildSite(site, { page: 'test/hosts/scores_in_browser.ts' }, { onnx: true });
 
       const mounts = { '/': site, '/stories-reward': folders[0]!, '/stories-cost': folders[1]! };
       const use = async (page: Page) => {

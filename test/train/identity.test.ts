@@ -1,12 +1,12 @@
 /** The same training twice, and on every host: the same bits. */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chromiumPath, withPage } from '../hosts/support/browser.ts';
+import { buildSite } from '../hosts/support/site.ts';
 import { engines } from '../model/engines.ts';
 import { ROOT } from '../support/shared.ts';
 import { trainingDigests } from './digests.ts';
@@ -56,17 +56,7 @@ describe('every way of training gives the same bits', () => {
   });
 
   it.skipIf(!chromiumPath)('in Chromium', async () => {
-    await build({
-      absWorkingDir: ROOT,
-      entryPoints: ['test/train/identity.ts'],
-      bundle: true,
-      format: 'esm',
-      platform: 'browser',
-      external: ['node:*', 'webgpu'],
-      outfile: join(site, 'page.js'),
-      logLevel: 'error',
-    });
-    writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+    await buildSite(site, { page: 'test/train/identity.ts' }, { external: ['node:*', 'webgpu'] });
     const result = await withPage({ '/': site }, async (page) => {
       await page.waitForFunction('"result" in globalThis', undefined, { timeout: 120_000 });
       return (await page.evaluate('globalThis.result')) as Digests;

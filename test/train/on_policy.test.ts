@@ -4,7 +4,7 @@ import type { Engine } from '../../src/engine/engine.ts';
 import { addAdapter, loadPolicy, type Policy } from '../../src/model/policy.ts';
 import { keyOf, Random } from '../../src/random.ts';
 import { mean } from '../../src/train/advantages.ts';
-import { type Generated, type OnPolicyMetrics, trainGrpo, trainRloo } from '../../src/train/on_policy.ts';
+import type { OnPolicyMetrics } from '../../src/train/on_policy.ts';
 import { engines } from '../model/engines.ts';
 import { largestDifference } from '../model/golden.ts';
 import { tinyFolder, tinyWeights } from '../model/tiny.ts';
@@ -12,14 +12,13 @@ import {
   checkGradient,
   mergedWeights,
   type Options,
-  PROMPTS,
   plainEntropies,
   plainLoss,
   plainTokenLogps,
-  rewards,
   SHARED,
   type Trainer,
 } from './on_policy_reference.ts';
+import { trainTold } from './on_policy_run.ts';
 
 /** A policy with an adapter that changes it already. */
 async function tinyPolicy(engine: Engine): Promise<Policy> {
@@ -46,28 +45,11 @@ function adapted({ adapter }: Policy) {
 async function train(trainer: Trainer, engine: Engine, options: Options, resume?: Uint8Array) {
   const policy = await tinyPolicy(engine);
   const start = await policy.adapter!.read();
-  const generated: Generated[] = [];
-  const metrics: OnPolicyMetrics[] = [];
-  const checkpoints: Uint8Array[] = [];
-  const run = trainer === 'grpo' ? trainGrpo : trainRloo;
-  await run(
-    policy,
-    PROMPTS,
-    rewards,
-    { ...SHARED, ...options },
-    {
-      resume,
-      onGenerated: (all) => void generated.push(all),
-      onMetrics: (row) => void metrics.push(row as OnPolicyMetrics),
-      onCheckpoint: (bytes) => void checkpoints.push(bytes),
-    },
-  );
+  const told = await trainTold(trainer, policy, options, resume);
   return {
     policy,
     start,
-    generated,
-    metrics,
-    checkpoints,
+    ...told,
     gradients: await engine.read(policy.adapter!.gradients),
     parameters: await policy.adapter!.read(),
   };

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine, Tensor } from '../../src/engine/engine.ts';
 import { namedWeights } from '../../src/model/parameters.ts';
 import { addAdapter, loadPolicy } from '../../src/model/policy.ts';
-import { type Generated, type OnPolicyMetrics, trainGrpo, trainRloo } from '../../src/train/on_policy.ts';
+import { trainGrpo } from '../../src/train/on_policy.ts';
 import { weightsTrainable } from '../../src/train/trainable.ts';
 import { engines } from '../model/engines.ts';
 import { largestDifference } from '../model/golden.ts';
@@ -19,35 +19,19 @@ import {
   type Trainer,
   type Weights,
 } from './on_policy_reference.ts';
+import { trainTold } from './on_policy_run.ts';
 
 async function train(trainer: Trainer, engine: Engine, options: Options, resume?: Uint8Array) {
   const policy = await loadPolicy(engine, await tinyFolder());
   const trainable = weightsTrainable(policy);
-  const generated: Generated[] = [];
-  const metrics: OnPolicyMetrics[] = [];
-  const checkpoints: Uint8Array[] = [];
-  await (trainer === 'grpo' ? trainGrpo : trainRloo)(
-    policy,
-    PROMPTS,
-    rewards,
-    { ...SHARED, ...options },
-    {
-      resume,
-      onGenerated: (all) => void generated.push(all),
-      onMetrics: (row) => void metrics.push(row as OnPolicyMetrics),
-      onCheckpoint: (bytes) => void checkpoints.push(bytes),
-    },
-    trainable,
-  );
+  const told = await trainTold(trainer, policy, options, resume, trainable);
   const flat = async (part: 'parameters' | 'gradients') => {
     const tensors = trainable.groups.map((group) => engine.read(group[part]));
     return Float32Array.from((await Promise.all(tensors)).flatMap((values) => [...values]));
   };
   return {
     keys: [...namedWeights(policy.config, policy.weights)].map(({ key }) => key),
-    generated,
-    metrics,
-    checkpoints,
+    ...told,
     parameters: await flat('parameters'),
     gradients: await flat('gradients'),
   };

@@ -1,44 +1,19 @@
 /** The storage of an origin in a real Chromium, when there is no more of it. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { build } from 'esbuild';
 import { expect, test } from 'vitest';
 import { chromiumPath, withPage } from '../hosts/support/browser.ts';
-import { ROOT } from '../support/shared.ts';
-
-/** Writes as said, and tells how it went and what is there. */
-interface Outcome {
-  readonly error?: string;
-  readonly files: Readonly<Record<string, number>>;
-}
+import { buildSite } from '../hosts/support/site.ts';
+import type { StoreOutcome } from './support/storage_page.ts';
 
 test.skipIf(!chromiumPath)('a write that finds no room leaves what was there, and nothing else', async () => {
   const site = mkdtempSync(join(tmpdir(), 'dualign-storage-'));
   try {
-    await build({
-      stdin: {
-        contents: `
-          import { PageFolder } from './src/host/page_storage.ts';
-          globalThis.store = async (how, file, length) => {
-            const folder = new PageFolder('runs/test');
-            const text = 'x'.repeat(length);
-            const error = await folder[how](file, text).then(() => undefined, ({ message }) => message);
-            const files = {};
-            for (const file of await folder.files()) files[file] = await folder.size(file);
-            return { error, files };
-          };`,
-        resolveDir: ROOT,
-      },
-      bundle: true,
-      format: 'esm',
-      outfile: join(site, 'page.js'),
-      logLevel: 'error',
-    });
-    writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+    await buildSite(site, { page: 'test/web/support/storage_page.ts' });
     await withPage({ '/': site }, async (page) => {
       const store = async (how: 'write' | 'append', file: string, length: number) =>
-        (await page.evaluate(`store('${how}', '${file}', ${length})`)) as Outcome;
+        (await page.evaluate(`store('${how}', '${file}', ${length})`)) as StoreOutcome;
       await page.waitForFunction('globalThis.store');
       expect(await store('write', 'adapter/old', 10)).toEqual({ files: { 'adapter/old': 10 } });
       expect(await store('append', 'rows', 3)).toEqual({ files: { 'adapter/old': 10, rows: 3 } });

@@ -1,8 +1,7 @@
 /** Whole runs through a page's workbench: paused, cancelled, gone on with, and talked with. */
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { build } from 'esbuild';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import type { ChatTurn } from '../../src/host/page/chat.ts';
@@ -10,6 +9,7 @@ import type { RunEvent, RunOutcome, RunRequest } from '../../src/host/page/event
 import { dualign } from '../cli/command.ts';
 import { chromiumPath, withPage } from '../hosts/support/browser.ts';
 import { common, type Hashes, hashesOf } from '../hosts/support/command_run.ts';
+import { buildSite } from '../hosts/support/site.ts';
 import { ROOT } from '../support/shared.ts';
 
 const DEMO = join(ROOT, 'models/demo');
@@ -41,20 +41,11 @@ const request: RunRequest = {
 
 async function withWorkbench(use: (page: Page) => Promise<void>): Promise<void> {
   const site = mkdtempSync(join(tmpdir(), 'dualign-workbench-'));
-  await build({
-    absWorkingDir: ROOT,
-    entryPoints: { page: 'test/web/support/workbench_page.ts', worker: 'web/worker.ts' },
-    bundle: true,
-    splitting: true,
-    chunkNames: '[name]-[hash]',
-    format: 'esm',
-    platform: 'browser',
-    outdir: site,
-    logLevel: 'error',
-  });
-  const wasm = 'ort-wasm-simd-threaded.wasm';
-  copyFileSync(join(ROOT, 'node_modules/onnxruntime-web/dist', wasm), join(site, wasm));
-  writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+  await buildSite(
+    site,
+    { page: 'test/web/support/workbench_page.ts', worker: 'web/worker.ts' },
+    { onnx: true },
+  );
   try {
     await withPage({ '/': site, '/demo': DEMO }, use, { isolated: true });
   } finally {

@@ -1,14 +1,13 @@
 /** Whole runs in a browser, as the command makes them on disk. */
-import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { build } from 'esbuild';
 import type { RunOptions } from '../../../src/align/config.ts';
 import { addRunOptions } from '../../../src/cli/options.ts';
 import { ALIGN_OPTIONS } from '../../../src/cli/stages.ts';
 import { ROOT, SHARED } from '../../support/shared.ts';
 import { type BrowserName, withPage } from './browser.ts';
 import { type CommandRun, common, type Hashes } from './command_run.ts';
+import { buildSite } from './site.ts';
 
 /** A run that the page makes, in its storage. */
 export interface PageRun {
@@ -40,18 +39,7 @@ export async function withAlignPage(
   site: string,
   use: (align: AlignInBrowser) => Promise<void>,
 ): Promise<void> {
-  await build({
-    absWorkingDir: ROOT,
-    entryPoints: ['test/hosts/align_in_browser.ts'],
-    bundle: true,
-    format: 'esm',
-    platform: 'browser',
-    outfile: join(site, 'page.js'),
-    logLevel: 'error',
-  });
-  const wasm = 'ort-wasm-simd-threaded.wasm';
-  copyFileSync(join(ROOT, 'node_modules/onnxruntime-web/dist', wasm), join(site, wasm));
-  writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>');
+  await buildSite(site, { page: 'test/hosts/align_in_browser.ts' }, { onnx: true });
   const mounts = { '/': site, '/models': join(ROOT, 'models'), '/shared': SHARED };
   let runs = 0;
   await withPage(
