@@ -1,4 +1,3 @@
-import { rename, rm, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { CurvePoint } from '../dual/curve.ts';
 import { solvePath } from '../dual/grid.ts';
@@ -6,7 +5,7 @@ import { safetyCurve } from '../dual/path.ts';
 import { constraintsOf, responsesOf, type ScoreTable } from '../dual/problem.ts';
 import type { DualSolution } from '../dual/solution.ts';
 import { thresholdsOf } from '../dual/solve.ts';
-import { messageOf, UserError } from '../errors.ts';
+import { unwritable, writeWhole } from '../host/disk.ts';
 import type { ConstraintCurve, DualPageData, ScoreShares } from '../report/dual_page.ts';
 import type { ScoreFiles } from './score_files.ts';
 
@@ -31,13 +30,10 @@ export async function writeChart(path: string, answer: Answer, extras: Extras = 
   // Drawing takes longer to load than a dual to solve: only for who asks for it.
   const { renderDualPage } = await import('../report/dual_page.ts');
   const page = renderDualPage({ ...(await pageData(answer)), ...extras });
-  const partial = `${path}.partial`;
   try {
-    await writeFile(partial, page);
-    await rename(partial, path);
+    await writeWhole(path, page);
   } catch (error) {
-    await rm(partial, { force: true }).catch(() => {});
-    throw new UserError(`--chart ${path}: could not be written (${messageOf(error)})`);
+    throw unwritable(`--chart ${path}`, error);
   }
 }
 

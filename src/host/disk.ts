@@ -92,19 +92,10 @@ export class DiskFolder implements WritableFolder {
   /** The file is whole or as it was. */
   async write(path: string, content: Uint8Array | string): Promise<void> {
     const file = join(this.name, path);
-    const temporary = `${file}.writing`;
     try {
-      await mkdir(dirname(file), { recursive: true });
-      const handle = await open(temporary, 'w');
-      try {
-        await handle.writeFile(content);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(temporary, file);
+      await makeFolder(dirname(file));
+      await writeWhole(file, content);
     } catch (error) {
-      await rm(temporary, { force: true }).catch(() => {});
       throw unwritable(file, error);
     }
   }
@@ -113,7 +104,7 @@ export class DiskFolder implements WritableFolder {
   async append(path: string, content: string): Promise<void> {
     const file = join(this.name, path);
     try {
-      await mkdir(dirname(file), { recursive: true });
+      await makeFolder(dirname(file));
       const size = (await this.exists(path)) ? await this.size(path) : 0;
       await appendFile(file, content).catch(async (error) => {
         await truncate(file, size).catch(() => {});
@@ -131,6 +122,43 @@ export class DiskFolder implements WritableFolder {
     } catch (error) {
       throw unwritable(file, error);
     }
+  }
+}
+
+/** Writes a file, whole or not at all: what was there stays until the new one is on the disk. */
+export async function writeWhole(file: string, content: Uint8Array | string): Promise<void> {
+  const temporary = `${file}.writing`;
+  try {
+    const handle = await open(temporary, 'w');
+    try {
+      await handle.writeFile(content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw error;
+  }
+}
+
+/** Makes a folder and those above it. Node's own way tries forever where none can be made, as below /proc. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === 'EEXIST') {
+      if (!(await stat(path)).isDirectory()) throw Object.assign(new Error(path), { code: 'ENOTDIR' });
+    } else if (code === 'ENOENT' && dirname(path) !== path) {
+      await makeFolder(dirname(path));
+      await mkdir(path).catch(async (again: Error & { code?: string }) => {
+        if (again.code === 'ENOENT') throw new Error('no folder can be made there; choose another');
+        // Another process may have made it meanwhile.
+        if (again.code !== 'EEXIST') throw again;
+      });
+    } else throw error;
   }
 }
 
@@ -158,7 +186,8 @@ const MENDS: Readonly<Record<string, string>> = {
   EROFS: 'this disk cannot be written to; choose a folder on another',
 };
 
-function unwritable(file: string, error: unknown): UserError {
+/** What is told of a file that could not be written. */
+export function unwritable(file: string, error: unknown): UserError {
   const reason = MENDS[(error as { code?: string }).code ?? ''] ?? messageOf(error);
   return new UserError(`${file}: could not be written (${reason})`);
 }

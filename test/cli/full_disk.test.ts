@@ -52,6 +52,17 @@ it.each(['node', 'deno'] as const)(
   },
 );
 
+it.runIf(process.platform === 'linux').each(['node', 'deno'] as const)(
+  'a folder that nobody can make is told in one line in %s',
+  async (host) => {
+    const { code, stderr } = await dualign(host, argumentsFor('/proc/none/run'));
+    expect(stderr.trim().split('\n').at(-1)).toBe(
+      'dualign: /proc/none/run/manifest.json: could not be written (no folder can be made there; choose another)',
+    );
+    expect(code).toBe(2);
+  },
+);
+
 describe.skipIf(!isMounted)('a run on a full disk', () => {
   it.each(['node', 'deno'] as const)(
     'says so in %s, and goes on to the same bits when there is room',
