@@ -136,6 +136,8 @@ export interface DropoutOptions {
  */
 export interface Engine {
   readonly info: DeviceInfo;
+  /** Whether the device computes on its own while the host goes on, so that work may be queued ahead of what is read. */
+  readonly asynchronous: boolean;
 
   // Memory
 

@@ -83,6 +83,7 @@ export function createSizingEngine(device: SizedDevice): Engine {
   };
   const memory: Partial<Engine> = {
     info: { engine: 'sizing', vendor: '', device: '', description: '' },
+    asynchronous: false,
     limits: allocator.limits,
     memory: () => allocator.use(),
     tensor,

@@ -17,18 +17,19 @@ export interface DecoderOptions extends SampleOptions {
   readonly eosIds: readonly number[];
 }
 
-/** What a batch of `b` rows has come to. Tables hold a step's values of all rows together. */
+/**
+ * What some steps drew for a batch of `b` rows. A row of a table is a step, and begins with the values of the `b` rows; those
+ * of rows that had ended before mean nothing.
+ */
 export interface Decoded {
-  /** `[b, max]`: each row begins with its prompt. */
-  readonly tokens: Uint32Array;
-  readonly max: number;
-  /** `[b]`, prompts included. */
-  readonly lengths: Uint32Array;
-  /** `[steps, stride]`: log-probability of each new token under the policy. */
+  readonly steps: number;
+  readonly stride: number;
+  /** `[steps, stride]` */
+  readonly ids: Uint32Array;
+  /** `[steps, stride]`: log-probability of each token under the policy. */
   readonly logps: Float32Array;
   /** The same in the distribution that it was drawn from. */
   readonly samplingLogps: Float32Array;
-  readonly stride: number;
 }
 
 /**
@@ -51,6 +52,8 @@ export class Decoder {
   /** Steps recorded so far. */
   steps = 0;
   readonly rows: readonly GenerationRow[];
+  /** Of these, those whose tokens were read. */
+  #read = 0;
   #policy: Policy;
   #options: DecoderOptions;
   #max: number;
@@ -102,25 +105,22 @@ export class Decoder {
     this.steps++;
   }
 
-  /** Waits for the device. */
+  /** What the steps drew that were recorded since the last time, once the device has made them. */
   async read(): Promise<Decoded> {
     const { engine } = this.#policy;
-    const { tokens, lengths, logps, samplingLogps } = this.#state;
-    const made = [this.steps * this.#stride];
-    const [tokenValues, lengthValues, drawn, own] = await Promise.all([
-      engine.readU32(tokens),
-      engine.readU32(lengths),
-      engine.read(engine.view(samplingLogps, 0, made)),
-      this.#plain ? undefined : engine.read(engine.view(logps, 0, made)),
+    const [first, steps] = [this.#read, this.steps - this.#read];
+    this.#read = this.steps;
+    const made = (table: Tensor) => engine.view(table, first * this.#stride, [steps * this.#stride]);
+    const { ids, logps, samplingLogps } = this.#state;
+    const reads = Promise.all([
+      engine.readU32(made(ids)),
+      engine.read(made(samplingLogps)),
+      this.#plain ? undefined : engine.read(made(logps)),
     ]);
-    return {
-      tokens: tokenValues,
-      max: this.#max,
-      lengths: lengthValues,
-      logps: own ?? drawn,
-      samplingLogps: drawn,
-      stride: this.#stride,
-    };
+    // Else it would be submitted with the next step, and come with its end.
+    engine.flush();
+    const [drawn, sampling, own] = await reads;
+    return { steps, stride: this.#stride, ids: drawn, logps: own ?? sampling, samplingLogps: sampling };
   }
 
   /** The last hidden state of every row so far, `[b, hidden]`, over all parts. */
@@ -173,8 +173,8 @@ export class Decoder {
     const b = this.rows.length;
     const shape = [b, config.vocabSize];
     const logits = workspace.take('logits', shape);
-    const next = workspace.take('next', [b], 'u32');
     const place = (table: Tensor) => engine.view(table, this.steps * this.#stride, [b]);
+    const next = place(this.#state.ids);
     engine.matmul(logits, last, weights.head, { transposeB: true });
     let scores = logits;
     if (repetitionPenalty !== 1) {
@@ -232,6 +232,7 @@ function decodingState(
     current: workspace.take('current', [b], 'u32'),
     positions: workspace.take('decodePositions', [b], 'u32'),
     streams: workspace.put('streams', Uint32Array.from(rows.flatMap(({ stream }) => stream)), [b, 2]),
+    ids: workspace.take('newIds', [tableSize], 'u32'),
     logps: workspace.take('newLogps', [tableSize]),
     samplingLogps: workspace.take('newSamplingLogps', [tableSize]),
   };

@@ -69,6 +69,11 @@ export interface TokenEvent {
 const DEFAULT_BATCH_SIZE = 128;
 /** Steps between two looks at which rows have ended: a look waits for the device. */
 const STEPS_PER_CHECK = 16;
+/**
+ * Steps that are queued before the host waits for what those before them drew, so that a GPU never waits for the host. They are
+ * in vain when that ended the last row.
+ */
+const STEPS_AHEAD = 8;
 
 /** Samples a continuation of every row. */
 export async function generate(
@@ -85,10 +90,7 @@ export async function generate(
   return results;
 }
 
-/**
- * The same, as it comes: the tokens of every row in order, rows side by side. Waits for the device every
- * `stepsPerRead` tokens.
- */
+/** The same, as it comes: the tokens of every row in order, rows side by side, read every `stepsPerRead` tokens. */
 export async function* streamTokens(
   policy: Policy,
   rows: readonly GenerationRow[],
@@ -171,52 +173,64 @@ async function* batchTokens(
   const eosIds = [...ends.keys()];
   const settings = { maxNewTokens, temperature, topK, topP, repetitionPenalty, key, eosIds };
   const decoder = new Decoder(policy, rows, settings, mixture);
-  const reads = withText || stop.length > 0;
+  const needsText = withText || stop.length > 0;
   const responses = rows.map(({ ids }) => ({
-    count: 0,
+    ids: [] as number[],
+    logps: [] as number[],
+    samplingLogps: [] as number[],
     ended: false,
-    reader: reads ? new ResponseReader(policy.tokenizer, ids, stop) : undefined,
+    reader: needsText ? new ResponseReader(policy.tokenizer, ids, stop) : undefined,
   }));
 
-  /** The next token of a row, if the device has made it and nothing has ended the row before. */
-  function nextToken(row: number, decoded: Decoded): TokenEvent | undefined {
+  /** The token that a step drew for a row, if nothing has ended the row before. */
+  function tokenAt(step: number, row: number, decoded: Decoded): TokenEvent | undefined {
     const response = responses[row];
-    const { tokens, max, lengths, logps, samplingLogps, stride } = decoded;
-    const prompt = rows[row].ids.length;
-    if (response.ended || response.count === lengths[row] - prompt) return undefined;
-    const place = response.count * stride + row;
-    const first = row * max + prompt;
-    const id = tokens[first + response.count++];
+    if (response.ended) return undefined;
+    const place = step * decoded.stride + row;
+    const id = decoded.ids[place];
+    const [logp, samplingLogp] = [decoded.logps[place], decoded.samplingLogps[place]];
+    response.ids.push(id);
+    response.logps.push(logp);
+    response.samplingLogps.push(samplingLogp);
     let { text, stop: found } = response.reader?.push(id) ?? { text: '', stop: undefined };
     const finished = found !== undefined || ends.has(id);
-    response.ended = finished || response.count === maxNewTokens;
+    response.ended = finished || response.ids.length === maxNewTokens;
     if (response.ended && found === undefined) text += response.reader?.end() ?? '';
-    const token = { row, id, logp: logps[place], samplingLogp: samplingLogps[place], text };
+    const token = { row, id, logp, samplingLogp, text };
     if (!response.ended) return token;
     found ??= ends.get(id);
-    const ofRow = (table: Float32Array) =>
-      Float32Array.from({ length: response.count }, (_, step) => table[step * stride + row]);
     const done: Generation = {
-      ids: Array.from(tokens.subarray(first, first + response.count)),
+      ids: response.ids,
       finished,
       ...(found === undefined ? {} : { stop: found }),
-      logps: ofRow(logps),
-      samplingLogps: ofRow(samplingLogps),
+      logps: Float32Array.from(response.logps),
+      samplingLogps: Float32Array.from(response.samplingLogps),
     };
     return { ...token, done };
   }
 
-  while (responses.some(({ ended }) => !ended)) {
+  const ahead = policy.engine.asynchronous ? STEPS_AHEAD : 0;
+  const reads: Promise<Decoded>[] = [];
+  for (let taken = 0; responses.some(({ ended }) => !ended); ) {
     options.signal?.throwIfAborted();
-    for (let i = 0; i < stepsPerRead && decoder.steps < maxNewTokens; i++) decoder.step();
-    const decoded = await decoder.read();
+    const due = Math.min(taken + stepsPerRead, maxNewTokens);
+    while (decoder.steps < Math.min(due + ahead, maxNewTokens)) {
+      decoder.step();
+      if (decoder.steps % stepsPerRead > 0 && decoder.steps < maxNewTokens) continue;
+      const read = decoder.read();
+      // It may fail while another is waited for, or when nobody asks any more.
+      read.catch(() => {});
+      reads.push(read);
+    }
+    const decoded = await reads.shift()!;
     const events: TokenEvent[] = [];
-    for (let round = 0; round < stepsPerRead; round++) {
+    for (let step = 0; step < decoded.steps; step++) {
       for (let row = 0; row < rows.length; row++) {
-        const token = nextToken(row, decoded);
+        const token = tokenAt(step, row, decoded);
         if (token) events.push(token);
       }
     }
+    taken = due;
     yield events;
   }
 }

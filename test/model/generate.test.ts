@@ -9,14 +9,14 @@ import type { Policy } from '../../src/model/policy.ts';
 import { addAdapter } from '../../src/model/policy.ts';
 import { Tokenizer } from '../../src/model/tokenizer.ts';
 import { keyOf, Random } from '../../src/random.ts';
-import { engines } from './engines.ts';
+import { enginesAndGpu } from './engines.ts';
 import { goldenAdapter, hasFixtures, loadStories, storiesPath } from './golden.ts';
 
 const key = keyOf(11, 'sample');
 const prompts = ['Once upon a time', 'The big dog', 'One day, a girl named Sue saw', 'Tim'];
 const sampling = { maxNewTokens: 20, temperature: 0.9, topK: 50, topP: 0.95, key };
 
-describe.skipIf(!hasFixtures).each(engines)('sampling and scoring on the $name engine', ({ open }) => {
+describe.skipIf(!hasFixtures).each(enginesAndGpu)('sampling and scoring on the $name engine', ({ open }) => {
   let engine: Engine;
   let policy: Policy;
   let rows: { ids: number[]; stream: [number, number] }[];
@@ -243,6 +243,22 @@ describe.skipIf(!hasFixtures).each(engines)('sampling and scoring on the $name e
       expect(ids).toEqual(whole.map((generation) => generation.ids));
       expect(texts).toEqual(whole.map((each, row) => responseText(policy, rows[row].ids, each)));
     }
+  });
+
+  it('queues steps ahead of what is read where the device computes on its own, and nowhere else', async () => {
+    const drawn = vi.spyOn(engine, 'sample');
+    const queued: number[] = [];
+    const options = { ...sampling, maxNewTokens: 12 };
+    for await (const _ of streamTokens(policy, [rows[0]], options)) queued.push(drawn.mock.calls.length);
+    drawn.mockRestore();
+    const ahead = engine.asynchronous ? 8 : 0;
+    expect(queued).toEqual(Array.from({ length: 12 }, (_, i) => Math.min(i + 1 + ahead, 12)));
+  });
+
+  it('can be left in the middle of a stream, with steps under way', async () => {
+    const whole = await generate(policy, rows, sampling);
+    for await (const event of streamTokens(policy, rows, sampling)) if (event.id === whole[0].ids[2]) break;
+    expect(await generate(policy, rows, sampling)).toEqual(whole);
   });
 
   it('sends a prompt through the model once for all its responses, and no token twice, log-probs included', async () => {

@@ -49,6 +49,7 @@ export class ReferenceEngine implements Engine {
     device: 'host',
     description: 'f64 loops for tests',
   };
+  readonly asynchronous = false;
   #precision: 'f32' | 'f64';
 
   constructor(precision: 'f32' | 'f64' = 'f64') {

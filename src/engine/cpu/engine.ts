@@ -18,6 +18,7 @@ export async function createCpuEngine({
   const runner = await Runner.create(options);
   return {
     info: INFO,
+    asynchronous: false,
     ...tensorOperations(runner),
     limits: { ...WASM_LIMITS, total: Math.min(WASM_LIMITS.total!, memory) },
     ...operations(runner),

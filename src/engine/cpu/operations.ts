@@ -16,7 +16,7 @@ const COLUMNS = 16;
 const EXP = 20;
 
 /** Every operation as a call of its kernel. */
-export function operations(runner: Runner): Omit<Engine, 'info' | TensorOperation> {
+export function operations(runner: Runner): Omit<Engine, 'info' | 'asynchronous' | TensorOperation> {
   const operands = operandsOf(checks);
   const { arena, exports, threads } = runner;
 

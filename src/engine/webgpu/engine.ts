@@ -33,9 +33,11 @@ export function createWebGpuEngine(
   { matmul = 'registers', memory, limits }: WebGpuEngineOptions = {},
 ): Engine {
   const recorder = new Recorder(device, limits, memory);
-  const kernels = new Kernels(device, runsOnCpu(info));
+  const software = runsOnCpu(info);
+  const kernels = new Kernels(device, software);
   return {
     info,
+    asynchronous: !software,
     ...tensorOperations(recorder),
     ...transformerOperations(recorder, kernels, matmul),
     ...attentionOperations(recorder, kernels),
