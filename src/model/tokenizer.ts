@@ -2,6 +2,7 @@ import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import type { Folder } from '../data/folder.ts';
 import { readJsonObject } from '../data/json.ts';
 import { messageOf, UserError } from '../errors.ts';
+import { mendTokenizerConfig, mendTokenizerJson } from './tokenizer_json.ts';
 
 /** Text to token ids and back, as the tokenizer.json of a Hugging Face folder says. */
 export class Tokenizer {
@@ -13,7 +14,10 @@ export class Tokenizer {
   #unknownId: number | undefined;
 
   constructor(tokenizerJson: object, tokenizerConfig: object) {
-    this.#inner = new HuggingFaceTokenizer(tokenizerJson, tokenizerConfig);
+    this.#inner = new HuggingFaceTokenizer(
+      mendTokenizerJson(tokenizerJson),
+      mendTokenizerConfig(tokenizerConfig, tokenizerJson),
+    );
     const vocabulary = this.#inner.get_vocab(true);
     let largest = -1;
     for (const id of vocabulary.values()) largest = Math.max(largest, id);
