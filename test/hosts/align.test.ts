@@ -104,10 +104,10 @@ describe.each(devices)('a run on %s', (device) => {
     expect(found).toEqual(expected);
   });
 
-  describe.each(BROWSERS)('in $title', ({ browser, path }) => {
+  describe.each(BROWSERS)('in $title', ({ browser, path, retry }) => {
     const runs = path !== undefined && (device === 'cpu' || (onSwiftShader && browser === 'chromium'));
 
-    it.skipIf(!runs)('is the same as in Node', { timeout: SLOW }, async () => {
+    it.skipIf(!runs)('is the same as in Node', { timeout: SLOW, retry }, async () => {
       await withAlignPage(browser, folder, async (align) => {
         for (const [i, method] of METHODS.entries()) {
           const options = RUNS[method];

@@ -35,11 +35,11 @@ describe('the CPU engine gives the same bits', () => {
     expect(stdout.trim().split('\n')).toEqual(expected);
   });
 
-  describe.each(BROWSERS)('in $title', ({ browser, path }) => {
+  describe.each(BROWSERS)('in $title', ({ browser, path, retry }) => {
     it.skipIf(!path).each([
       ['isolated', 2],
       ['open to other origins, which shares no memory', 1],
-    ])('on a page that is %s: with 1 thread, and in a worker with %i', async (kind, threads) => {
+    ])('on a page that is %s: with 1 thread, and in a worker with %i', { retry }, async (kind, threads) => {
       await buildSite(site, { page: 'test/hosts/cpu_in_browser.ts' });
       const result = await withPage(
         { '/': site, ...(model ? { '/model': model } : {}) },

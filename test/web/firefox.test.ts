@@ -10,7 +10,7 @@ import { solveDual, thresholdsOf } from '../../src/dual/index.ts';
 import { shown } from '../../web/shared/numbers.ts';
 import { dualign } from '../cli/command.ts';
 import { type HubServer, startHub } from '../host/hub_server.ts';
-import { firefoxPath } from '../hosts/support/browser.ts';
+import { FIREFOX_RETRIES, firefoxPath } from '../hosts/support/browser.ts';
 import { common, type Hashes, hashesOf } from '../hosts/support/command_run.ts';
 import { generateScores } from '../support/score_generator.ts';
 import { ROOT } from '../support/shared.ts';
@@ -91,7 +91,9 @@ describe.skipIf(!isBuilt || !firefoxPath)('in Firefox (skipped where it is not i
     );
   });
 
-  test('a model of a hub is aligned with threads that a service worker allows, stopped and gone on with', async () => {
+  const withThreads =
+    'a model of a hub is aligned with threads that a service worker allows, stopped and gone on with';
+  test(withThreads, { retry: FIREFOX_RETRIES }, async () => {
     const prompts = join(scratch, 'prompts.jsonl');
     writeFileSync(
       prompts,
