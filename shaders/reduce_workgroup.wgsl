@@ -1,5 +1,5 @@
-// Library: one row per workgroup of 64 lanes, for GPUs.
-const LANES = 64u;
+// Library: one row per workgroup, for GPUs.
+const LANES = 64u; // set by the host
 const ROWS = 1u;
 
 var<workgroup> lanes_f32: array<f32, LANES>;

@@ -57,6 +57,8 @@ export interface MatmulOptions {
   readonly scale?: number;
   /** Add to `out` in place of overwriting it. */
   readonly accumulate?: boolean;
+  /** Made for few rows, as in decoding. The sums may have another order, which is the same for any number of rows. */
+  readonly fewRows?: boolean;
 }
 
 /** How the next token is drawn of the logits. */

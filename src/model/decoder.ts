@@ -175,7 +175,7 @@ export class Decoder {
     const logits = workspace.take('logits', shape);
     const place = (table: Tensor) => engine.view(table, this.steps * this.#stride, [b]);
     const next = place(this.#state.ids);
-    engine.matmul(logits, last, weights.head, { transposeB: true });
+    engine.matmul(logits, last, weights.head, { transposeB: true, fewRows: true });
     let scores = logits;
     if (repetitionPenalty !== 1) {
       scores = workspace.take('penalized', shape);

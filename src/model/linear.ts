@@ -16,6 +16,8 @@ export interface Linear {
   readonly biasGradient?: Tensor;
   /** What the factors see of x in training. */
   readonly dropout?: LayerDropout;
+  /** Whether x is made of the last token of each row alone. */
+  readonly decoding?: boolean;
 }
 
 export interface LayerDropout {
@@ -37,13 +39,13 @@ export function linearForward(
   linear: Linear,
   accumulate = false,
 ): void {
-  const { weight, bias, lora, scale } = linear;
-  engine.matmul(out, x, weight, { transposeB: true, accumulate });
+  const { weight, bias, lora, scale, decoding: fewRows } = linear;
+  engine.matmul(out, x, weight, { transposeB: true, accumulate, fewRows });
   if (bias) engine.addBias(out, bias);
   if (!lora) return;
   const low = workspace.take(`${name}.low`, [x.shape[0], lora.a.shape[0]]);
-  engine.matmul(low, dropped(engine, workspace, x, linear), lora.a, { transposeB: true });
-  engine.matmul(out, low, lora.b, { transposeB: true, scale, accumulate: true });
+  engine.matmul(low, dropped(engine, workspace, x, linear), lora.a, { transposeB: true, fewRows });
+  engine.matmul(out, low, lora.b, { transposeB: true, scale, accumulate: true, fewRows });
 }
 
 /**

@@ -108,7 +108,7 @@ function dropoutStreams({ workspace }: Llama, { sequences = [], length }: TokenB
 
 function linearOf(
   { weights, workspace }: Llama,
-  { adapter, gradients, dropout }: TrainPass,
+  { adapter, gradients, dropout, cache }: ForwardOptions,
   block: number,
   name: LinearName,
   rows: number,
@@ -126,6 +126,7 @@ function linearOf(
       streams: workspace.take('dropoutStreams', [rows], 'u32'),
       options: { ...dropout, site },
     },
+    decoding: cache?.lengths !== undefined,
   };
 }
 

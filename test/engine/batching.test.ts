@@ -41,6 +41,18 @@ const PROGRAMS: readonly [string, Program][] = [
       },
     ]),
   ),
+  ...[
+    [68, 172],
+    [200, 64],
+  ].map(([n, k]): [string, Program] => [
+    `matmul of few rows k ${k} n ${n}`,
+    (engine, rows, pick) => {
+      const out = engine.tensor([rows, n]);
+      const b = engine.upload(new Inputs('b').floats(n * k), [n, k]);
+      engine.matmul(out, pick('a', [k]), b, { transposeB: true, fewRows: true });
+      return out;
+    },
+  ]),
   [
     'attention',
     (engine, rows, pick) => {

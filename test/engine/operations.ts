@@ -53,6 +53,26 @@ const matmuls = MATMUL_SIZES.flatMap(([m, n, k]) =>
   ]),
 );
 
+/** Products as decoding asks for them. */
+const few = (['f32', 'f16', 'nf4'] as const).flatMap((format) =>
+  [
+    [1, 12, 132],
+    [5, 68, 76],
+  ].map(([n, out, width]): [string, Program] => [
+    `matmul of few rows in ${format} ${n}×${width}×${out}`,
+    (engine) => {
+      const given = inputsOf(engine, `few rows ${format} ${n}`);
+      const weight = format === 'f32' ? given.floats([out, width]) : given.weights([out, width], format);
+      const x = given.floats([n, width]);
+      const y = engine.tensor([n, out]);
+      const sum = given.floats([n, out]);
+      engine.matmul(y, x, weight, { transposeB: true, fewRows: true });
+      engine.matmul(sum, x, weight, { transposeB: true, fewRows: true, scale: -0.25, accumulate: true });
+      return [y, sum];
+    },
+  ]),
+);
+
 /** A linear layer of frozen weights, its gradient and their rows, at a size for each kernel. */
 const frozen = (['f16', 'bf16', 'nf4'] as const).flatMap((format) =>
   [
@@ -119,6 +139,7 @@ function topRows(n: number, vocab: number) {
 /** What each program returns is all floats or token ids that do not hang on rounding. */
 export const OPERATIONS: readonly [string, Program][] = [
   ...matmuls,
+  ...few,
   ...frozen,
   ...attentions,
   [
@@ -194,6 +215,30 @@ export const OPERATIONS: readonly [string, Program][] = [
       return [k, v, out, near];
     },
   ],
+  ...[
+    [64, 4, 2, Infinity],
+    [12, 6, 2, Infinity],
+    [128, 2, 1, 150],
+  ].map(([d, heads, kvHeads, window]): [string, Program] => [
+    `attentionCached over many keys, ${[d, heads, kvHeads]} within ${window}`,
+    (engine) => {
+      const given = inputsOf(engine, `many keys ${d}`);
+      const shape = [5, 270, kvHeads, d];
+      const out = engine.tensor([5, heads, d]);
+      const query = given.floats([5, heads, d], 2);
+      const lengths = engine.upload(Uint32Array.of(1, 128, 129, 200, 270), [5]);
+      engine.attentionCached(
+        out,
+        query,
+        given.floats(shape, 2),
+        given.floats(shape),
+        lengths,
+        d ** -0.5,
+        window,
+      );
+      return [out];
+    },
+  ]),
   [
     'swiglu',
     (engine) => {

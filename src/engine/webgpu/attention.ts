@@ -8,6 +8,8 @@ type AttentionOperations = Pick<Engine, 'attention' | 'attentionBackward' | 'cac
 
 /** Invocations of a workgroup of the attention kernels. */
 const GROUP = 32;
+/** Those of a workgroup that shares one query. */
+const LANES = 128;
 
 /**
  * Neighbouring queries, or keys, that one invocation takes. They share loads, which is what costs on a software driver;
@@ -62,6 +64,11 @@ export function attentionOperations(recorder: Recorder, kernels: Kernels): Atten
       const found = operands.attentionCached(...given);
       const { out, q, kCache, vCache, lengths, b, max, heads, kvHeads, headDim, window } = found;
       const params = { b, max_length: max, heads, kv_heads: kvHeads, scale, window };
+      if (!kernels.software && headDim / 4 <= LANES) {
+        const kernel = kernels.get('attention_cached_shared', { D4: headDim / 4 });
+        recorder.dispatch(kernel, [out, q, kCache, vCache, lengths], params, b * heads);
+        return;
+      }
       const shared = heads / kvHeads;
       const queries = shared <= tileOf(headDim, kernels.software) ? shared : 1;
       const kernel = kernels.get('attention_cached', { D4: headDim / 4, QUERIES: queries });

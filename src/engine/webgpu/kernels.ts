@@ -16,6 +16,9 @@ export interface Kernel {
   readonly writes: readonly boolean[];
 }
 
+/** Kernels whose rows are a vocabulary wide. */
+const WIDE: ReadonlySet<KernelName> = new Set(['sample', 'token_logps', 'top_targets']);
+
 export type Constants = Readonly<Record<string, number>>;
 
 /** Compiles kernels on first use; one pipeline per kernel and set of constants. */
@@ -55,7 +58,9 @@ export class Kernels {
       return SHADERS[library === 'weights' ? (`weights_${format}` as const) : (library as KernelName)];
     });
     const source = [own, ...linked].join('\n');
-    const code = unroll(setConstants(source, constants));
+    const lanes: Constants =
+      libraries.includes('reduce') && !this.software ? { LANES: WIDE.has(name) ? 256 : 64 } : {};
+    const code = unroll(setConstants(source, { ...constants, ...lanes }));
     const storages = [...source.matchAll(/@binding\((\d+)\) var<storage, (read|read_write)>/g)];
     const bindings = storages.map((match) => Number(match[1]));
     const writes = storages.map((match) => match[2] === 'read_write');

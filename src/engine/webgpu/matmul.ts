@@ -6,23 +6,35 @@ import { perElement, type Recorder } from './recorder.ts';
 
 /** Rows and columns of a workgroup of the kernel for odd shapes. */
 const PLAIN_TILE = 32;
-/** A sum over more than this many k, with few results, is split into parts of this length that run side by side. */
-const SPAN = 256;
-const FEW_TILES = 64;
+/** Parts that a sum is split into make up at most so many tiles. */
+const MOST_TILES = 16_384;
 
 /** Rows and columns of a workgroup of the kernel that shares loads. */
 const SHARED_TILE = 64;
 
-/** Rows, columns and workgroup of the tiled kernels. */
+/**
+ * Rows, columns and workgroup of the tiled kernels. A sum over more than `span` k whose results are fewer than `fewTiles` is
+ * split into parts of that length, or longer ones, that run side by side.
+ */
 interface Tiling {
   readonly rows: number;
   readonly columns: number;
   readonly group: number;
+  readonly fewTiles: number;
+  readonly span: number;
 }
 
 /** A load costs a software driver far more than arithmetic or a spilled register, so its tiles are large. */
-const SOFTWARE_TILING: Tiling = { rows: 16, columns: 16, group: 16 };
-const HARDWARE_TILING: Tiling = { rows: 8, columns: 8, group: 64 };
+const SOFTWARE_TILING: Tiling = { rows: 16, columns: 16, group: 16, fewTiles: 64, span: 256 };
+/** A GPU runs thousands of invocations at once. */
+const HARDWARE_TILING: Tiling = { rows: 8, columns: 8, group: 64, fewTiles: 8192, span: 64 };
+
+/** Columns of a workgroup of the kernel whose lanes share each sum, and the most rows. */
+const LANES_COLUMNS = 8;
+const LANES_ROWS = 8;
+/** Products of at most so many columns, as LoRA's are, with sums of at least so many k, take it for any number of rows. */
+const NARROW = 64;
+const LONG = 128;
 
 /** The part of a tile's side, in steps of 4, that `size` can fill. */
 function side(length: number, size: number): number {
@@ -68,6 +80,8 @@ interface Part {
   readonly transposeB: boolean;
   readonly scale: number;
   readonly accumulate: boolean;
+  /** Whether the lanes of a workgroup share each sum. */
+  readonly lanes: boolean;
 }
 
 export function matmulOperation(
@@ -131,14 +145,16 @@ export function matmulOperation(
     const kernel = kernels.get('matmul_tn', constants);
     const tiles = Math.ceil(m / rows) * Math.ceil(n / columns);
     const params = { ...common(part), first_m: firstM, m_stride: mStride };
+    const most = Math.min(Math.ceil(k / tiling.span), Math.ceil(MOST_TILES / tiles));
+    const span = Math.max(tiling.span, Math.ceil(k / most));
     // A product in pieces is one of many tiles, whatever the piece.
-    const parts = tiles < FEW_TILES && m === mStride ? Math.ceil(k / SPAN) : 1;
+    const parts = tiles < tiling.fewTiles && m === mStride ? Math.ceil(k / span) : 1;
     if (parts <= 1) {
       recorder.dispatch(kernel, [out, a, b], { ...params, span: k }, Math.ceil(tiles / tiling.group));
       return;
     }
     const partial = scratch([parts, m, n]);
-    const alone = { ...params, span: SPAN, scale: 1, accumulate: 0 };
+    const alone = { ...params, span, scale: 1, accumulate: 0 };
     recorder.dispatch(kernel, [partial, a, b], alone, Math.ceil((tiles * parts) / tiling.group));
     const sum = { n: m * n, parts, scale, accumulate: params.accumulate };
     recorder.dispatch(kernels.get('sum_parts'), [out, partial], sum, perElement(m * n));
@@ -156,7 +172,11 @@ export function matmulOperation(
       const params = { ...common(part), k_stride: kStride, first_k: firstK, first4 };
       const large = m >= SHARED_TILE && part.stride >= SHARED_TILE;
       const transposed = { TRANSPOSED: Number(transposeB) };
-      if (variant === 'half' || (variant === 'shared' && large)) {
+      if (part.lanes) {
+        const rows = Math.min(LANES_ROWS, 2 ** Math.ceil(Math.log2(m)));
+        const kernel = kernels.get('matmul_lanes', { ...transposed, ROWS: rows }, format);
+        recorder.dispatch(kernel, [out, a, b], params, Math.ceil(m / rows) * Math.ceil(n / LANES_COLUMNS));
+      } else if (variant === 'half' || (variant === 'shared' && large)) {
         const kernel = kernels.get(`matmul_${variant}`, transposed, format);
         const tiles = Math.ceil(m / SHARED_TILE) * Math.ceil(n / SHARED_TILE);
         recorder.dispatch(kernel, [out, a, b], params, tiles);
@@ -206,8 +226,18 @@ export function matmulOperation(
   }
 
   return (...given) => {
-    const { transposeA = false, transposeB = false, scale = 1, accumulate = false } = given[3] ?? {};
+    const options = given[3] ?? {};
+    const {
+      transposeA = false,
+      transposeB = false,
+      scale = 1,
+      accumulate = false,
+      fewRows = false,
+    } = options;
     const { out, a, b, m, n, k } = operands.matmul(...given);
+    const narrow = n <= NARROW && k >= LONG;
+    // The sums of a product in pieces of k go on in one order.
+    const inPieces = b.pieces.length > 0 && !transposeB;
     const whole = {
       out,
       a,
@@ -226,6 +256,7 @@ export function matmulOperation(
       transposeB,
       scale,
       accumulate,
+      lanes: !kernels.software && !transposeA && !inPieces && (fewRows || narrow),
     };
     for (const { tensor, row, rows } of rowPiecesOf(out)) {
       if (accumulate) recorder.settle(tensor);
