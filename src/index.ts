@@ -1,7 +1,7 @@
 /** The entry `dualign`: MoCAN as functions. The dual on its own, without GPU or models, is `dualign/dual`. */
 export { collect } from './align/collect.ts';
 export { parseConfig, type RunConfig, type RunOptions } from './align/config.ts';
-export type { Context, Source, Sources } from './align/context.ts';
+export type { Context, ModelSource, Source, Sources } from './align/context.ts';
 export { type RunDual, solveDual as solveRunDual } from './align/dual.ts';
 export { evaluate } from './align/evaluate.ts';
 export { label } from './align/label.ts';

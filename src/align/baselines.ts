@@ -1,5 +1,6 @@
 /** What a run is compared with: policies aligned otherwise, by the same training on the same responses. */
-import { ADAPTER, ADAPTER_FILES, BASELINES, PAIRS } from './artefacts.ts';
+import { subfolder } from '../data/folder.ts';
+import { BASELINES, PAIRS } from './artefacts.ts';
 import { need } from './config.ts';
 import type { Context } from './context.ts';
 import { drawFrom } from './decoding.ts';
@@ -8,9 +9,10 @@ import { labelPairs } from './label.ts';
 import { trainPairs } from './pair_training.ts';
 import type { ScoreWeights } from './pairs.ts';
 import { primalDual } from './primal_dual.ts';
-import { adapterProduct } from './products.ts';
+import { productOf } from './products.ts';
 import { parsePairRows } from './rows.ts';
 import { readArtefact } from './stage.ts';
+import { trainedSettings } from './trained.ts';
 
 /** Scored responses of a baseline to the held-out prompts, a file of the run folder. */
 export function baselineAnswers(name: string): string {
@@ -29,12 +31,12 @@ export async function baselines(context: Context): Promise<void> {
     const stage = name === 'helpful' || name === 'safe' ? `${name} only` : name;
     if (name === 'primal-dual') await primalDual(context, folder);
     else await trainFixed(context, name, stage, folder);
+    const trained = subfolder(run.folder, folder);
     await evaluatePolicy(context, {
       name: `${stage}: evaluate`,
       path: baselineAnswers(name),
-      settings: async () => ({ adapter: await run.hash(`${folder}/${ADAPTER_FILES[1]}`) }),
-      draw: (policy, prompts, scoreRows, target) =>
-        drawFrom(context, `${folder}/${ADAPTER}`, policy, prompts, scoreRows, target),
+      settings: () => trainedSettings(context, trained),
+      draw: (prompts, scoreRows, target) => drawFrom(context, trained, prompts, scoreRows, target),
     });
   }
 }
@@ -47,7 +49,7 @@ async function trainFixed(context: Context, name: string, stage: string, folder:
   const weights = weightsOf(name, config.constraints.length);
   await labelPairs(context, { name: `${stage}: label`, path, weights });
   const rows = parsePairRows(await readArtefact(context, path, 'align'), path);
-  const product = adapterProduct(context, (file) => `${folder}/${file}`);
+  const product = await productOf(context, folder);
   await trainPairs(context, { rows, hash: await run.hash(path), beta, name: stage, folder, product });
 }
 

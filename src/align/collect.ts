@@ -1,11 +1,12 @@
 import { sha256 } from '../data/hash.ts';
 import type { Run } from '../data/run.ts';
-import { ADAPTER, ADAPTER_FILES, SAMPLES, SCORES } from './artefacts.ts';
+import { SAMPLES, SCORES } from './artefacts.ts';
 import { need } from './config.ts';
 import type { Context } from './context.ts';
 import { samplePrompts, samplingSettings } from './sample.ts';
 import { loadPrompts } from './split.ts';
 import { runStage } from './stage.ts';
+import { trainedSettings, withTrained } from './trained.ts';
 
 /** MoCAN step 1: K responses per prompt from the reference policy. Writes samples.jsonl. */
 export async function collect(context: Context): Promise<void> {
@@ -14,7 +15,7 @@ export async function collect(context: Context): Promise<void> {
   await draw(context);
 }
 
-/** K responses to each training prompt from the policy with the adapter of `from`. Writes samples.jsonl. */
+/** K responses to each training prompt from the policy that `from` trained. Writes samples.jsonl. */
 export async function collectFrom(context: Context, from: Run): Promise<void> {
   await draw(context, from);
 }
@@ -28,7 +29,7 @@ async function draw(context: Context, from?: Run): Promise<void> {
     name: 'collect',
     settings: {
       policy: await policy.hash(),
-      ...(from && { adapter: await from.hash(ADAPTER_FILES[1]) }),
+      ...(from && (await trainedSettings(context, from.folder))),
       device: await sources.engine(),
       prompts: await sha256(JSON.stringify(train)),
       ...samplingSettings(config),
@@ -37,16 +38,19 @@ async function draw(context: Context, from?: Run): Promise<void> {
     partials: [`${SAMPLES}.partial`],
     note: `${config.responses} responses to each of ${train.length} prompts`,
     work: async () => {
+      if (from) {
+        // Fresh random numbers in every part of a run.
+        const target = { purpose: run.stageName('collect'), path: SAMPLES, adapter: true };
+        await withTrained(context, from.folder, (trained) => samplePrompts(context, trained, train, target));
+        return;
+      }
       const loaded = await policy.load();
-      if (from) await sources.useAdapter(loaded, `${from.folder.name}/${ADAPTER}`);
-      else if (loaded.chatTemplate && train.some((prompt) => typeof prompt === 'string')) {
+      if (loaded.chatTemplate && train.some((prompt) => typeof prompt === 'string')) {
         progress.say('  The model has a chat template, but prompts are plain text', [
           'to ask them through it, say --chat-template always',
         ]);
       }
-      // Fresh random numbers in every part of a run.
-      const purpose = from ? run.stageName('collect') : 'collect';
-      const target = { purpose, path: SAMPLES, adapter: from !== undefined };
+      const target = { purpose: 'collect', path: SAMPLES, adapter: false };
       await samplePrompts(context, loaded, train, target);
     },
   });

@@ -88,12 +88,12 @@ export const configSchema = v.strictObject({
   generation_batch_size: v.optional(count, 128),
 
   /**
-   * How the aligned policy answers. `adapter`: one is trained. Without training, `resample`: one of K responses of the
+   * How the aligned policy answers. `adapter`: it is trained, by an adapter or whole. Without training, `resample`: one of K responses of the
    * reference, in proportion to exp((r + λᵀg)/β); `mix`, of PeCAN: the pre-aligned policies' logits, mixed at every token.
    */
   decoding: v.optional(v.picklist(['adapter', 'resample', 'mix']), 'adapter'),
 
-  /** How an adapter is trained: by DPO on pairs, or by policy gradients on r + λᵀg of what it draws itself. */
+  /** How the policy is trained: by DPO on pairs, or by policy gradients on r + λᵀg of what it draws itself. */
   trainer: v.optional(v.picklist(['dpo', 'grpo', 'rloo']), 'dpo'),
 
   /** Times to train, each time after the first with λ again from what the policy has come to answer. */
@@ -138,12 +138,14 @@ export const configSchema = v.strictObject({
   max_grad_norm: v.optional(positive, 1),
   save_steps: v.optional(count, 25),
 
+  /** Train all weights in place of an adapter. */
+  full: v.optional(v.boolean(), false),
+
   /** Of trainings on their own. Files of examples, and of preferences with which of their judgements to learn. */
   dataset: v.optional(v.string()),
   preferences: v.optional(v.string()),
   judgement: v.optional(v.picklist(['helpful', 'safe']), 'helpful'),
-  /** Train all weights in place of an adapter; draw them from the seed first. */
-  full: v.optional(v.boolean(), false),
+  /** Draw all weights from the seed first. */
   from_scratch: v.optional(v.boolean(), false),
   /** Longest sequence in tokens; what the model takes if left out. */
   max_length: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2))),
@@ -220,10 +222,15 @@ export function checkConfig(
     );
   }
   checkDecoding(config);
+  if (config.full && config.decoding !== 'adapter') {
+    throw new UserError(
+      `--full trains all weights, which --decoding ${config.decoding} does not; leave one of them out`,
+    );
+  }
   if (config.rounds > 1 && (config.trainer !== 'dpo' || config.decoding !== 'adapter')) {
     const other = config.trainer === 'dpo' ? `--decoding ${config.decoding}` : `--trainer ${config.trainer}`;
     throw new UserError(
-      `--rounds ${config.rounds} trains an adapter on pairs again and again, got ${other}; leave one of them out`,
+      `--rounds ${config.rounds} trains on pairs again and again, got ${other}; leave one of them out`,
     );
   }
   if (config.baselines.length > 0 && config.decoding !== 'adapter') {

@@ -17,6 +17,12 @@ export interface Source<T> {
   load(): Promise<T>;
 }
 
+/** A model, of which there may be room for one alone. */
+export interface ModelSource<P extends Policy> extends Source<P> {
+  /** Frees the model, if it is loaded; it is loaded anew when it is needed again. */
+  unload(): Promise<void>;
+}
+
 /** What a run may fill. */
 export interface Room {
   readonly device: SizedDevice;
@@ -26,10 +32,12 @@ export interface Room {
 
 /** Where a run's inputs come from; the host layer implements it. */
 export interface Sources {
-  policy(path: string): Source<Policy>;
+  policy(path: string): ModelSource<Policy>;
   /** The policy without its weights, and what there is room for: known before anything is loaded. */
   outline(path: string): Promise<PolicyOutline>;
   room(): Promise<Room>;
+  /** The folder that a model's name stands for. */
+  folder(path: string): Promise<Folder>;
   /** Puts the adapter of a PEFT folder on a policy. */
   useAdapter(policy: Policy, path: string): Promise<void>;
   scorer(spec: string): Source<Scorer>;
@@ -44,10 +52,8 @@ export interface Sources {
 
 /** Inputs of trainings on their own, which may leave whole models. */
 export interface ModelSources extends Sources {
-  /** The folder that a model's name stands for. */
-  folder(path: string): Promise<Folder>;
   /** A reward model to train, from itself or a language model. */
-  rewardModel(path: string): Source<RewardModel>;
+  rewardModel(path: string): ModelSource<RewardModel>;
   /** The same without its weights. */
   outlineReward(path: string): Promise<PolicyOutline>;
   /** Rows of a file to fine-tune on. */

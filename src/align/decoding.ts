@@ -1,5 +1,5 @@
 /** Answers of the aligned policy: sampled from its trained adapter, or made from λ* alone, without training. */
-import { subfolder } from '../data/folder.ts';
+import { subfolder, type WritableFolder } from '../data/folder.ts';
 import type { Prompt } from '../data/messages.ts';
 import type { MixtureTerm } from '../model/generate.ts';
 import { sequenceLogps } from '../model/logps.ts';
@@ -7,19 +7,20 @@ import { loadAdapter } from '../model/peft.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Random } from '../random.ts';
 import { loadWasm } from '../wasm.ts';
-import { ADAPTER, ADAPTER_FILES } from './artefacts.ts';
-import { checkDecoding } from './config.ts';
+import { ADAPTER } from './artefacts.ts';
+import { checkDecoding, need } from './config.ts';
 import type { Context } from './context.ts';
 import { readDual, type SolvedRunDual } from './dual.ts';
 import { betaPre, prealignedSets } from './prealign.ts';
 import { type EvaluationRow, groupByPrompt, type SampleRow } from './rows.ts';
 import { type SampleTarget, samplePrompts } from './sample.ts';
 import { type Scored, type ScoreRows, scoreSamples } from './score.ts';
+import { trainedSettings, withTrained } from './trained.ts';
 
 /** What the aligned policy's answers depend on, besides the policy, the scorers and how is sampled. */
 export async function decodingSettings(context: Context): Promise<Record<string, unknown>> {
   const { run, config } = context;
-  if (config.decoding === 'adapter') return { adapter: await run.hash(ADAPTER_FILES[1]) };
+  if (config.decoding === 'adapter') return await trainedSettings(context, run.folder);
   checkDecoding(config);
   const { lambda, beta } = await readDual(context);
   return { decoding: config.decoding, lambda, beta };
@@ -28,12 +29,15 @@ export async function decodingSettings(context: Context): Promise<Record<string,
 /** K scored responses of the aligned policy to each prompt; see `decoding` of the configuration. */
 export async function drawAligned(
   context: Context,
-  policy: Policy,
   prompts: readonly Prompt[],
   scoreRows: ScoreRows,
   target: SampleTarget,
 ): Promise<EvaluationRow[]> {
-  const { config } = context;
+  const { run, config } = context;
+  if (config.decoding === 'adapter') {
+    return await drawFrom(context, run.folder, prompts, scoreRows, target);
+  }
+  const policy = await loadReference(context);
   if (config.decoding === 'resample') {
     // Other candidates than the reference's own samples, which made the prediction.
     const candidates = await samplePrompts(context, policy, prompts, { ...target, purpose: 'resample' });
@@ -45,13 +49,10 @@ export async function drawAligned(
       return group.map((row, k) => ({ ...row, weight: weights[k] }));
     });
   }
-  if (config.decoding === 'adapter') {
-    return await drawFrom(context, ADAPTER, policy, prompts, scoreRows, target);
-  }
   const mixture = await mixtureOf(context, policy, await readDual(context));
   try {
     return await scoredWithLogps(
-      policy,
+      context,
       await samplePrompts(context, policy, prompts, { ...target, mixture }),
       scoreRows,
     );
@@ -60,28 +61,32 @@ export async function drawAligned(
   }
 }
 
-/** K scored responses to each prompt of the policy with an adapter of the run folder. */
+/** K scored responses to each prompt of the policy that was trained in a folder. */
 export async function drawFrom(
   context: Context,
-  adapter: string,
-  policy: Policy,
+  folder: WritableFolder,
   prompts: readonly Prompt[],
   scoreRows: ScoreRows,
   target: SampleTarget,
 ): Promise<EvaluationRow[]> {
-  await context.sources.useAdapter(policy, `${context.run.folder.name}/${adapter}`);
-  const rows = await samplePrompts(context, policy, prompts, { ...target, adapter: true });
-  return await scoredWithLogps(policy, rows, scoreRows);
+  const rows = await withTrained(context, folder, (policy) =>
+    samplePrompts(context, policy, prompts, { ...target, adapter: true }),
+  );
+  return await scoredWithLogps(context, rows, scoreRows);
 }
 
 async function scoredWithLogps(
-  policy: Policy,
+  context: Context,
   rows: readonly SampleRow[],
   scoreRows: ScoreRows,
 ): Promise<EvaluationRow[]> {
   const scored = await scoreSamples(rows, scoreRows);
-  const logps = await bothLogps(policy, rows);
+  const logps = await bothLogps(await loadReference(context), rows);
   return scored.map((row, index) => ({ ...row, logps: logps[index] }));
+}
+
+async function loadReference({ config, sources }: Context): Promise<Policy> {
+  return await sources.policy(need(config, 'policy').policy).load();
 }
 
 /**

@@ -11,19 +11,18 @@ const DEFAULT_BETA = 0.1;
 
 /** `dualign dpo`: DPO on a file of preferences. Writes adapter/ or model/, and metrics.jsonl. */
 export async function dpoAlone(context: ModelContext): Promise<TrainingSummary> {
-  const { config, sources } = context;
-  const { policy, preferences: path } = needFor('dpo', config, 'policy', 'preferences');
+  const { config } = context;
+  const { preferences: path } = needFor('dpo', config, 'policy', 'preferences');
   const { beta = DEFAULT_BETA, eval_fraction = 0, seed, judgement } = config;
   checkWhole(config, 'dpo');
   const all = await readPreferences(context, path, judgement);
   const { train, evaluation } = splitRows(all, ({ prompt }) => prompt, eval_fraction, seed, path);
-  const { config: model } = await sources.outline(policy);
   await trainPairs(context, {
     rows: train,
     held: evaluation,
     hash: await sha256(JSON.stringify([train, evaluation])),
     beta,
-    product: productOf(context, model),
+    product: await productOf(context),
     name: 'dpo',
   });
   return await summarizeTraining(context, 'dpo');

@@ -3,6 +3,7 @@ import type { Policy, PolicyOutline } from '../model/policy.ts';
 import { TRAIN_DEFAULTS, type TrainConfig, totalSteps } from '../train/config.ts';
 import { type Batches, fitTraining, type TrainingKind } from '../train/fit.ts';
 import type { StepMetrics, TrainHooks } from '../train/loop.ts';
+import type { Trainable } from '../train/trainable.ts';
 import type { Split } from '../train/trainer.ts';
 import type { Context } from './context.ts';
 import { earlierBatches, saySmaller, spaceFor } from './fitting.ts';
@@ -24,8 +25,13 @@ export interface EpochTraining<T, M, P extends Policy> {
   readonly kind: TrainingKind<T>;
   readonly outline: PolicyOutline;
   examples(): Promise<Split<T>>;
-  load(): Promise<P>;
-  train(policy: P, examples: Split<T>, config: FittedConfig, hooks: TrainHooks<M>): Promise<void>;
+  train(
+    policy: P,
+    examples: Split<T>,
+    config: FittedConfig,
+    hooks: TrainHooks<M>,
+    trainable: Trainable,
+  ): Promise<void>;
   told(row: StepMetrics & M): string;
 }
 
@@ -68,12 +74,14 @@ export async function runEpochs<T, M extends object, P extends Policy>(
       if (gradient_checkpointing && !config.gradient_checkpointing) {
         progress.say('memory: blocks are computed again in the backward pass, to make room');
       }
-      const policy = await training.load();
+      const policy = await product.load();
       return {
         policy,
         total: totalSteps(config, examples.train.length),
-        train: (hooks) =>
-          training.train({ ...policy, headLimits }, examples, { ...chosen, gradient_checkpointing }, hooks),
+        train: (hooks, trainable) => {
+          const settings = { ...chosen, gradient_checkpointing };
+          return training.train({ ...policy, headLimits }, examples, settings, hooks, trainable);
+        },
         told: training.told,
       };
     },

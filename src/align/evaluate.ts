@@ -1,7 +1,6 @@
 import { sha256 } from '../data/hash.ts';
 import { toJsonl } from '../data/jsonl.ts';
 import type { Prompt } from '../data/messages.ts';
-import type { Policy } from '../model/policy.ts';
 import type { Evaluation } from '../report/data.ts';
 import { EVALUATION, EVALUATION_ALIGNED, EVALUATION_REFERENCE } from './artefacts.ts';
 import { compare } from './compare.ts';
@@ -28,7 +27,7 @@ export async function evaluate(context: Context): Promise<Evaluation> {
     name: 'evaluate aligned',
     path: EVALUATION_ALIGNED,
     settings: () => decodingSettings(context),
-    draw: (policy, prompts, scoreRows, target) => drawAligned(context, policy, prompts, scoreRows, target),
+    draw: (prompts, scoreRows, target) => drawAligned(context, prompts, scoreRows, target),
   });
   await runStage(context, {
     name: 'evaluate',
@@ -55,8 +54,11 @@ export async function evaluateReference(context: Context): Promise<void> {
     name: 'evaluate reference',
     path: EVALUATION_REFERENCE,
     settings: async () => ({}),
-    draw: async (policy, prompts, scoreRows, target) =>
-      scoreSamples(await samplePrompts(context, policy, prompts, target), scoreRows),
+    draw: async (prompts, scoreRows, target) => {
+      const { policy: path } = need(context.config, 'policy');
+      const policy = await context.sources.policy(path).load();
+      return await scoreSamples(await samplePrompts(context, policy, prompts, target), scoreRows);
+    },
   });
 }
 
@@ -75,12 +77,7 @@ export interface EvaluationTarget {
   readonly path: string;
   /** What its answers depend on, besides the policy, the scorers and how is sampled. */
   settings(): Promise<Record<string, unknown>>;
-  draw(
-    policy: Policy,
-    prompts: readonly Prompt[],
-    scoreRows: ScoreRows,
-    target: SampleTarget,
-  ): Promise<EvaluationRow[]>;
+  draw(prompts: readonly Prompt[], scoreRows: ScoreRows, target: SampleTarget): Promise<EvaluationRow[]>;
 }
 
 /** Draws and scores K responses of a policy to each held-out prompt. */
@@ -104,10 +101,9 @@ export async function evaluatePolicy(context: Context, evaluated: EvaluationTarg
     partials: [samples, `${samples}.partial`],
     note: `${config.responses} responses to each of ${prompts.length} held-out prompts`,
     work: async () => {
-      const policy = await sources.policy(source).load();
       const scoreRows = await loadScorers(context);
       const target: SampleTarget = { purpose: 'evaluate', path: samples, adapter: false };
-      const rows = await evaluated.draw(policy, prompts, scoreRows, target);
+      const rows = await evaluated.draw(prompts, scoreRows, target);
       await run.folder.write(path, toJsonl(rows));
       await run.folder.remove(samples);
     },

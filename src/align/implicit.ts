@@ -26,10 +26,11 @@ export async function implicitSettings({ config, run, sources }: Context): Promi
  * its tokens. The mean of −safety_j/β_pre over reference samples estimates KL(π_ref‖π_gj), so that a margin over the
  * reference mean is PeCAN's threshold b_j.
  */
-export async function implicitScores({ config, run, sources }: Context): Promise<ScoreRows> {
-  const policy = await sources.policy(need(config, 'policy').policy).load();
+export function implicitScores({ config, run, sources }: Context): ScoreRows {
+  const source = sources.policy(need(config, 'policy').policy);
   const beta = betaPre(config);
-  return async (rows) => {
+  return async (rows, given) => {
+    const policy = given ?? (await source.load());
     const completions = rows.map((row) => completionOf(policy, row));
     const current = policy.adapter;
     const reference = await sequenceLogps(policy, completions, { adapter: false });

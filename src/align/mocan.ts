@@ -8,6 +8,7 @@ import { type RunDual, solveDual } from './dual.ts';
 import { evaluate } from './evaluate.ts';
 import { label } from './label.ts';
 import { planRun } from './memory.ts';
+import { checkWhole } from './products.ts';
 import { report } from './report.ts';
 import { score, scorerSettings } from './score.ts';
 import { train } from './train.ts';
@@ -43,6 +44,7 @@ export async function mocan(context: Context): Promise<AlignResult> {
 /** Finds what is missing before hours go into sampling. */
 async function checkInputs(context: Context): Promise<void> {
   const { policy } = checkConfig(context.config);
+  checkWhole(context.config, 'align');
   await context.sources.policy(policy).hash();
   await scorerSettings(context);
   await planRun(context);

@@ -16,7 +16,7 @@ import {
   type RlooConfig,
 } from '../train/on_policy_config.ts';
 import type { RewardFunctions } from '../train/rollouts.ts';
-import { type Trainable, weightsTrainable } from '../train/trainable.ts';
+import type { Trainable } from '../train/trainable.ts';
 import { METRICS } from './artefacts.ts';
 import { mean } from './bootstrap.ts';
 import { grpoLoss, need, needFor, type RunConfig } from './config.ts';
@@ -75,7 +75,7 @@ export async function trainOnPolicy(context: Context, target: OnPolicyTarget): P
     },
     note: `${trainer} on ${prompts.length} prompts, ${config.num_generations} completions each`,
     prepare: async () => {
-      const policy = await source.load();
+      const policy = await product.load();
       const rewards = rewardFunctions(await loadScorers(context), prompts, lambda);
       const { headLimits, gradient_checkpointing } = await fitting.fit();
       const generation_batch_size = await fitSampling(context, policy, ids, method.filled, product);
@@ -83,10 +83,8 @@ export async function trainOnPolicy(context: Context, target: OnPolicyTarget): P
       return {
         policy,
         total,
-        train: (hooks) => {
-          const trainable = product.lora ? undefined : weightsTrainable(policy);
-          return method.train({ ...policy, headLimits }, ids, rewards, fitted, hooks, trainable);
-        },
+        train: (hooks, trainable) =>
+          method.train({ ...policy, headLimits }, ids, rewards, fitted, hooks, trainable),
         told: ({ reward, kl }) => `reward ${reward.toFixed(3)}, KL ${kl.toFixed(4)} a token`,
       };
     },
@@ -188,7 +186,7 @@ export interface OnPolicySummary {
 /** `dualign grpo` and `dualign rloo`: training on a file of prompts, with λ as given. */
 export async function trainAlone(context: ModelContext, trainer: OnPolicyTrainer): Promise<OnPolicySummary> {
   const { config } = context;
-  const { policy, prompts: path } = needFor(trainer, config, 'policy', 'prompts', 'reward');
+  const { prompts: path } = needFor(trainer, config, 'policy', 'prompts', 'reward');
   const { constraints, lambda = [], beta = DEFAULT_BETA } = config;
   if (lambda.length !== constraints.length) {
     throw new UserError(
@@ -197,8 +195,7 @@ export async function trainAlone(context: ModelContext, trainer: OnPolicyTrainer
   }
   checkWhole(config, trainer);
   const prompts = await readPrompts(context, path);
-  const { config: model } = await context.sources.outline(policy);
-  const product = productOf(context, model);
+  const product = await productOf(context);
   await trainOnPolicy(context, { name: trainer, trainer, prompts, lambda, beta, product });
   const text = await readArtefact(context, METRICS, trainer);
   const metrics = parseJsonl(text, METRICS, (row) => row as OnPolicyMetrics);
@@ -220,7 +217,7 @@ type Train = (
   rewards: RewardFunctions,
   fitted: Partial<OnPolicyConfig>,
   hooks: OnPolicyHooks,
-  trainable?: Trainable,
+  trainable: Trainable,
 ) => Promise<void>;
 
 /** A trainer with its settings, as they are given and filled in. */
@@ -284,15 +281,14 @@ function rewardFunctions(
   return {
     names: ['reward', ...lambda.map((_, j) => `safety_${j + 1}`)],
     weights: [1, ...lambda],
-    score: async (rows) => {
-      const scored = await scoreRows(
-        rows.map(({ prompt, text, promptIds, completionIds }) => ({
-          prompt: prompts[prompt],
-          response: text,
-          prompt_ids: promptIds,
-          response_ids: completionIds,
-        })),
-      );
+    score: async (rows, reference) => {
+      const texts = rows.map(({ prompt, text, promptIds, completionIds }) => ({
+        prompt: prompts[prompt],
+        response: text,
+        prompt_ids: promptIds,
+        response_ids: completionIds,
+      }));
+      const scored = await scoreRows(texts, reference);
       return scored.map(({ reward, safety }) => [reward, ...safety]);
     },
   };

@@ -2,7 +2,6 @@ import { parseSafetensors, writeSafetensors } from '../data/safetensors.ts';
 import type { Policy, PolicyOutline } from '../model/policy.ts';
 import { type DpoMetrics, type PreferencePair, type ReferenceLogps, referenceLogps } from '../train/dpo.ts';
 import { DPO } from '../train/fit.ts';
-import { weightsTrainable } from '../train/trainable.ts';
 import { type DpoConfig, type Split, trainDpo } from '../train/trainer.ts';
 import { REFERENCE_LOGPS } from './artefacts.ts';
 import { dpoLoss, need } from './config.ts';
@@ -82,12 +81,10 @@ export async function trainPairs(context: Context, target: PairTarget): Promise<
     kind: DPO,
     outline,
     examples,
-    load: () => source.load(),
-    train: async (policy, split, fitted, hooks) => {
+    train: async (policy, split, fitted, hooks, trainable) => {
       const logps = unpackLogps(await run.folder.read(file(REFERENCE_LOGPS)));
       const [reference, evaluationReference] = splitLogps(logps, split);
       const dpo: Partial<DpoConfig> = { ...settings, ...fitted };
-      const trainable = product.lora ? undefined : weightsTrainable(policy);
       await trainDpo(policy, split, dpo, { ...hooks, reference, evaluationReference }, trainable);
     },
     told: ({ loss }) => `loss ${loss.toFixed(4)}`,

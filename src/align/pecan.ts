@@ -9,6 +9,7 @@ import { label } from './label.ts';
 import { planRun } from './memory.ts';
 import type { AlignResult } from './mocan.ts';
 import { prealign, prealignedSets } from './prealign.ts';
+import { checkWhole } from './products.ts';
 import { report } from './report.ts';
 import { score } from './score.ts';
 import { train } from './train.ts';
@@ -39,6 +40,7 @@ export async function pecan(context: Context): Promise<AlignResult> {
 async function checkInputs(context: Context): Promise<void> {
   const { config, sources } = context;
   const { policy } = checkConfig(config);
+  checkWhole(config, 'align');
   await sources.policy(policy).hash();
   for (const { path, judgement } of prealignedSets(config)) await sources.preferences(path, judgement);
   await planRun(context);

@@ -49,7 +49,7 @@ export async function prealign(context: Context): Promise<void> {
   for (const { path, judgement, name, folder } of prealignedSets(context.config)) {
     const rows = await readPreferences(context, path, judgement);
     const hash = await sha256(JSON.stringify(rows));
-    const product = adapterProduct(context, (file) => `${folder}/${file}`);
+    const product = await adapterProduct(context, folder);
     await trainPairs(context, { rows, hash, beta, name, folder, product });
   }
 }

@@ -1,6 +1,7 @@
 /** The usual way to align under constraints, to compare with: policy and multipliers in turns. */
+import { subfolder } from '../data/folder.ts';
 import type { Run } from '../data/run.ts';
-import { ADAPTER_FILES, SCORES } from './artefacts.ts';
+import { SCORES } from './artefacts.ts';
 import { mean } from './bootstrap.ts';
 import { collectFrom } from './collect.ts';
 import { need } from './config.ts';
@@ -10,6 +11,7 @@ import { partOf, trainNext } from './round.ts';
 import { groupByPrompt, parseScoreRows, type ScoreRow } from './rows.ts';
 import { score } from './score.ts';
 import { readArtefact, runStage } from './stage.ts';
+import { copyTrained, trainedFiles, trainedSettings } from './trained.ts';
 
 /** A check of the policy so far, and the λ that it was then trained on with; none after the last check. */
 export interface Iteration {
@@ -29,7 +31,7 @@ export const ITERATIONS = 'iterations.json';
  * A primal-dual method as PPO-Lagrangian (Ray et al. 2019) and CAID (Zhang et al. 2025) are: sample the policy, step λ
  * along the dual's gradient, λ ← [λ − η·(E[g] − threshold)]₊, and train the policy on by one epoch of DPO on those
  * samples, labelled by r + λᵀg. Ends when two checks in a row find the thresholds met on the training prompts, or at the
- * most iterations allowed. Writes adapter/ and iterations.json into `folder`.
+ * most iterations allowed. Writes adapter/, or model/, and iterations.json into `folder`.
  */
 export async function primalDual(context: Context, folder: string): Promise<readonly Iteration[]> {
   const { run, config } = context;
@@ -66,12 +68,11 @@ export async function primalDual(context: Context, folder: string): Promise<read
   }
   await runStage(context, {
     name: 'primal-dual',
-    settings: { rates, thresholds, adapter: await before.hash(ADAPTER_FILES[1]) },
-    outputs: [...ADAPTER_FILES, ITERATIONS].map((file) => `${folder}/${file}`),
+    settings: { rates, thresholds, ...(await trainedSettings(context, before.folder)) },
+    outputs: [...(await trainedFiles(context)), ITERATIONS].map((file) => `${folder}/${file}`),
     note: `${iterations.length - 1} updates of the policy`,
     work: async () => {
-      for (const file of ADAPTER_FILES)
-        await run.folder.write(`${folder}/${file}`, await before.folder.read(file));
+      await copyTrained(context, before.folder, subfolder(run.folder, folder));
       await run.folder.write(`${folder}/${ITERATIONS}`, `${JSON.stringify(iterations, null, 2)}\n`);
     },
   });

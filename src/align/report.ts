@@ -1,7 +1,6 @@
 import { sha256 } from '../data/hash.ts';
 import { parseJsonl } from '../data/jsonl.ts';
 import { promptText } from '../data/messages.ts';
-import type { Run } from '../data/run.ts';
 import { VERSION } from '../generated/version.ts';
 import type {
   Comparison,
@@ -14,7 +13,6 @@ import type {
   TextSample,
 } from '../report/data.ts';
 import {
-  ADAPTER_FILES,
   COMPARISON,
   DUAL,
   EVALUATION,
@@ -33,6 +31,7 @@ import { readDual, type SolvedRunDual } from './dual.ts';
 import { readEvaluationRows } from './evaluate.ts';
 import { type EvaluationRow, groupByPrompt } from './rows.ts';
 import { readArtefact, runStage } from './stage.ts';
+import { trainedSettings } from './trained.ts';
 
 /** Prompts whose first responses the report shows before and after. */
 const SHOWN_PROMPTS = 12;
@@ -71,7 +70,7 @@ export async function report(context: Context): Promise<ReportData> {
     ...(context.config.decoding === 'adapter'
       ? {
           ...(context.config.trainer === 'dpo' ? { pairs: await run.hash(PAIRS) } : {}),
-          adapter: await run.hash(ADAPTER_FILES[1]),
+          ...(await trainedSettings(context, run.folder)),
         }
       : {}),
   };
@@ -146,7 +145,9 @@ function trainingSettings(config: RunConfig, steps: number): [string, unknown][]
     config.trainer === 'dpo'
       ? ['labels', `${config.labels}${config.rounds > 1 ? `, found again in ${config.rounds} rounds` : ''}`]
       : ['trainer', `${config.trainer}, ${config.num_generations} completions a prompt`],
-    ['LoRA', `r ${config.lora_r}, alpha ${config.lora_alpha}, ${config.lora_target_modules.join(', ')}`],
+    config.full
+      ? ['trained', 'all weights']
+      : ['LoRA', `r ${config.lora_r}, alpha ${config.lora_alpha}, ${config.lora_target_modules.join(', ')}`],
     [
       'training',
       `${config.max_steps === undefined ? `${config.num_train_epochs} epochs, ` : ''}${steps} steps, ` +
@@ -155,12 +156,9 @@ function trainingSettings(config: RunConfig, steps: number): [string, unknown][]
   ];
 }
 
-async function adapterHash(run: Run): Promise<string> {
-  return run.manifest.stages.train?.outputs[ADAPTER_FILES[1]] ?? (await run.hash(ADAPTER_FILES[1]));
-}
-
 /** What identifies the run. */
-async function settingsOf({ run, config }: Context, steps: number): Promise<[string, string][]> {
+async function settingsOf(context: Context, steps: number): Promise<[string, string][]> {
+  const { run, config } = context;
   const { manifest } = run;
   const device = manifest.device;
   const answers = answersOf(config);
@@ -181,7 +179,9 @@ async function settingsOf({ run, config }: Context, steps: number): Promise<[str
     ...(answers === undefined ? trainingSettings(config, steps) : [['answers', answers] as const]),
     ['device', device ? `${device.vendor} ${device.device} ${device.description}`.trim() : 'unknown'],
     ['software', `dualign ${VERSION}, ${manifest.host}`],
-    ...(answers === undefined ? [['adapter sha-256', await adapterHash(run)] as const] : []),
+    ...Object.entries(answers === undefined ? await trainedSettings(context, run.folder) : {}).map(
+      ([name, hash]) => [`${name} sha-256`, hash] as const,
+    ),
   ];
   return rows.map(([name, value]) => [name, String(value ?? '')]);
 }

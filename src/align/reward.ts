@@ -8,7 +8,7 @@ import { type RewardModel, saveRewardModel } from '../model/reward_model.ts';
 import { savedFiles } from '../model/save.ts';
 import { loadTextEncoder, readOptional } from '../score/encode.ts';
 import { REWARD } from '../train/fit.ts';
-import { type RewardMetrics, type RewardPair, trainReward } from '../train/reward.ts';
+import { type RewardMetrics, type RewardPair, rewardTrainable, trainReward } from '../train/reward.ts';
 import type { Split } from '../train/trainer.ts';
 import { need, needFor } from './config.ts';
 import type { ModelContext } from './context.ts';
@@ -70,9 +70,8 @@ export async function rewardAlone(context: ModelContext): Promise<TrainingSummar
       encoded ??= { train: await encode(rows.train), evaluation: await encode(rows.evaluation) };
       return encoded;
     },
-    load: () => source.load(),
-    train: (model, pairs, fitted, hooks) =>
-      trainReward(model, pairs, { ...fitted, center_rewards_coefficient }, hooks),
+    train: (model, pairs, fitted, hooks, trainable) =>
+      trainReward(model, pairs, { ...fitted, center_rewards_coefficient }, hooks, trainable),
     told: ({ loss, accuracy }) => `loss ${loss.toFixed(4)}, accuracy ${accuracy.toFixed(2)}`,
   });
   return await summarizeTraining(context, 'reward');
@@ -84,16 +83,23 @@ function rewardProduct(
   { config: model }: { readonly config: LlamaConfig },
 ): Product<RewardModel> {
   const { policy: path } = need(config, 'policy');
-  const { full, seed, onnx, center_rewards_coefficient } = config;
-  const lora = full ? undefined : loraSettings(config);
+  const { seed, onnx, center_rewards_coefficient } = config;
+  const lora = loraSettings(config);
+  const source = sources.rewardModel(path);
   return {
     lora,
     settings: { ...(lora ?? wholeSettings(config)), center_rewards_coefficient, ...(onnx ? { onnx } : {}) },
     outputs: [...savedFiles(model), ...(onnx ? ['model.onnx'] : [])],
-    begin: async (policy) => void (lora && addAdapter(policy, lora, seed)),
+    load: async () => {
+      const model = await source.load();
+      if (lora) addAdapter(model, lora, seed);
+      return model;
+    },
+    trainable: rewardTrainable,
     save: async (policy) => {
       await saveRewardModel(policy, await sources.folder(path), run.folder, { onnxLength: onnx });
     },
+    release: () => source.unload(),
   };
 }
 

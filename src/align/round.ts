@@ -5,7 +5,7 @@ import { need } from './config.ts';
 import type { Context } from './context.ts';
 import { labelPairs } from './label.ts';
 import { trainPairs } from './pair_training.ts';
-import { adapterProduct, continuedProduct } from './products.ts';
+import { productOf } from './products.ts';
 import { parsePairRows } from './rows.ts';
 import { readArtefact } from './stage.ts';
 
@@ -18,7 +18,7 @@ export interface NextTraining {
   readonly lambda: readonly number[];
   /** The parts whose scored responses are labelled; this one's if left out. */
   readonly of?: readonly Run[];
-  /** The part whose adapter is trained on; a new one if left out. */
+  /** The part whose policy is trained on; the run's own if left out. */
   readonly from?: Run;
 }
 
@@ -28,6 +28,6 @@ export async function trainNext(context: Context, { lambda, of, from }: NextTrai
   const { beta } = need(config, 'beta');
   await labelPairs(context, { name: 'label', path: PAIRS, weights: { reward: 1, safety: lambda }, of });
   const rows = parsePairRows(await readArtefact(context, PAIRS, 'align'), PAIRS);
-  const product = from ? await continuedProduct(context, from) : adapterProduct(context, (file) => file);
+  const product = await productOf(context, '', from?.folder);
   await trainPairs(context, { rows, hash: await run.hash(PAIRS), beta, product });
 }

@@ -2,18 +2,19 @@
 import { parseJsonl, toJsonl } from '../data/jsonl.ts';
 import { UserError } from '../errors.ts';
 import type { StepMetrics } from '../train/loop.ts';
-import { ADAPTER_FILES, METRICS, PAIRS, ROUND, ROUNDS, SCORES } from './artefacts.ts';
+import { METRICS, PAIRS, ROUND, ROUNDS, SCORES } from './artefacts.ts';
 import { collectFrom } from './collect.ts';
 import { need } from './config.ts';
 import type { Context } from './context.ts';
 import { readDual } from './dual.ts';
 import { trainPairs } from './pair_training.ts';
-import { adapterProduct } from './products.ts';
+import { productOf } from './products.ts';
 import { type Redualized, redualize } from './redualize.ts';
 import { partOf, trainNext } from './round.ts';
 import { parsePairRows, parseScoreRows } from './rows.ts';
 import { score } from './score.ts';
 import { readArtefact, runStage } from './stage.ts';
+import { copyTrained, trainedFiles, trainedSettings } from './trained.ts';
 
 /** The context of a round, whose artefacts lie in a folder of its own. */
 export function roundOf(context: Context, round: number): Context {
@@ -22,7 +23,7 @@ export function roundOf(context: Context, round: number): Context {
 
 /**
  * As many rounds of training as set. The first is one-shot. Each later one samples the policy as trained, scores, finds λ
- * again, labels by it and trains the same adapter on. The last adapter is the run's.
+ * again, labels by it and trains the same policy on. The last one is the run's.
  */
 export async function trainRounds(context: Context): Promise<void> {
   const { run, config } = context;
@@ -31,7 +32,7 @@ export async function trainRounds(context: Context): Promise<void> {
   const dual = await readDual(context);
   let before = roundOf(context, 1);
   const rows = parsePairRows(await readArtefact(context, PAIRS, 'label'), PAIRS);
-  const product = adapterProduct(before, (file) => file);
+  const product = await productOf(before);
   await trainPairs(before, { rows, hash: await run.hash(PAIRS), beta, product });
   let { lambda } = dual;
   for (let round = 2; round <= config.rounds; round++) {
@@ -44,7 +45,7 @@ export async function trainRounds(context: Context): Promise<void> {
     await trainNext(again, { lambda, from: before.run });
     before = part;
   }
-  await takeAdapter(context, before);
+  await takeLast(context, before);
 }
 
 /** Says that the run ended with another number of rounds before hours go into more. */
@@ -85,16 +86,16 @@ async function solveRound(
   return JSON.parse(await readArtefact(context, ROUND, 'align')) as Round;
 }
 
-/** The last round's adapter is the run's, with the metrics of all rounds. */
-async function takeAdapter(context: Context, last: Context): Promise<void> {
+/** The last round's policy is the run's, with the metrics of all rounds. */
+async function takeLast(context: Context, last: Context): Promise<void> {
   const { run, config } = context;
   await runStage(context, {
     name: 'train',
-    settings: { rounds: config.rounds, adapter: await last.run.hash(ADAPTER_FILES[1]) },
-    outputs: [...ADAPTER_FILES, METRICS],
-    note: `the adapter of round ${config.rounds}`,
+    settings: { rounds: config.rounds, ...(await trainedSettings(context, last.run.folder)) },
+    outputs: [...(await trainedFiles(context)), METRICS],
+    note: `the policy of round ${config.rounds}`,
     work: async () => {
-      for (const file of ADAPTER_FILES) await run.folder.write(file, await last.run.folder.read(file));
+      await copyTrained(context, last.run.folder, run.folder);
       const metrics: StepMetrics[] = [];
       for (let round = 1; round <= config.rounds; round++) {
         const text = await readArtefact(roundOf(context, round), METRICS, 'train');

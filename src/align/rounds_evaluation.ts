@@ -1,13 +1,5 @@
 import type { Evaluation, RoundSummary } from '../report/data.ts';
-import {
-  ADAPTER,
-  ADAPTER_FILES,
-  DUAL,
-  EVALUATION,
-  EVALUATION_REFERENCE,
-  ROUND,
-  ROUNDS_SUMMARY,
-} from './artefacts.ts';
+import { DUAL, EVALUATION, EVALUATION_REFERENCE, ROUND, ROUNDS_SUMMARY } from './artefacts.ts';
 import { compare } from './compare.ts';
 import type { Context } from './context.ts';
 import { drawFrom } from './decoding.ts';
@@ -16,6 +8,7 @@ import { evaluatePolicy } from './evaluate.ts';
 import { type Round, roundOf } from './rounds.ts';
 import { type EvaluationRow, parseEvaluationRows } from './rows.ts';
 import { readArtefact, runStage } from './stage.ts';
+import { trainedSettings } from './trained.ts';
 
 const ANSWERS = 'evaluation.jsonl';
 
@@ -27,9 +20,8 @@ export async function evaluateRounds(context: Context): Promise<void> {
     await evaluatePolicy(part, {
       name: 'evaluate',
       path: ANSWERS,
-      settings: async () => ({ adapter: await part.run.hash(ADAPTER_FILES[1]) }),
-      draw: (policy, prompts, scoreRows, target) =>
-        drawFrom(part, ADAPTER, policy, prompts, scoreRows, target),
+      settings: () => trainedSettings(part, part.run.folder),
+      draw: (prompts, scoreRows, target) => drawFrom(part, part.run.folder, prompts, scoreRows, target),
     });
   }
   const answers = await Promise.all(earlier.map(({ run: part }) => part.hash(ANSWERS)));

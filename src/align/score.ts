@@ -1,6 +1,7 @@
 import { BlockLog } from '../data/jsonl.ts';
 import type { Prompt } from '../data/messages.ts';
 import { UserError } from '../errors.ts';
+import type { Policy } from '../model/policy.ts';
 import type { Scorer } from '../score/scorer.ts';
 import { SAMPLES, SCORES } from './artefacts.ts';
 import { limitsOf, need } from './config.ts';
@@ -22,8 +23,8 @@ export interface Scored {
   readonly safety: readonly number[];
 }
 
-/** Reward and safety of each row, in order. */
-export type ScoreRows = (rows: readonly TextRow[]) => Promise<Scored[]>;
+/** Reward and safety of each row, in order. `reference` is the run's policy, where its weights are being trained. */
+export type ScoreRows = (rows: readonly TextRow[], reference?: Policy) => Promise<Scored[]>;
 
 /** Drawn responses with their scores. */
 export async function scoreSamples(rows: readonly SampleRow[], scoreRows: ScoreRows): Promise<ScoreRow[]> {

@@ -5,7 +5,6 @@ import type { Policy, PolicyOutline } from '../model/policy.ts';
 import { keyOf, Random } from '../random.ts';
 import { SFT } from '../train/fit.ts';
 import type { SftMetrics } from '../train/sft.ts';
-import { weightsTrainable } from '../train/trainable.ts';
 import { type Split, trainSft } from '../train/trainer.ts';
 import { needFor, type RunConfig } from './config.ts';
 import type { ModelContext } from './context.ts';
@@ -27,7 +26,7 @@ export async function sftAlone(context: ModelContext): Promise<TrainingSummary> 
   const source = sources.policy(path);
   const outline = await sources.outline(path);
   const rows = split(await sources.examples(dataset), config);
-  const product = productOf(context, outline.config);
+  const product = await productOf(context);
   const longest = Math.min(outline.maxLength, config.max_length ?? Infinity);
   const always = config.chat_template === 'always';
   let encoded: Split<Completion> | undefined;
@@ -61,9 +60,7 @@ export async function sftAlone(context: ModelContext): Promise<TrainingSummary> 
       encoded ??= { train: encode(rows.train), evaluation: encode(rows.evaluation) };
       return encoded;
     },
-    load: () => source.load(),
-    train: (policy, examples, fitted, hooks) =>
-      trainSft(policy, examples, fitted, hooks, product.lora ? undefined : weightsTrainable(policy)),
+    train: trainSft,
     told: ({ loss }) => `loss ${loss.toFixed(4)}`,
   });
   return await summarizeTraining(context, 'sft');

@@ -2,8 +2,13 @@
 import type { LoraConfig } from '../model/lora.ts';
 import type { RunConfig } from './config.ts';
 
-/** The adapter that a run trains. */
-export function loraSettings(config: RunConfig): LoraConfig {
+/** The adapter that a run trains; none where it trains all weights. */
+export function loraSettings(config: RunConfig): LoraConfig | undefined {
+  return config.full ? undefined : adapterSettings(config);
+}
+
+/** An adapter of these settings. */
+export function adapterSettings(config: RunConfig): LoraConfig {
   return {
     r: config.lora_r,
     lora_alpha: config.lora_alpha,

@@ -3,6 +3,7 @@ import type { StageSettings } from '../data/run.ts';
 import type { Policy } from '../model/policy.ts';
 import { checkpointStep } from '../train/checkpoint.ts';
 import type { EvalMetrics, StepMetrics } from '../train/loop.ts';
+import type { Trainable } from '../train/trainable.ts';
 import { CHECKPOINT, METRICS } from './artefacts.ts';
 import type { Context } from './context.ts';
 import { type Product, productNote } from './products.ts';
@@ -19,10 +20,11 @@ export interface TrainingHooks<M> {
 }
 
 export interface PreparedTraining<M extends StepMetrics, P extends Policy = Policy> {
+  /** From the product. */
   readonly policy: P;
   /** Steps in all. */
   readonly total: number;
-  train(hooks: TrainingHooks<M>): Promise<void>;
+  train(hooks: TrainingHooks<M>, trainable: Trainable): Promise<void>;
   /** A step's metrics in a few words. */
   told(row: M): string;
 }
@@ -53,7 +55,7 @@ export async function runTrainingStage<M extends StepMetrics, P extends Policy =
     note: `${note}, ${productNote(product as Product)}`,
     work: async () => {
       const { policy, total, train, told } = await prepare();
-      await product.begin(policy);
+      const trainable = product.trainable(policy);
       const resume = (await run.folder.exists(file(CHECKPOINT)))
         ? await run.folder.read(file(CHECKPOINT))
         : undefined;
@@ -61,7 +63,7 @@ export async function runTrainingStage<M extends StepMetrics, P extends Policy =
       await resumeMetrics(context, file(METRICS_PARTIAL), step);
       const note = async (row: object) => await run.folder.append(file(METRICS_PARTIAL), toJsonl([row]));
       progress.advance(step, total, 'steps');
-      await train({
+      const hooks: TrainingHooks<M> = {
         resume,
         onMetrics: async (row) => {
           await note(row);
@@ -72,9 +74,15 @@ export async function runTrainingStage<M extends StepMetrics, P extends Policy =
           progress.advance(row.step, total, 'steps', `held-out loss ${row.eval_loss.toFixed(4)}`);
         },
         onCheckpoint: (checkpoint) => run.folder.write(file(CHECKPOINT), checkpoint),
-      });
-      policy.workspace.free();
-      await product.save(policy);
+      };
+      try {
+        await train(hooks, trainable);
+        policy.workspace.free();
+        await product.save(policy);
+      } finally {
+        trainable.free();
+        await product.release();
+      }
       await run.folder.write(file(METRICS), await run.folder.read(file(METRICS_PARTIAL)));
       await run.folder.remove(file(METRICS_PARTIAL));
       await run.folder.remove(file(CHECKPOINT));

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { collect } from '../align/collect.ts';
-import { parseConfig, type RunConfig } from '../align/config.ts';
+import { parseConfig } from '../align/config.ts';
 import type { Context } from '../align/context.ts';
 import { evaluateReference } from '../align/evaluate.ts';
 import { prealign } from '../align/prealign.ts';
@@ -13,12 +13,12 @@ import type { Outcome } from '../experiments/experiment.ts';
 import type { Subject } from '../experiments/subject.ts';
 import { DiskFolder } from '../host/disk.ts';
 import { runtimeName } from '../host/runtime.ts';
-import { DiskSources } from '../host/sources.ts';
 import { demoOptions } from './demo.ts';
 import { number, positiveInteger } from './option_values.ts';
+import { sourcesOf } from './run_command.ts';
 import { baselineList } from './run_options.ts';
 import { table } from './solution_text.ts';
-import { fetchProgress, terminalProgress } from './terminal.ts';
+import { terminalProgress } from './terminal.ts';
 
 const HELP = `
 The paper's experiments (arXiv 2405.19544) on the demo, or on a run of your own with one constraint
@@ -122,15 +122,6 @@ interface Opened {
   close(): void;
 }
 
-function sourcesFor(config: RunConfig, { threads }: Flags, progress: Progress): DiskSources {
-  return new DiskSources(config.device, {
-    threads,
-    dtype: config.dtype,
-    chatTemplate: config.chat_template,
-    progress: fetchProgress(progress),
-  });
-}
-
 function opener(out: string, method: string): Subject['open'] {
   return (name) => Run.open(new DiskFolder(`${out}/runs/${method}/${name}`), runtimeName());
 }
@@ -146,7 +137,7 @@ async function runSubject(path: string, flags: Flags, progress: Progress): Promi
   }
   const run = await Run.open(folder, runtimeName());
   const config = parseConfig(run.manifest.config, path);
-  const sources = sourcesFor(config, flags, progress);
+  const sources = sourcesOf(config, flags, progress);
   const base: Context = { run, config, sources, progress };
   return {
     subject: { method: config.method, base, open: opener(flags.out, config.method) },
@@ -164,7 +155,7 @@ async function demoSubjects(flags: Flags, progress: Progress): Promise<Opened[]>
   for (const each of ['mocan', 'pecan'] as const) {
     if (method !== undefined && each !== method) continue;
     const config = parseConfig({ device: 'cpu', ...(await demoOptions(each)) }, 'the demo');
-    const sources = sourcesFor(config, flags, progress);
+    const sources = sourcesOf(config, flags, progress);
     const run = await Run.open(new DiskFolder(`${flags.out}/runs/${each}/base`), runtimeName());
     run.configure(config, false);
     const base: Context = { run, config, sources, progress };

@@ -1,12 +1,12 @@
 import process from 'node:process';
 import { Command } from 'commander';
-import { ADAPTER } from '../align/artefacts.ts';
 import { checkDecoding, parseConfig, type RunConfig, type RunOptions } from '../align/config.ts';
 import type { Context } from '../align/context.ts';
 import { drawIndex, mixtureOf, resamplingWeights } from '../align/decoding.ts';
 import { readDual } from '../align/dual.ts';
 import { encodePrompt } from '../align/encode.ts';
 import { loadScorers } from '../align/score.ts';
+import { loadTrained } from '../align/trained.ts';
 import type { Prompt } from '../data/messages.ts';
 import { Run } from '../data/run.ts';
 import { UserError } from '../errors.ts';
@@ -43,7 +43,7 @@ Examples
   dualign generate --run runs/first --prompt "Once upon a time"
       the aligned policy of a run, with the run's settings of sampling
   dualign generate --run runs/first --decoding resample --prompt "Once upon a time"
-      without its adapter: one of K responses of the policy, drawn by r + λ*ᵀg
+      without training: one of K responses of the policy, drawn by r + λ*ᵀg
   dualign generate --run runs/pecan --decoding mix --prompt "Once upon a time"
       the pre-aligned policies of PeCAN, mixed at every token`;
 
@@ -76,7 +76,7 @@ export function generateCommand(): Command {
 
 async function openRun(path: string, adapter: string | undefined): Promise<Run> {
   if (adapter !== undefined)
-    throw new UserError('expected --run or --adapter, got both; a run has an adapter');
+    throw new UserError('expected --run or --adapter, got both; a run has a policy of its own');
   const folder = new DiskFolder(path);
   if (!(await folder.exists('manifest.json'))) {
     throw new UserError(`${path}: expected a run folder with manifest.json, found none`);
@@ -101,18 +101,21 @@ async function generateText(
     progress: fetchProgress(progress),
   });
   try {
-    const policy = await sources.policy(config.policy).load();
+    const context = run && { run, config, sources, progress };
+    const policy =
+      context && config.decoding === 'adapter'
+        ? await loadTrained(context, run.folder)
+        : await sources.policy(config.policy).load();
     if (flags.adapter !== undefined) await sources.useAdapter(policy, flags.adapter);
     const always = config.chat_template === 'always';
     const text = always ? [{ role: 'user' as const, content: prompt }] : prompt;
     const ids = encodePrompt(policy, text);
     const start = performance.now();
     const rows = Array.from({ length: responses }, (_, k): GenerationRow => ({ ids, stream: [0, k] }));
-    const context = run && { run, config, sources, progress };
-    const resamples = context && config.decoding === 'resample';
-    const made = resamples
-      ? await showResampled(context, policy, text, rows, flags)
-      : await show(policy, rows, config, flags, context && (await alignedMixture(context, policy)));
+    const made =
+      context && config.decoding === 'resample'
+        ? await showResampled(context, policy, text, rows, flags)
+        : await show(policy, rows, config, flags, context && (await pecanMixture(context, policy)));
     const seconds = (performance.now() - start) / 1000;
     const tokens = made.reduce((sum, generation) => sum + generation.ids.length, 0);
     if (flags.json) process.stdout.write(`${JSON.stringify(asJson(policy, prompt, rows, made))}\n`);
@@ -126,12 +129,10 @@ async function generateText(
   }
 }
 
-/** PeCAN's mixture; else the run's adapter is put on the policy. */
-async function alignedMixture(context: Context, policy: Policy): Promise<readonly MixtureTerm[] | undefined> {
-  const { run, config, sources } = context;
-  if (config.decoding === 'mix') return await mixtureOf(context, policy, await readDual(context));
-  await sources.useAdapter(policy, `${run.folder.name}/${ADAPTER}`);
-  return undefined;
+/** The policies of PeCAN, where they answer mixed. */
+async function pecanMixture(context: Context, policy: Policy): Promise<readonly MixtureTerm[] | undefined> {
+  if (context.config.decoding !== 'mix') return undefined;
+  return await mixtureOf(context, policy, await readDual(context));
 }
 
 /** For each row, of K responses of the policy the one drawn by r + λ*ᵀg. */

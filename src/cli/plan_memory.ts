@@ -14,7 +14,6 @@ interface PlanMemoryFlags {
   readonly promptTokens: number;
   readonly trainResponses: number;
   readonly memory?: number;
-  readonly full?: boolean;
   readonly json?: boolean;
 }
 
@@ -23,15 +22,14 @@ export function planMemoryCommand(): Command {
   const command = new Command('plan-memory').description(
     'What a run would hold in memory, and the largest batches that fit, before any weights are read',
   );
-  const options = addRunOptions(command, ['policy', 'sampling', 'training', 'trainer']);
+  const options = addRunOptions(command, ['policy', 'sampling', 'training', 'full', 'trainer']);
   return command
     .option('--prompt-tokens <n>', 'longest prompt in tokens', positiveInteger, 64)
     .option('--train-responses <n>', 'different responses trained on at once', positiveInteger, 64)
-    .option('--full', 'all weights are trained, in place of LoRA factors')
     .option('--memory <GiB>', 'most memory to use; a GPU does not say how much it has', gibibytes)
     .option('--json', 'print the plan as JSON, in bytes')
-    .action(async ({ promptTokens, trainResponses, memory, full = false, json }: PlanMemoryFlags) => {
-      const config = parseConfig({ ...options, full }, 'plan-memory');
+    .action(async ({ promptTokens, trainResponses, memory, json }: PlanMemoryFlags) => {
+      const config = parseConfig(options, 'plan-memory');
       checkWhole(config, 'plan-memory');
       if (config.policy === undefined) {
         throw new UserError('--policy is missing; see dualign plan-memory --help');
@@ -41,7 +39,7 @@ export function planMemoryCommand(): Command {
         const plan = await planMemory({
           ...(await sources.room()),
           config: await sources.config(config.policy),
-          lora: full ? undefined : loraSettings(config),
+          lora: loraSettings(config),
           // Only a weight of 0 would do without a reference.
           ...(config.trainer === 'dpo' ? {} : { onPolicy: { beta: 1 } }),
           formats: plannedFormats(config.dtype),

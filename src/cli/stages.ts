@@ -29,6 +29,7 @@ export const ALIGN_OPTIONS: readonly OptionGroup[] = [
   'labels',
   'rounds',
   'training',
+  'full',
   'losses',
   'trainer',
   'on-policy',
@@ -75,7 +76,7 @@ const STAGES: readonly RunCommand[] = [
   stage('label', 'Make preference pairs by r + λ*ᵀg: pairs.jsonl', ['labels', 'prompts'], label),
   stage(
     'train',
-    'Train the adapter by DPO on the pairs, or by policy gradients: adapter/, metrics.jsonl',
+    'Train the policy by DPO on the pairs, or by policy gradients: adapter/ or model/, metrics.jsonl',
     [
       'policy',
       'prompts',
@@ -85,6 +86,7 @@ const STAGES: readonly RunCommand[] = [
       'labels',
       'rounds',
       'training',
+      'full',
       'losses',
       'trainer',
       'on-policy',

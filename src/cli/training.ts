@@ -17,14 +17,14 @@ const TRAININGS: readonly RunCommand[] = [
   training(
     'sft',
     'Supervised fine-tuning on texts, conversations, or prompts with completions: adapter/ or model/, metrics.jsonl',
-    ['policy', 'examples', 'training', 'whole', 'held-out'],
+    ['policy', 'examples', 'training', 'full', 'from-scratch', 'held-out'],
     sftAlone,
     sftText,
   ),
   training(
     'dpo',
     'DPO on preferences: adapter/ or model/, metrics.jsonl',
-    ['policy', 'pairs', 'kl', 'training', 'losses', 'whole', 'held-out'],
+    ['policy', 'pairs', 'kl', 'training', 'losses', 'full', 'from-scratch', 'held-out'],
     dpoAlone,
     dpoText,
   ),
@@ -32,7 +32,7 @@ const TRAININGS: readonly RunCommand[] = [
     ...training(
       'reward',
       'Train a reward model on preferences (Bradley–Terry), from a language model: a folder to give as --reward, --cost or --safety.',
-      ['policy', 'pairs', 'training', 'whole', 'held-out', 'reward-model'],
+      ['policy', 'pairs', 'training', 'full', 'from-scratch', 'held-out', 'reward-model'],
       rewardAlone,
       rewardText,
     ),
@@ -113,7 +113,17 @@ function onPolicy(trainer: OnPolicyTrainer, description: string, groups: readonl
   return {
     name: trainer,
     description,
-    groups: ['policy', 'scorers', 'alone', 'drawing', 'training', 'whole', 'on-policy', ...groups],
+    groups: [
+      'policy',
+      'scorers',
+      'alone',
+      'drawing',
+      'training',
+      'full',
+      'from-scratch',
+      'on-policy',
+      ...groups,
+    ],
     async run(context) {
       const summary = await trainAlone(context, trainer);
       return {

@@ -21,7 +21,8 @@ export type TrainingGroup =
   | 'examples'
   | 'pairs'
   | 'kl'
-  | 'whole'
+  | 'full'
+  | 'from-scratch'
   | 'held-out'
   | 'reward-model';
 
@@ -132,8 +133,8 @@ export const TRAINING_OPTIONS: Record<TrainingGroup, readonly OptionRow[]> = {
     ['--seed <n>', 'seed of everything drawn at random (0)', integer],
   ],
   kl: [['--beta <b>', 'weight of the KL divergence from the policy (0.1)', number]],
-  whole: [
-    ['--full [bool]', 'train all weights, in place of LoRA factors (false)', boolean],
+  full: [['--full [bool]', 'train all weights, in place of LoRA factors (false)', boolean]],
+  'from-scratch': [
     [
       '--from-scratch [bool]',
       'draw the weights from the seed first: of the policy, config.json and tokenizer are enough (false)',

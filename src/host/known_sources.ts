@@ -1,7 +1,8 @@
-import type { Source } from '../align/context.ts';
+import type { ModelSource, Source } from '../align/context.ts';
 import type { Folder } from '../data/folder.ts';
 import { sha256 } from '../data/hash.ts';
 import type { DtypeChoice } from '../model/dtype.ts';
+import { freePolicy, type Policy } from '../model/policy.ts';
 import { POLICY_SETTINGS, policyFiles } from '../model/policy_files.ts';
 
 /** A folder that hashes a file without holding it whole. */
@@ -44,6 +45,32 @@ export function remember<T>(
   let source = known.get(name);
   if (!source) {
     source = { hash: once(hash), load: once(load) };
+    known.set(name, source);
+  }
+  return source;
+}
+
+/** The same of a model, which is made anew after it was unloaded. */
+export function rememberModel<P extends Policy>(
+  known: Map<string, ModelSource<P>>,
+  name: string,
+  { hash, load }: Source<P>,
+): ModelSource<P> {
+  let source = known.get(name);
+  if (!source) {
+    let loaded: Promise<P> | undefined;
+    source = {
+      hash: once(hash),
+      load: () => {
+        loaded ??= load();
+        return loaded;
+      },
+      unload: async () => {
+        const model = loaded;
+        loaded = undefined;
+        if (model) freePolicy(await model);
+      },
+    };
     known.set(name, source);
   }
   return source;

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { ModelSources, Room, Source } from '../align/context.ts';
+import type { ModelSource, ModelSources, Room, Source } from '../align/context.ts';
 import { type Example, parseExamples } from '../data/examples.ts';
 import { sha256 } from '../data/hash.ts';
 import type { Prompt } from '../data/messages.ts';
@@ -28,7 +28,7 @@ import { DiskFolder } from './disk.ts';
 import type { FetchProgress, Wanted } from './fetched.ts';
 import { fetchHubModel } from './hub.ts';
 import { parseHubName } from './hub_model.ts';
-import { hashFolder, hashPolicy, remember } from './known_sources.ts';
+import { hashFolder, hashPolicy, remember, rememberModel } from './known_sources.ts';
 import { runsOnEngine, SCORER_FILES } from './scorer_folder.ts';
 import { loadScorer, parseScorerSpec } from './scorers.ts';
 import { fetchWebFolder } from './web_folder.ts';
@@ -55,8 +55,8 @@ export interface DiskSourcesOptions {
 export class DiskSources implements ModelSources {
   #engine: Promise<Engine> | undefined;
   #info: RunDevice | undefined;
-  #policies = new Map<string, Source<Policy>>();
-  #rewardModels = new Map<string, Source<RewardModel>>();
+  #policies = new Map<string, ModelSource<Policy>>();
+  #rewardModels = new Map<string, ModelSource<RewardModel>>();
   #scorers = new Map<string, Source<Scorer>>();
   #device: DeviceChoice;
   #threads: number | undefined;
@@ -80,15 +80,15 @@ export class DiskSources implements ModelSources {
     this.#progress = options.progress ?? QUIET;
   }
 
-  policy(path: string): Source<Policy> {
-    return remember(this.#policies, path, {
+  policy(path: string): ModelSource<Policy> {
+    return rememberModel(this.#policies, path, {
       hash: () => this.#hashPolicy(path),
       load: () => this.#load(path),
     });
   }
 
-  rewardModel(path: string): Source<RewardModel> {
-    return remember(this.#rewardModels, path, {
+  rewardModel(path: string): ModelSource<RewardModel> {
+    return rememberModel(this.#rewardModels, path, {
       hash: () => this.#hashPolicy(path),
       load: async () => {
         const engine = await this.#open();

@@ -8,6 +8,7 @@ import type { DtypeChoice, HeldFormats } from './dtype.ts';
 import { initializeWeights } from './initialize.ts';
 import type { Llama } from './llama.ts';
 import { Adapter, type LoraConfig } from './lora.ts';
+import { namedWeights } from './parameters.ts';
 import { loadAdapter } from './peft.ts';
 import { ropeTables } from './rope.ts';
 import { checkVocabulary, loadTokenizer, type Tokenizer } from './tokenizer.ts';
@@ -147,6 +148,13 @@ export function addAdapter(policy: Policy, config: LoraConfig, seed: number): Ad
   policy.adapter?.free();
   policy.adapter = adapter;
   return adapter;
+}
+
+/** Frees all that a policy holds on its device. */
+export function freePolicy({ engine, config, weights, rope, workspace, adapter }: Policy): void {
+  workspace.free();
+  adapter?.free();
+  engine.free(rope.cos, rope.sin, ...[...namedWeights(config, weights)].map(({ tensor }) => tensor));
 }
 
 /** Throws unless a sequence of prompt and response fits the policy. */

@@ -48,6 +48,11 @@ export function savedFiles(config: LlamaConfig, shardBytes = SHARD_BYTES): strin
   return ['config.json', 'tokenizer.json', ...(shards.length > 1 ? [WEIGHTS_INDEX] : []), ...shards];
 }
 
+/** All files that `saveModel` may write; those that it takes over from the base need not be there. */
+export function modelFiles(config: LlamaConfig): string[] {
+  return [...new Set([...TAKEN_OVER, ...savedFiles(config)])];
+}
+
 /** How a model is written. */
 export interface SaveModelOptions {
   /** config.json of what is saved, from that of `base`; the same by default. */

@@ -160,7 +160,12 @@ export function rewardTrainable(model: RewardModel): Trainable {
   const { groups, pass, settings } = adapterTrainable(adapter);
   const scoreGradient = engine.tensor(weights.score.shape);
   const head = { name: 'score.weight', parameters: weights.score, gradients: scoreGradient, decay: true };
-  return { groups: [...groups, head], pass: { ...pass, scoreGradient }, settings };
+  return {
+    groups: [...groups, head],
+    pass: { ...pass, scoreGradient },
+    settings,
+    free: () => engine.free(scoreGradient),
+  };
 }
 
 /** Trains a reward model on pairs of texts by the Bradley–Terry model of preferences. */

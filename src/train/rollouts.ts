@@ -23,8 +23,8 @@ export interface Drawn {
 export interface RewardFunctions {
   readonly names: readonly string[];
   readonly weights: readonly number[];
-  /** Of each row its scores, in the order of the names. */
-  score(rows: readonly Drawn[]): Promise<readonly (readonly number[])[]>;
+  /** Of each row its scores, in the order of the names; `reference` is the policy as it was, where beta keeps it. */
+  score(rows: readonly Drawn[], reference?: Policy): Promise<readonly (readonly number[])[]>;
 }
 
 /** A scored completion with what its loss needs. */
@@ -75,7 +75,7 @@ export class Sampler {
   async draw(index: number, signal?: AbortSignal): Promise<Rollout[]> {
     const { mask_truncated_completions, temperature } = this.#config;
     const { drawn, generated } = await this.#sample(index, signal);
-    const scores = await this.#rewards.score(drawn);
+    const scores = await this.#rewards.score(drawn, this.#reference);
     const completions: Completion[] = drawn;
     const old = this.#needsOld ? await this.#drawnLogps(completions, generated, signal) : undefined;
     const reference =

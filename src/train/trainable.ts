@@ -22,6 +22,8 @@ export interface Trainable {
   readonly pass: Pick<TrainPass, 'adapter' | 'gradients' | 'scoreGradient'>;
   /** What a checkpoint of it depends on. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** Frees what it holds besides the model: gradients of its weights. */
+  free(): void;
 }
 
 /** LoRA: the adapter's factors. */
@@ -31,6 +33,8 @@ export function adapterTrainable(adapter: Adapter): Trainable {
     groups: [{ name: 'adapter', parameters, gradients, decay: true }],
     pass: { adapter },
     settings: { ...config },
+    // Its gradients are the adapter's own.
+    free: () => {},
   };
 }
 
@@ -45,7 +49,8 @@ export function weightsTrainable({ engine, config, weights, name }: Policy): Tra
     );
   }
   const gradients = zeroWeights(engine, weights);
-  const gradientOf = new Map([...namedWeights(config, gradients)].map(({ key, tensor }) => [key, tensor]));
+  const named = [...namedWeights(config, gradients)];
+  const gradientOf = new Map(named.map(({ key, tensor }) => [key, tensor]));
   return {
     groups: all.map(({ key, tensor }) => ({
       name: key,
@@ -55,6 +60,7 @@ export function weightsTrainable({ engine, config, weights, name }: Policy): Tra
     })),
     pass: { gradients },
     settings: { parameters: 'all' },
+    free: () => engine.free(...named.map(({ tensor }) => tensor)),
   };
 }
 

@@ -1,9 +1,11 @@
 /** GRPO and RLOO of all weights, against plain formulas and the frozen weights they began with. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine, Tensor } from '../../src/engine/engine.ts';
+import { sequenceLogps } from '../../src/model/logps.ts';
 import { namedWeights } from '../../src/model/parameters.ts';
-import { addAdapter, loadPolicy } from '../../src/model/policy.ts';
+import { addAdapter, loadPolicy, type Policy } from '../../src/model/policy.ts';
 import { trainGrpo } from '../../src/train/on_policy.ts';
+import type { Drawn } from '../../src/train/rollouts.ts';
 import { weightsTrainable } from '../../src/train/trainable.ts';
 import { engines } from '../model/engines.ts';
 import { largestDifference } from '../model/golden.ts';
@@ -96,7 +98,7 @@ describe.each(engines)('policy gradients of all weights, $name engine', ({ open 
   });
 });
 
-it('frees the reference and all else that it made', async () => {
+it('scores with the reference at hand, and frees it and all else that it made', async () => {
   const engine = await engines.find(({ name }) => name === 'CPU')!.open();
   let held = 0;
   const sizeOf = ({ shape }: { shape: readonly number[] }) => shape.reduce((all, size) => all * size, 1);
@@ -118,10 +120,18 @@ it('frees the reference and all else that it made', async () => {
   const before = held;
   const options = { ...SHARED, max_steps: 2 };
   let most = 0;
+  const untrained = await loadPolicy(engine, await tinyFolder());
+  const scoring = {
+    ...rewards,
+    score: async (rows: readonly Drawn[], reference?: Policy) => {
+      expect(await sequenceLogps(reference!, rows)).toEqual(await sequenceLogps(untrained, rows));
+      return await rewards.score(rows);
+    },
+  };
   const onGenerated = () => {
     most = Math.max(most, held);
   };
-  await trainGrpo(policy, PROMPTS, rewards, options, { onGenerated }, trainable);
+  await trainGrpo(policy, PROMPTS, scoring, options, { onGenerated }, trainable);
   policy.workspace.free();
   expect(held).toBe(before);
   expect(most).toBeGreaterThan(before);

@@ -1,4 +1,5 @@
-import type { Room, Source, Sources } from '../../align/context.ts';
+import type { ModelSource, Room, Source, Sources } from '../../align/context.ts';
+import type { Folder } from '../../data/folder.ts';
 import { sha256 } from '../../data/hash.ts';
 import type { Prompt } from '../../data/messages.ts';
 import { type Judgement, type Preference, parsePreferences } from '../../data/preferences.ts';
@@ -16,7 +17,7 @@ import { OnnxScorer } from '../../score/onnx.ts';
 import type { Scorer } from '../../score/scorer.ts';
 import { sizedDevice } from '../../train/sizing.ts';
 import { type DeviceChoice, openEngine } from '../device.ts';
-import { hashFolder, hashPolicy, remember } from '../known_sources.ts';
+import { hashFolder, hashPolicy, remember, rememberModel } from '../known_sources.ts';
 import { ONNX_FILES, runsOnEngine, SCORER_FILES } from '../scorer_folder.ts';
 import { withHashes } from './hashing.ts';
 import { folderOf, readNamed } from './places.ts';
@@ -38,7 +39,7 @@ export class PageSources implements Sources {
   #options: PageSourcesOptions;
   #engine: Promise<Engine> | undefined;
   #info: DeviceInfo | undefined;
-  #policies = new Map<string, Source<Policy>>();
+  #policies = new Map<string, ModelSource<Policy>>();
   #scorers = new Map<string, Source<Scorer>>();
 
   constructor(device: DeviceChoice, options: PageSourcesOptions = {}) {
@@ -46,8 +47,8 @@ export class PageSources implements Sources {
     this.#options = options;
   }
 
-  policy(path: string): Source<Policy> {
-    return remember(this.#policies, path, {
+  policy(path: string): ModelSource<Policy> {
+    return rememberModel(this.#policies, path, {
       hash: async () => hashPolicy(withHashes(folderOf(path)), await this.#readTemplate(), this.#dtype()),
       load: async () => loadPolicy(await this.open(), folderOf(path), await this.#loading()),
     });
@@ -61,6 +62,10 @@ export class PageSources implements Sources {
 
   async room(): Promise<Room> {
     return { device: this.#device === 'cpu' ? 'cpu' : sizedDevice(await this.open()) };
+  }
+
+  async folder(path: string): Promise<Folder> {
+    return folderOf(path);
   }
 
   async useAdapter(policy: Policy, path: string): Promise<void> {
