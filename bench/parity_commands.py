@@ -55,7 +55,8 @@ def rows_of(form):
             return dict(prompt=[turn('user', few())], completion=[turn('assistant', few())])
         # TRL ends texts that are scored by </s>, where they do not end so.
         end = ' </s>' if form == 'reward' else ''
-        return dict(prompt=words(few()), chosen=' ' + words(few()) + end, rejected=' ' + words(few()) + end)
+        margin = dict(margin=random.random()) if form == 'reward' else {}
+        return dict(prompt=words(few()), chosen=' ' + words(few()) + end, rejected=' ' + words(few()) + end, **margin)
     return [row() for _ in range(ROWS)]
 
 

@@ -111,7 +111,11 @@ export const configSchema = v.strictObject({
 
   lora_r: v.optional(count, 8),
   lora_alpha: v.optional(positive, 16),
-  lora_target_modules: v.optional(v.pipe(v.array(v.string()), v.minLength(1)), ['all-linear']),
+  /** Names of linear layers; or, as a string, a regular expression that their paths match. */
+  lora_target_modules: v.optional(
+    v.union([v.pipe(v.string(), v.minLength(1)), v.pipe(v.array(v.string()), v.minLength(1))]),
+    ['all-linear'],
+  ),
   lora_dropout: v.optional(belowOne, 0),
   use_rslora: v.optional(v.boolean(), false),
   /** Of preference pairs (sigmoid by default; ipo and hinge take no soft labels), or of GRPO (dapo by default). */
@@ -135,7 +139,7 @@ export const configSchema = v.strictObject({
   adam_beta2: v.optional(belowOne, 0.999),
   adam_epsilon: v.optional(positive, 1e-8),
   weight_decay: v.optional(nonNegative, 0),
-  max_grad_norm: v.optional(positive, 1),
+  max_grad_norm: v.optional(nonNegative, 1),
   save_steps: v.optional(count, 25),
 
   /** Train all weights in place of an adapter. */

@@ -25,6 +25,8 @@ export interface EpochTraining<T, M, P extends Policy> {
   readonly kind: TrainingKind<T>;
   readonly outline: PolicyOutline;
   examples(): Promise<Split<T>>;
+  /** What is computed once before, by a stage of its own, when it is known that the training fits. */
+  first?(): Promise<void>;
   train(
     policy: P,
     examples: Split<T>,
@@ -59,6 +61,7 @@ export async function runEpochs<T, M extends object, P extends Policy>(
     return fitted;
   };
   const { per_device_train_batch_size, gradient_accumulation_steps, bytes } = await batches();
+  await training.first?.();
   const chosen = { ...settings, per_device_train_batch_size, gradient_accumulation_steps };
   await runTrainingStage<StepMetrics & M, P>(context, {
     name,

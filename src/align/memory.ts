@@ -1,3 +1,4 @@
+import { checkLora } from '../model/lora.ts';
 import { planMemory } from '../train/memory_plan.ts';
 import { need } from './config.ts';
 import type { Context } from './context.ts';
@@ -15,13 +16,15 @@ export async function planRun({ config, sources, progress, ...rest }: Context): 
   const { policy: path, beta } = need(config, 'policy', 'prompts', 'beta');
   const { train, evaluation } = await loadPrompts({ config, sources, progress, ...rest });
   const outline = await sources.outline(path);
+  const lora = loraSettings(config);
+  if (lora) checkLora(outline.config, lora);
   const lengths = [...train, ...evaluation].map((prompt) => encodePrompt(outline, prompt).length);
   const size = config.per_device_train_batch_size;
   const needs = {
     ...(await sources.room()),
     config: outline.config,
     formats: outline.formats,
-    lora: loraSettings(config),
+    lora,
     promptTokens: lengths.reduce((longest, length) => Math.max(longest, length), 1),
     newTokens: config.max_new_tokens,
     responses: config.responses,

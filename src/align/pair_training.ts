@@ -37,7 +37,12 @@ export async function trainPairs(context: Context, target: PairTarget): Promise<
   const file = (part: string) => (folder ? `${folder}/${part}` : part);
   const source = sources.policy(path);
   const outline = await sources.outline(path);
-  const base = { policy: await source.hash(), device: await sources.engine(), pairs: target.hash };
+  const base = {
+    policy: await source.hash(),
+    device: await sources.engine(),
+    pairs: target.hash,
+    ...(config.max_length === undefined ? {} : { max_length: config.max_length }),
+  };
   const encode = (part: readonly PairRow[]) => {
     const most = Math.min(outline.maxLength, config.max_length ?? Infinity);
     const all = part.map((row) => encodePair(outline, row));
@@ -48,21 +53,22 @@ export async function trainPairs(context: Context, target: PairTarget): Promise<
     return pairs;
   };
   const examples = once(async () => ({ train: encode(rows), evaluation: encode(held) }));
-  await runStage(context, {
-    name: stage('reference log-probs'),
-    settings: { ...base, ...(config.max_length === undefined ? {} : { max_length: config.max_length }) },
-    outputs: [file(REFERENCE_LOGPS)],
-    note: `${rows.length + held.length} pairs`,
-    work: async () => {
-      const { train, evaluation } = await examples();
-      const policy = await source.load();
-      const logps = await referenceLogps(policy, [...train, ...evaluation], {
-        onProgress: (done, total) => progress.advance(done, total, 'responses'),
-      });
-      policy.workspace.free();
-      await run.folder.write(file(REFERENCE_LOGPS), packLogps(logps));
-    },
-  });
+  const computeReference = () =>
+    runStage(context, {
+      name: stage('reference log-probs'),
+      settings: base,
+      outputs: [file(REFERENCE_LOGPS)],
+      note: `${rows.length + held.length} pairs`,
+      work: async () => {
+        const { train, evaluation } = await examples();
+        const policy = await source.load();
+        const logps = await referenceLogps(policy, [...train, ...evaluation], {
+          onProgress: (done, total) => progress.advance(done, total, 'responses'),
+        });
+        policy.workspace.free();
+        await run.folder.write(file(REFERENCE_LOGPS), packLogps(logps));
+      },
+    });
   const settings = {
     ...trainSettings(config),
     ...(held.length > 0 ? evaluationSettings(config) : {}),
@@ -81,6 +87,7 @@ export async function trainPairs(context: Context, target: PairTarget): Promise<
     kind: DPO,
     outline,
     examples,
+    first: computeReference,
     train: async (policy, split, fitted, hooks, trainable) => {
       const logps = unpackLogps(await run.folder.read(file(REFERENCE_LOGPS)));
       const [reference, evaluationReference] = splitLogps(logps, split);

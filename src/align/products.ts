@@ -2,7 +2,7 @@
 import { subfolder, type WritableFolder } from '../data/folder.ts';
 import type { StageSettings } from '../data/run.ts';
 import { UserError } from '../errors.ts';
-import type { LoraConfig } from '../model/lora.ts';
+import { checkLora, type LoraConfig } from '../model/lora.ts';
 import { saveAdapter } from '../model/peft.ts';
 import { addAdapter, type Policy } from '../model/policy.ts';
 import { saveModel } from '../model/save.ts';
@@ -48,6 +48,7 @@ export async function adapterProduct(context: Context, folder = '', from?: Writa
   const { run, config, sources } = context;
   const { policy: path } = need(config, 'policy');
   const lora = adapterSettings(config);
+  checkLora((await sources.outline(path)).config, lora);
   return {
     lora,
     settings: { ...lora, ...(await fromSettings(context, from)) },

@@ -147,7 +147,10 @@ function trainingSettings(config: RunConfig, steps: number): [string, unknown][]
       : ['trainer', `${config.trainer}, ${config.num_generations} completions a prompt`],
     config.full
       ? ['trained', 'all weights']
-      : ['LoRA', `r ${config.lora_r}, alpha ${config.lora_alpha}, ${config.lora_target_modules.join(', ')}`],
+      : [
+          'LoRA',
+          `r ${config.lora_r}, alpha ${config.lora_alpha}, ${[config.lora_target_modules].flat().join(', ')}`,
+        ],
     [
       'training',
       `${config.max_steps === undefined ? `${config.num_train_epochs} epochs, ` : ''}${steps} steps, ` +

@@ -3,6 +3,7 @@ import { sha256 } from '../data/hash.ts';
 import type { Preference } from '../data/preferences.ts';
 import { UserError } from '../errors.ts';
 import type { LlamaConfig } from '../model/config.ts';
+import { checkLora } from '../model/lora.ts';
 import { addAdapter } from '../model/policy.ts';
 import { type RewardModel, saveRewardModel } from '../model/reward_model.ts';
 import { savedFiles } from '../model/save.ts';
@@ -85,6 +86,7 @@ function rewardProduct(
   const { policy: path } = need(config, 'policy');
   const { seed, onnx, center_rewards_coefficient } = config;
   const lora = loraSettings(config);
+  if (lora) checkLora(model, lora);
   const source = sources.rewardModel(path);
   return {
     lora,
@@ -108,10 +110,10 @@ async function encodePairs(base: Folder, rows: readonly Preference[], longest: n
   const text = await loadTextEncoder(base, await readOptional(base, 'config.json'));
   const pairs: RewardPair[] = [];
   let left = 0;
-  for (const { prompt, chosen, rejected } of rows) {
+  for (const { prompt, chosen, rejected, label, margin } of rows) {
     const [better, worse] = [chosen, rejected].map((response) => text.encode({ prompt, response }));
     if ([better, worse].some(({ ids, truncated }) => truncated || ids.length > longest)) left++;
-    else pairs.push({ chosenIds: better.ids, rejectedIds: worse.ids });
+    else pairs.push({ chosenIds: better.ids, rejectedIds: worse.ids, label, margin });
   }
   return { pairs, left };
 }

@@ -56,12 +56,13 @@ export function splitPrompts(
   fraction: number,
   seed: number,
   name: string,
+  mends: readonly string[] = ['add prompts', 'give --eval-prompts'],
 ): PromptSplit {
   if (prompts.length < 2) {
     throw new UserError(
       `${name}: expected at least 2 prompts, to hold one out for evaluation, got ${prompts.length}`,
       2,
-      ['add prompts', 'give --eval-prompts'],
+      mends,
     );
   }
   const order = new Random(keyOf(seed, 'split')).shuffle(prompts.map((_, index) => index));
@@ -83,7 +84,10 @@ export function splitRows<T>(
 ): Split<T> {
   if (fraction === 0) return { train: rows, evaluation: [] };
   const prompts = new Map(rows.map((row) => [promptKey(promptOf(row)), promptOf(row)]));
-  const { evaluation } = splitPrompts([...prompts.values()], fraction, seed, name);
+  const { evaluation } = splitPrompts([...prompts.values()], fraction, seed, name, [
+    'add prompts',
+    'say --eval-fraction 0',
+  ]);
   const held = new Set(evaluation.map(promptKey));
   return {
     train: rows.filter((row) => !held.has(promptKey(promptOf(row)))),

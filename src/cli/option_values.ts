@@ -41,6 +41,11 @@ export function list(text: string): string[] {
   return text.split(',').map((item) => item.trim());
 }
 
+/** Names of layers; anything that could not be names is a regular expression. */
+export function targets(text: string): string | string[] {
+  return /^[\w\s.,-]+$/.test(text) ? list(text) : text;
+}
+
 /** A setting that is an object, as JSON. */
 export function kwargs(text: string): object {
   try {

@@ -4,11 +4,11 @@ import {
   boolean,
   integer,
   kwargs,
-  list,
   number,
   type OptionRow,
   positiveInteger,
   range,
+  targets,
 } from './option_values.ts';
 
 export type TrainingGroup =
@@ -32,8 +32,8 @@ export const TRAINING_OPTIONS: Record<TrainingGroup, readonly OptionRow[]> = {
     ['--lora-alpha <a>', 'scale of the adapter is alpha / r (16)', number],
     [
       '--target-modules <names>',
-      'linear layers that get an adapter, comma separated, or all-linear (all-linear)',
-      list,
+      'linear layers that get an adapter, comma separated, a regular expression of their paths, or all-linear (all-linear)',
+      targets,
     ],
     ['--lora-dropout <p>', 'part of a layer’s inputs that its adapter does not see in training (0)', number],
     ['--use-rslora <bool>', 'scale the adapter by alpha / √r in place of alpha / r (false)', boolean],
@@ -68,7 +68,7 @@ export const TRAINING_OPTIONS: Record<TrainingGroup, readonly OptionRow[]> = {
     ['--adam-beta2 <b>', 'decay of its second moment (0.999)', number],
     ['--adam-epsilon <e>', 'what its denominator is kept above (1e-8)', number],
     ['--weight-decay <w>', 'decoupled weight decay of AdamW (0)', number],
-    ['--max-grad-norm <n>', 'gradients are clipped to this norm (1)', number],
+    ['--max-grad-norm <n>', 'gradients are clipped to this norm; 0: not (1)', number],
     ['--save-steps <n>', 'a checkpoint every n steps (25)', integer],
   ],
   losses: [

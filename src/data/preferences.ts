@@ -7,6 +7,10 @@ export interface Preference {
   readonly prompt: Prompt;
   readonly chosen: string;
   readonly rejected: string;
+  /** P(chosen ≻ rejected), or the part of the raters who chose it; 1 where it is left out. */
+  readonly label?: number;
+  /** Of reward models: by how much the score of the chosen response should at least be higher. */
+  readonly margin?: number;
 }
 
 /** Which of its judgements a file with several is read for. */
@@ -20,14 +24,18 @@ const TURN = '\n\nAssistant:';
 
 /**
  * Preferences in JSON Lines. A row is TRL's `{prompt, chosen, rejected}`, text or messages; the same as text without a prompt, which is then what
- * both texts begin with; or `{prompt, response_0, response_1, better_response_id, safer_response_id}`. Rows whose
- * responses are equal say nothing and are left out.
+ * both texts begin with; or `{prompt, response_0, response_1, better_response_id, safer_response_id}`. The first two may have a
+ * `label` and a `margin`. Rows whose responses are equal say nothing and are left out.
  */
 export function parsePreferences(text: string, name: string, judgement: Judgement): Preference[] {
-  const rows = parseJsonl(text, name, (row, line) =>
+  const all = parseJsonl(text, name, (row, line) =>
     preferenceOf((row ?? {}) as Record<string, unknown>, judgement, `${name}: line ${line}`),
-  ).filter(({ chosen, rejected }) => chosen !== rejected);
-  if (rows.length === 0) throw new UserError(`${name}: expected preferences, found none`);
+  );
+  const rows = all.filter(({ chosen, rejected }) => chosen !== rejected);
+  if (rows.length === 0) {
+    const why = all.length > 0 ? `: in all ${all.length} rows the two responses are equal` : '';
+    throw new UserError(`${name}: expected preferences, found none${why}`);
+  }
   return rows;
 }
 
@@ -50,6 +58,7 @@ function preferenceOf(row: Record<string, unknown>, judgement: Judgement, where:
       prompt: parsePrompt(row.prompt, where),
       chosen: parseResponse(row.chosen, 'chosen', where),
       rejected: parseResponse(row.rejected, 'rejected', where),
+      ...degreeOf(row, where),
     };
   }
   const chosen = textOf(row, 'chosen', where);
@@ -60,7 +69,28 @@ function preferenceOf(row: Record<string, unknown>, judgement: Judgement, where:
       `${where}: expected a "prompt", or "chosen" and "rejected" that begin with the same one, got neither`,
     );
   }
-  return { prompt: chosen.slice(0, cut), chosen: chosen.slice(cut), rejected: rejected.slice(cut) };
+  return {
+    prompt: chosen.slice(0, cut),
+    chosen: chosen.slice(cut),
+    rejected: rejected.slice(cut),
+    ...degreeOf(row, where),
+  };
+}
+
+/** How sure a judgement is, and how large the difference. */
+function degreeOf({ label, margin }: Record<string, unknown>, where: string): Partial<Preference> {
+  if (label !== undefined && !(typeof label === 'number' && label >= 0 && label <= 1)) {
+    throw new UserError(
+      `${where}: expected "label" as a probability from 0 to 1, got ${JSON.stringify(label)}`,
+    );
+  }
+  if (margin !== undefined && !Number.isFinite(margin)) {
+    throw new UserError(`${where}: expected "margin" as a number, got ${JSON.stringify(margin)}`);
+  }
+  return {
+    ...(label === undefined ? {} : { label }),
+    ...(margin === undefined ? {} : { margin: margin as number }),
+  };
 }
 
 /** Length of the prompt that two texts share; without turns, it ends where TRL's extract_prompt ends it. */

@@ -1,6 +1,6 @@
 import type { Engine, Tensor } from '../engine/engine.ts';
 import { VIEW_ALIGNMENT } from '../engine/engine.ts';
-import { UserError } from '../errors.ts';
+import { messageOf, UserError } from '../errors.ts';
 import { keyOf, Random } from '../random.ts';
 import type { LlamaConfig } from './config.ts';
 import { LINEAR_NAMES, type LinearName, type LlamaWeights, linearPath, linearShape } from './weights.ts';
@@ -9,8 +9,11 @@ import { LINEAR_NAMES, type LinearName, type LlamaWeights, linearPath, linearSha
 export interface LoraConfig {
   readonly r: number;
   readonly lora_alpha: number;
-  /** Names of linear layers ("q_proj"), whole paths ("model.layers.0.mlp.up_proj"), or "all-linear". */
-  readonly target_modules: readonly string[];
+  /**
+   * Names of linear layers ("q_proj"), whole paths ("model.layers.0.mlp.up_proj"), or "all-linear"; or, as a string, a
+   * regular expression that whole paths match.
+   */
+  readonly target_modules: string | readonly string[];
   /** The factor is alpha / √r in place of alpha / r (Kalajdzievski 2023). */
   readonly use_rslora?: boolean;
   /** Part of a layer's inputs that its factors do not see in training; 0 by default. */
@@ -149,7 +152,40 @@ function aligned(size: number): number {
   return Math.ceil(size / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
 }
 
-/** Matches targets as PEFT does: the whole path, or its end after a dot. */
+/** Throws unless an adapter of these settings can be made for the model. */
+export function checkLora(model: LlamaConfig, config: LoraConfig): void {
+  slotsOf(model, config, 'LoRA');
+}
+
+/** Paths of modules that PEFT may adapt and this does not. */
+const NOT_ADAPTED = ['lm_head', 'model.embed_tokens'];
+
+/** Which targets a path is meant by, as PEFT matches: the whole path, or its end after a dot. */
+type Matcher = (path: string) => readonly string[];
+
+function matcherOf(targets: string | readonly string[], name: string): Matcher {
+  if (typeof targets !== 'string') {
+    return (path) =>
+      targets.filter((target) => target === 'all-linear' || path === target || path.endsWith(`.${target}`));
+  }
+  if (targets === 'all-linear') return () => [targets];
+  let expression: RegExp;
+  try {
+    expression = new RegExp(`^(?:${targets})$`, 'u');
+  } catch (error) {
+    throw new UserError(
+      `${name}: expected target_modules as names or a regular expression, got ${targets} (${messageOf(error)})`,
+    );
+  }
+  const beyond = NOT_ADAPTED.find((path) => expression.test(path));
+  if (beyond !== undefined) {
+    throw new UserError(
+      `${name}: target_modules ${targets} matches ${beyond}, which gets no factors; expected linear layers of the blocks alone`,
+    );
+  }
+  return (path) => (expression.test(path) ? [targets] : []);
+}
+
 function slotsOf(
   model: LlamaConfig,
   { r, lora_alpha, lora_dropout = 0, target_modules: targets }: LoraConfig,
@@ -161,15 +197,14 @@ function slotsOf(
   if (!(lora_dropout >= 0 && lora_dropout < 1)) {
     throw new UserError(`${name}: expected lora_dropout from 0 to below 1, got ${lora_dropout}`);
   }
-  const unused = new Set(targets);
+  const matching = matcherOf(targets, name);
+  const unused = new Set(typeof targets === 'string' ? [targets] : targets);
   const slots: Slot[] = [];
   let offset = 0;
   for (let block = 0; block < model.layers; block++) {
     for (const linear of LINEAR_NAMES) {
       const path = linearPath(block, linear);
-      const hits = targets.filter(
-        (target) => target === 'all-linear' || path === target || path.endsWith(`.${target}`),
-      );
+      const hits = matching(path);
       if (hits.length === 0) continue;
       for (const hit of hits) unused.delete(hit);
       const [out, input] = linearShape(model, linear);
@@ -180,7 +215,7 @@ function slotsOf(
   }
   if (unused.size > 0 || slots.length === 0) {
     throw new UserError(
-      `${name}: target_modules ${[...unused].join(', ') || '(empty)'} match no linear layer; ` +
+      `${name}: target_modules ${[...unused].join(', ') || '(empty)'} match no linear layer of a block; ` +
         `expected some of ${LINEAR_NAMES.join(', ')}, or all-linear`,
     );
   }

@@ -6,7 +6,30 @@ import { UserError } from '../errors.ts';
 import type { LlamaConfig } from './config.ts';
 import { Adapter, type LoraConfig } from './lora.ts';
 
-/** Settings of PEFT's LoraConfig that change the computation, with the values that are supported. */
+/** Settings of PEFT's LoraConfig that leave the computation as it is, or are read below. */
+const HARMLESS = new Set([
+  'auto_mapping',
+  'base_model_name_or_path',
+  'ensure_weight_tying',
+  'eva_config',
+  'inference_mode',
+  'layers_pattern',
+  'loftq_config',
+  'lora_alpha',
+  'lora_dropout',
+  'lora_ga_config',
+  'megatron_core',
+  'peft_type',
+  'peft_version',
+  'qalora_group_size',
+  'r',
+  'revision',
+  'runtime_config',
+  'target_modules',
+  'task_type',
+]);
+
+/** Those that change it, with the values that are supported. */
 const ACCEPTED: Readonly<Record<string, readonly unknown[]>> = {
   bias: ['none'],
   fan_in_fan_out: [false],
@@ -22,6 +45,8 @@ const ACCEPTED: Readonly<Record<string, readonly unknown[]>> = {
   alpha_pattern: [],
   target_parameters: [],
   trainable_token_indices: [],
+  // Other ways to begin change the weights that the factors are added to.
+  init_lora_weights: [true, false, 'gaussian', 'orthogonal', 'eva'],
 };
 
 /** Writes adapter_config.json and adapter_model.safetensors as PEFT reads them. */
@@ -36,7 +61,6 @@ export async function saveAdapter(
     return [key, { shape, data }] as const;
   });
   const { r, lora_alpha, target_modules, use_rslora = false, lora_dropout = 0 } = adapter.config;
-  const allLinear = target_modules.includes('all-linear');
   // PEFT has a field of its own for what stands after the @ of a hub's name.
   const hub = /^([\w.-]+\/[\w.-]+)@(.+)$/.exec(baseModel);
   const config = {
@@ -50,7 +74,11 @@ export async function saveAdapter(
     modules_to_save: null,
     peft_type: 'LORA',
     r,
-    target_modules: allLinear ? 'all-linear' : [...target_modules],
+    // PEFT takes it as a word of its own alone.
+    target_modules:
+      typeof target_modules !== 'string' && target_modules.includes('all-linear')
+        ? 'all-linear'
+        : target_modules,
     task_type: 'CAUSAL_LM',
     use_dora: false,
     use_rslora,
@@ -88,9 +116,13 @@ function parseAdapterConfig(json: Record<string, unknown>, name: string): LoraCo
   if (json.peft_type !== 'LORA') {
     throw new UserError(`${name}: expected peft_type "LORA", got ${JSON.stringify(json.peft_type)}`);
   }
-  for (const [field, accepted] of Object.entries(ACCEPTED)) {
-    const value = json[field] ?? null;
-    const empty = value === null || (typeof value === 'object' && Object.keys(value).length === 0);
+  for (const [field, value] of Object.entries(json)) {
+    if (HARMLESS.has(field)) continue;
+    const accepted = ACCEPTED[field] ?? [];
+    const empty =
+      value === null ||
+      value === false ||
+      (typeof value === 'object' && Object.keys(value as object).length === 0);
     if (!empty && !accepted.includes(value)) {
       throw new UserError(
         `${name}: ${field} ${JSON.stringify(value)} is not supported; expected ${JSON.stringify(accepted[0] ?? null)}`,
@@ -98,13 +130,13 @@ function parseAdapterConfig(json: Record<string, unknown>, name: string): LoraCo
     }
   }
   const { r, lora_alpha, target_modules: targets } = json;
-  const modules = typeof targets === 'string' ? [targets] : targets;
-  if (!Array.isArray(modules) || !modules.every((target) => typeof target === 'string')) {
+  const named = Array.isArray(targets) && targets.every((target) => typeof target === 'string');
+  if (!named && typeof targets !== 'string') {
     throw new UserError(
-      `${name}: expected target_modules as names of layers, got ${JSON.stringify(targets)}`,
+      `${name}: expected target_modules as names of layers or a regular expression, got ${JSON.stringify(targets)}`,
     );
   }
-  const lora: LoraConfig = { r: Number(r), lora_alpha: Number(lora_alpha), target_modules: modules };
+  const lora: LoraConfig = { r: Number(r), lora_alpha: Number(lora_alpha), target_modules: targets };
   return {
     ...lora,
     ...(json.use_rslora === true ? { use_rslora: true } : {}),

@@ -96,7 +96,7 @@ export async function runTraining<M extends object>(
       const { step, learningRate, tokens, batch } = recorded[i];
       const { loss, ...rest } = batch.summarize(parts);
       const grad_norm = Math.sqrt(gradSquares);
-      checkFinite(step, loss, grad_norm);
+      checkFinite(step, 'loss and gradient', loss, grad_norm);
       const common = { step, epoch: batch.epoch, loss, grad_norm, learning_rate: learningRate };
       const metrics = { ...common, num_tokens: tokens, ...rest };
       await hooks.onMetrics?.(metrics as unknown as StepMetrics & M, total);
@@ -135,6 +135,7 @@ export async function runTraining<M extends object>(
       if (recorder.full || save || last || evaluate) await report();
       if (evaluate) {
         const metrics = await evaluateBatch(engine, evaluation, training.width);
+        checkFinite(step + 1, 'loss of what is held out', metrics.loss);
         const named = Object.entries(metrics).map(([name, value]) => [`eval_${name}`, value]);
         const about = { step: step + 1, epoch: batch.epoch, eval_num_tokens: tokens };
         const row = { ...about, ...Object.fromEntries(named) };
@@ -145,6 +146,7 @@ export async function runTraining<M extends object>(
         }
       }
       if (save) {
+        await checkParameters(optimizer, step + 1);
         const bytes = await writeCheckpoint(engine, optimizer, { step: step + 1, tokens }, settings, best);
         await hooks.onCheckpoint?.(bytes, step + 1);
       }
@@ -153,6 +155,7 @@ export async function runTraining<M extends object>(
       for (const { name, parameters } of optimizer.states)
         engine.write(parameters, best.parameters.get(name)!);
     }
+    await checkParameters(optimizer, total);
   } finally {
     optimizer.free();
     recorder.free();
@@ -207,9 +210,14 @@ async function betterOf(
   return { loss, step, waited: 0, parameters };
 }
 
-function checkFinite(step: number, loss: number, norm: number): void {
-  if (Number.isFinite(loss) && Number.isFinite(norm)) return;
+/** A last update may overflow, which no loss has seen. */
+async function checkParameters(optimizer: Optimizer, step: number): Promise<void> {
+  checkFinite(step, 'sum of squares of what is trained', await optimizer.parameterSquares());
+}
+
+function checkFinite(step: number, what: string, ...values: number[]): void {
+  if (values.every(Number.isFinite)) return;
   throw new UserError(
-    `training: step ${step}: expected a finite loss and gradient, got ${loss} and ${norm}; lower the learning rate`,
+    `training: step ${step}: expected a finite ${what}, got ${values.join(' and ')}; lower the learning rate`,
   );
 }

@@ -69,6 +69,19 @@ export class Optimizer {
     }
   }
 
+  /** Σ parameter²: not finite once training has diverged. */
+  async parameterSquares(): Promise<number> {
+    const engine = this.#engine;
+    const sum = engine.tensor([1]);
+    this.states.forEach(({ parameters }, i) => {
+      engine.sumSquares(engine.view(this.#squares, i * VIEW_ALIGNMENT, [1]), parameters);
+    });
+    engine.maskedSum(sum, this.#squares, this.#each);
+    const [value] = await engine.read(sum);
+    engine.free(sum);
+    return value;
+  }
+
   free(): void {
     const moments = this.states.flatMap(({ first, second }) => [first, second]);
     this.#engine.free(...moments, this.#squares, this.#each);

@@ -8,6 +8,7 @@ export const SCHEDULERS = [
   'constant_with_warmup',
   'cosine_with_restarts',
   'cosine_with_min_lr',
+  'cosine_warmup_with_min_lr',
   'polynomial',
   'inverse_sqrt',
   'warmup_stable_decay',
@@ -26,9 +27,13 @@ export interface SchedulerKwargs {
   readonly power?: number;
   /** The learning rate that `polynomial` ends at (1e-7). */
   readonly lr_end?: number;
-  /** The learning rate that `cosine_with_min_lr` ends at, or what part of the highest (0). */
+  /** The learning rate that the two schedules with `min_lr` in their names end at, or what part of the highest (0). */
   readonly min_lr?: number;
   readonly min_lr_rate?: number;
+  /** What part of the highest rate `cosine_warmup_with_min_lr` starts from; one step's rise if left out. */
+  readonly warmup_lr_rate?: number;
+  /** Steps over which `inverse_sqrt` halves (those of the warm-up). */
+  readonly timescale?: number;
   /** Steps over which `warmup_stable_decay` falls, and at its height (all others). */
   readonly num_decay_steps?: number;
   readonly num_stable_steps?: number;
@@ -45,8 +50,9 @@ const KWARGS: Readonly<Record<SchedulerType, readonly (keyof SchedulerKwargs)[]>
   constant_with_warmup: [],
   cosine_with_restarts: ['num_cycles'],
   cosine_with_min_lr: ['num_cycles', 'min_lr', 'min_lr_rate'],
+  cosine_warmup_with_min_lr: ['num_cycles', 'min_lr', 'min_lr_rate', 'warmup_lr_rate'],
   polynomial: ['power', 'lr_end'],
-  inverse_sqrt: [],
+  inverse_sqrt: ['timescale'],
   warmup_stable_decay: [
     'num_decay_steps',
     'num_stable_steps',
@@ -87,6 +93,13 @@ export function checkSchedule({ lr_scheduler_type: type, lr_scheduler_kwargs = {
       );
     }
   }
+  const { min_lr, min_lr_rate, timescale } = lr_scheduler_kwargs;
+  if (min_lr !== undefined && min_lr_rate !== undefined) {
+    throw new UserError('training: expected one of min_lr and min_lr_rate in lr_scheduler_kwargs, got both');
+  }
+  if (timescale === 0) {
+    throw new UserError('training: expected timescale of lr_scheduler_kwargs above 0, got 0');
+  }
   if (type === 'warmup_stable_decay' && lr_scheduler_kwargs.num_decay_steps === undefined) {
     throw new UserError(
       'training: warmup_stable_decay needs num_decay_steps in lr_scheduler_kwargs; give them as {"num_decay_steps": 100}',
@@ -106,7 +119,7 @@ const DEFAULT_TIMESCALE = 10_000;
 
 /**
  * The factor on the learning rate at `step` = 0 … total − 1. It rises linearly from 0 over `warmup` steps (but for
- * `constant`, and where `warmup_type` says otherwise), then follows the schedule.
+ * `constant`, `cosine_warmup_with_min_lr`, and where `warmup_type` says otherwise), then follows the schedule.
  */
 export function scheduleFactor(
   { lr_scheduler_type: type, lr_scheduler_kwargs: kwargs = {}, learning_rate }: ScheduleConfig,
@@ -117,22 +130,32 @@ export function scheduleFactor(
 ): number {
   if (type === 'constant') return 1;
   if (type === 'warmup_stable_decay') return warmupStableDecay(kwargs, step, warmup, total, math);
-  if (step < warmup) return step / warmup;
-  const progress = (step - warmup) / Math.max(1, total - warmup);
   const wave = (halves: number) => 0.5 * (1 + math.cos(Math.PI * halves));
+  const cycles = 2 * (kwargs.num_cycles ?? 0.5);
+  const lowered = (factor: number) => {
+    const least = kwargs.min_lr === undefined ? (kwargs.min_lr_rate ?? 0) : kwargs.min_lr / learning_rate;
+    return Math.max(0, factor * (1 - least) + least);
+  };
+  const falling = Math.max(1, total - warmup);
+  if (type === 'cosine_warmup_with_min_lr') {
+    const { warmup_lr_rate: start } = kwargs;
+    // The rates of one step further on than elsewhere.
+    if (step >= warmup) return lowered(wave((cycles * (step - warmup + 1)) / falling));
+    return start === undefined ? (step + 1) / warmup : start + ((1 - start) * step) / Math.max(1, warmup - 1);
+  }
+  if (step < warmup) return step / warmup;
+  const progress = (step - warmup) / falling;
   switch (type) {
     case 'constant_with_warmup':
       return 1;
     case 'linear':
       return Math.max(0, 1 - progress);
     case 'cosine':
-      return Math.max(0, wave(2 * (kwargs.num_cycles ?? 0.5) * progress));
+      return Math.max(0, wave(cycles * progress));
     case 'cosine_with_restarts':
       return progress >= 1 ? 0 : Math.max(0, wave(((kwargs.num_cycles ?? 1) * progress) % 1));
-    case 'cosine_with_min_lr': {
-      const least = kwargs.min_lr === undefined ? (kwargs.min_lr_rate ?? 0) : kwargs.min_lr / learning_rate;
-      return Math.max(0, wave(2 * (kwargs.num_cycles ?? 0.5) * progress) * (1 - least) + least);
-    }
+    case 'cosine_with_min_lr':
+      return lowered(wave(cycles * progress));
     case 'polynomial': {
       const { power = 1, lr_end = 1e-7 } = kwargs;
       const left = Math.max(0, 1 - progress);
@@ -140,7 +163,7 @@ export function scheduleFactor(
       return (1 - least) * (power === 1 || left === 0 ? left : math.exp(power * math.log(left))) + least;
     }
     case 'inverse_sqrt': {
-      const timescale = warmup || DEFAULT_TIMESCALE;
+      const timescale = kwargs.timescale ?? (warmup || DEFAULT_TIMESCALE);
       return 1 / Math.sqrt((step + timescale - warmup) / timescale);
     }
   }

@@ -263,7 +263,66 @@ describe('dualign dpo', () => {
   });
 });
 
+describe('labels and margins of preferences', () => {
+  const write = (name: string, more: object, rows: readonly object[] = pairs) =>
+    writeFileSync(at(name), toJsonl(rows.map((row) => ({ ...row, ...more }))));
+  const once = ['--policy', at('policy'), '--max-steps', '1', '--lr-scheduler-type', 'constant'];
+  const first = async (command: string, file: string, ...more: string[]) => {
+    const args = [command, ...once, '--preferences', at(file), '--eval-fraction', '0', ...more];
+    const { code, stdout, stderr } = await run('node', `${command}-${file}`, args);
+    expect(code, stderr).toBe(0);
+    return JSON.parse(stdout);
+  };
+
+  it('are what DPO and a reward model learn', async () => {
+    write('half.jsonl', { label: 0.5 });
+    write('never.jsonl', { label: 0 });
+    write(
+      'swapped.jsonl',
+      {},
+      pairs.map(({ prompt, chosen, rejected }) => ({ prompt, chosen: rejected, rejected: chosen })),
+    );
+    // Where either is as good, nothing is to be learnt; the rejected one that is always preferred is a chosen one.
+    expect((await first('dpo', 'half.jsonl')).grad_norm).toBe(0);
+    const [never, swapped] = [await first('dpo', 'never.jsonl'), await first('dpo', 'swapped.jsonl')];
+    expect(never.grad_norm).toBeGreaterThan(0);
+    expect(never.grad_norm).toBeCloseTo(swapped.grad_norm, 6);
+    const one = [{ ...pairs[0], margin: 0.75 }];
+    write('margin.jsonl', {}, one);
+    const { loss, margin } = await first('reward', 'margin.jsonl', '--center-rewards-coefficient', '0');
+    expect(loss).toBeCloseTo(Math.log(1 + Math.exp(0.75 - margin)), 5);
+  });
+});
+
 describe('trainings that cannot be', () => {
+  it('say that nothing is left to learn from, before anything is written', async () => {
+    for (const args of [DPO, ['reward', '--policy', at('policy'), '--preferences', at('pairs.jsonl')]]) {
+      const { code, stderr } = await run('node', 'none', [...args, '--max-length', '2']);
+      expect(stderr).toContain('expected at least one pair to learn from, got none');
+      expect(code).toBe(2);
+      expect(existsSync(at('none'))).toBe(false);
+    }
+  });
+
+  it('do not leave what has overflowed', async () => {
+    for (const args of [SFT, DPO]) {
+      const huge = [
+        ...args,
+        '--learning-rate',
+        '1e39',
+        '--lr-scheduler-type',
+        'constant',
+        '--max-steps',
+        '1',
+      ];
+      const { code, stderr } = await run('node', 'huge', huge);
+      expect(stderr).toContain('lower the learning rate');
+      expect(code).toBe(2);
+      expect(existsSync(at('huge', 'adapter'))).toBe(false);
+      rmSync(at('huge'), { recursive: true, force: true });
+    }
+  });
+
   it.each([
     [['sft', '--policy', at('policy')], '--dataset is missing; see dualign sft --help'],
     [['dpo', '--preferences', at('pairs.jsonl')], '--policy is missing; see dualign dpo --help'],
@@ -273,6 +332,12 @@ describe('trainings that cannot be', () => {
       'sft: expected --dtype auto or float32, to save the trained weights, got nf4',
     ],
     [[...SFT, '--max-length', '1'], '--max-length: expected >=2, got 1'],
+    [
+      [...SFT, '--target-modules', 'lm_head'],
+      'dualign: LoRA: target_modules lm_head match no linear layer of a block',
+    ],
+    [[...DPO, '--target-modules', '.*(q_proj|lm_head)'], 'matches lm_head, which gets no factors'],
+    [[...DPO, '--lr-scheduler-type', 'greedy'], '--lr-scheduler-type'],
     [[...SFT, '--memory', '0.0001'], 'than the 1 MiB that this device addresses'],
     [
       ['sft', '--policy', at('policy'), '--dataset', at('pairs.jsonl')],

@@ -36,6 +36,15 @@ describe('preferences', () => {
     ]);
   });
 
+  it('may say how sure they are, and how large the difference is', () => {
+    const degree = { label: 0.7, margin: -1.5 };
+    const row = { prompt: 'Q', chosen: 'a', rejected: 'b', ...degree };
+    expect(parse([row])).toEqual([row]);
+    expect(parse([{ chosen: 'The sky is blue', rejected: 'The sky is green', ...degree }])).toEqual([
+      { prompt: 'The sky is', chosen: ' blue', rejected: ' green', ...degree },
+    ]);
+  });
+
   it('leave out equal responses', () => {
     const row = { prompt: 'Q', chosen: 'a', rejected: 'b' };
     expect(parse([row, { ...row, rejected: 'a' }])).toHaveLength(1);
@@ -45,7 +54,10 @@ describe('preferences', () => {
     [[{ prompt: 'Q', chosen: 'a' }], /line 1: expected a string "rejected", or one message .* got nothing/],
     [[{ chosen: 'a', rejected: 'b' }], /line 1: expected a "prompt", or "chosen" and "rejected" that begin/],
     [[{ prompt: 'Q', response_0: 'a', response_1: 'b' }], /"better_response_id" as 0 or 1, got nothing/],
-    [[{ prompt: 'Q', chosen: 'a', rejected: 'a' }], /pairs.jsonl: expected preferences, found none/],
+    [[{ prompt: 'Q', chosen: 'a', rejected: 'a' }], /pairs.jsonl: .* none: in all 1 rows the two .* equal/],
+    [[{ prompt: 'Q', chosen: 'a', rejected: 'b', label: 2 }], /"label" as a probability from 0 to 1, got 2/],
+    [[{ prompt: 'Q', chosen: 'a', rejected: 'b', label: true }], /"label" as a probability .* got true/],
+    [[{ prompt: 'Q', chosen: 'a', rejected: 'b', margin: '1' }], /"margin" as a number, got "1"/],
     [[null], /line 1: expected a string "chosen", got nothing/],
   ])('say what is wrong: %j', (rows, message) => {
     expect(() => parse(rows)).toThrow(message);

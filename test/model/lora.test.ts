@@ -35,7 +35,7 @@ describe('Adapter', () => {
 
   it("targets layers by name, by path and by the end of a path, and leaves the others' factors the same", async () => {
     const policy = await loadTiny();
-    const keysOf = (target_modules: string[]) =>
+    const keysOf = (target_modules: string | string[]) =>
       [...new Adapter(policy.engine, policy.config, { ...everything, target_modules }).entries()].map(
         ({ key }) => key,
       );
@@ -47,6 +47,14 @@ describe('Adapter', () => {
     ]);
     expect(keysOf(['model.layers.1.mlp.up_proj', 'layers.0.mlp.down_proj'])).toHaveLength(4);
     expect(keysOf(['all-linear'])).toHaveLength(28);
+    expect(keysOf('all-linear')).toHaveLength(28);
+    // PEFT matches a string as a regular expression of the whole path.
+    expect(keysOf('.*\\.(q|v)_proj')).toHaveLength(8);
+    expect(keysOf('model\\.layers\\.1\\..*_proj')).toHaveLength(14);
+    expect(() => keysOf('(q|v)_proj')).toThrow(/target_modules \(q\|v\)_proj match no linear layer/);
+    expect(() => keysOf('.*(q_proj|lm_head)')).toThrow(/matches lm_head, which gets no factors/);
+    expect(() => keysOf('.*')).toThrow(/matches lm_head/);
+    expect(() => keysOf('.*(q_proj')).toThrow(/as names or a regular expression, got \.\*\(q_proj/);
     expect(() => keysOf(['q_proj', 'lm_head'])).toThrow(/target_modules lm_head match no linear layer/);
     expect(() => keysOf([])).toThrow(UserError);
   });
@@ -97,13 +105,53 @@ describe('PEFT folders', () => {
     expect(loaded.config).toEqual(adapter.config);
   });
 
+  it('are read as PEFT writes them, with a regular expression for the layers', async () => {
+    const policy = await loadTiny();
+    const target_modules = '.*self_attn\\.(q|k)_proj';
+    const adapter = addAdapter(policy, { ...everything, target_modules }, 3);
+    const folder = new MemoryFolder();
+    await saveAdapter(adapter, folder, 'tiny');
+    const config = JSON.parse(await folder.readText('adapter_config.json'));
+    expect(config.target_modules).toBe(target_modules);
+    // The rest of what PEFT 0.21 writes.
+    const others = {
+      ...{ alora_invocation_tokens: null, alpha_pattern: {}, arrow_config: null, auto_mapping: null },
+      ...{ corda_config: null, ensure_weight_tying: false, eva_config: null, exclude_modules: null },
+      ...{
+        init_lora_weights: true,
+        layer_replication: null,
+        layers_pattern: null,
+        layers_to_transform: null,
+      },
+      ...{ loftq_config: {}, lora_bias: false, lora_ga_config: null, megatron_config: null },
+      ...{ megatron_core: 'megatron.core', peft_version: '0.21.2', qalora_group_size: 16, rank_pattern: {} },
+      ...{ revision: null, target_parameters: null, trainable_token_indices: null, use_bdlora: null },
+      ...{ kasa_config: null, monteclora_config: null, velora_config: null, use_qalora: false },
+    };
+    await folder.write('adapter_config.json', JSON.stringify({ ...others, ...config }));
+    expect(await (await loadAdapter(policy.engine, policy.config, folder)).read()).toEqual(
+      await adapter.read(),
+    );
+  });
+
   it.each([
     ['another method', { peft_type: 'IA3' }, /expected peft_type "LORA", got "IA3"/],
     ['DoRA', { use_dora: true }, /use_dora true is not supported/],
     ['dropout of everything', { lora_dropout: 1 }, /lora_dropout from 0 to below 1, got 1/],
     ['bias', { bias: 'all' }, /bias "all" is not supported; expected "none"/],
     ['ranks by layer', { rank_pattern: { q_proj: 4 } }, /rank_pattern .* is not supported/],
+    ['factors by layer', { alpha_pattern: { q_proj: 4 } }, /alpha_pattern .* is not supported/],
     ['whole modules', { modules_to_save: ['lm_head'] }, /modules_to_save .* is not supported/],
+    [
+      'a start from other weights',
+      { init_lora_weights: 'pissa' },
+      /init_lora_weights "pissa" is not supported/,
+    ],
+    [
+      'settings it does not know',
+      { alora_invocation_tokens: [3] },
+      /alora_invocation_tokens \[3\] is not supp/,
+    ],
     ['other layers', { target_modules: ['query'] }, /target_modules query match no linear layer/],
     ['no rank', { r: 0 }, /expected r as a positive integer, got 0/],
     ['another rank than the file', { r: 4 }, /lora_A.weight with shape \[4,10\], got \[2,10\]/],

@@ -233,6 +233,18 @@ describe('training', () => {
     engine.destroy();
   });
 
+  it('says so when the last update, or what is held out, overflows', async () => {
+    const engine = await cpu.open();
+    const constant = { lr_scheduler_type: 'constant', per_device_train_batch_size: 6 } as const;
+    const last = fullTraining(engine, { ...constant, learning_rate: 1e39, max_steps: 1 });
+    await expect(last).rejects.toThrow(/step 1: expected a finite sum of squares of what is trained, got /);
+    const kept = fullTraining(engine, { ...constant, learning_rate: 1e30, max_steps: 3, save_steps: 1 });
+    await expect(kept).rejects.toThrow(/step 1: expected a finite sum of squares/);
+    const held = fullTraining(engine, { ...constant, learning_rate: 1e18, max_steps: 1 }, undefined, 2);
+    await expect(held).rejects.toThrow(/step 1: expected a finite loss of what is held out, got NaN/);
+    engine.destroy();
+  });
+
   it('refuses soft labels where the loss takes none', async () => {
     const engine = await cpu.open();
     const policy = await loadPolicy(engine, await tinyFolder());
