@@ -9,8 +9,9 @@ const PLAIN_TILE = 32;
 /** Parts that a sum is split into make up at most so many tiles. */
 const MOST_TILES = 16_384;
 
-/** Rows and columns of a workgroup of the kernel that shares loads. */
+/** Rows and columns of a workgroup of the kernels that share loads; twice that where there are so many of the larger ones. */
 const SHARED_TILE = 64;
+const ENOUGH_TILES = 256;
 
 /**
  * Rows, columns and workgroup of the tiled kernels. A sum over more than `span` k whose results are fewer than `fewTiles` is
@@ -172,14 +173,19 @@ export function matmulOperation(
       const params = { ...common(part), k_stride: kStride, first_k: firstK, first4 };
       const large = m >= SHARED_TILE && part.stride >= SHARED_TILE;
       const transposed = { TRANSPOSED: Number(transposeB) };
+      const tilesOf = (length: number) => Math.ceil(m / length) * Math.ceil(n / length);
       if (part.lanes) {
         const rows = Math.min(LANES_ROWS, 2 ** Math.ceil(Math.log2(m)));
         const kernel = kernels.get('matmul_lanes', { ...transposed, ROWS: rows }, format);
         recorder.dispatch(kernel, [out, a, b], params, Math.ceil(m / rows) * Math.ceil(n / LANES_COLUMNS));
-      } else if (variant === 'half' || (variant === 'shared' && large)) {
-        const kernel = kernels.get(`matmul_${variant}`, transposed, format);
-        const tiles = Math.ceil(m / SHARED_TILE) * Math.ceil(n / SHARED_TILE);
-        recorder.dispatch(kernel, [out, a, b], params, tiles);
+      } else if (variant === 'half') {
+        const kernel = kernels.get('matmul_half', transposed, format);
+        recorder.dispatch(kernel, [out, a, b], params, tilesOf(SHARED_TILE));
+      } else if (variant === 'shared' && large) {
+        const halves = tilesOf(2 * SHARED_TILE) >= ENOUGH_TILES ? 2 : 1;
+        const constants = { ...transposed, HALVES: halves, ROWS: 4 * halves };
+        const kernel = kernels.get('matmul_shared', constants, format);
+        recorder.dispatch(kernel, [out, a, b], params, tilesOf(halves * SHARED_TILE));
       } else if (variant === 'subgroup' && large && part.stride >= SUBGROUP_COLUMNS) {
         const kernel = kernels.get('matmul_subgroup', transposed, format);
         const tiles = Math.ceil(m / SUBGROUP_ROWS) * Math.ceil(n / SUBGROUP_COLUMNS);

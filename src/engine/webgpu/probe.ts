@@ -4,13 +4,15 @@ import type { DeviceInfo } from '../engine.ts';
 import { runsOnCpu } from './engine.ts';
 import { Kernels } from './kernels.ts';
 import { type MatmulVariant, matmulOperation, NEEDED_FEATURES } from './matmul.ts';
-import type { GpuTensor } from './memory.ts';
+import { type GpuTensor, viewOf } from './memory.ts';
 import { Recorder } from './recorder.ts';
 import { tensorOperations } from './tensors.ts';
 
 /** Those that give the same bits, the first of them everywhere. */
 const VARIANTS: readonly MatmulVariant[] = ['registers', 'shared', 'subgroup'];
 const SIDE = 512;
+/** Side of products that take the largest tiles. */
+const LARGE = 2048;
 /** Runs of each variant, the first of which compiles; the best counts. */
 const RUNS = 4;
 const PRODUCTS = 4;
@@ -56,12 +58,16 @@ async function fastest(
   for (const variant of others) {
     const found = await tryMatmul(device, variant, 2 * best.milliseconds).catch(() => undefined);
     if (!found || found.milliseconds >= best.milliseconds) continue;
-    if (found.words.every((word, i) => word === expected.words[i])) best = { variant, ...found };
+    const same = found.words.every((words, i) => words.every((word, j) => word === expected.words[i][j]));
+    if (same) best = { variant, ...found };
   }
   return best.variant;
 }
 
-/** Time of a few products of `[512, 512]`, and the words of one with B as it is and of one with B transposed. */
+/**
+ * Time of a few products of `[512, 512]`, and words of one with B as it is and of one with B transposed, and of two that are
+ * large enough for the kernels of large ones.
+ */
 async function tryMatmul(device: GPUDevice, variant: MatmulVariant, hopeless = Infinity) {
   const recorder = new Recorder(device);
   const { tensor, upload } = tensorOperations(recorder);
@@ -78,7 +84,17 @@ async function tryMatmul(device: GPUDevice, variant: MatmulVariant, hopeless = I
     await device.queue.onSubmittedWorkDone();
     if (run > 0) milliseconds = Math.min(milliseconds, performance.now() - start);
   }
+  const long = [LARGE, SIDE / 16];
+  const [left, right] = [a, b].map((values) => viewOf(values, 0, long));
+  const large = tensor([LARGE, LARGE]) as GpuTensor;
+  const across = viewOf(b, 0, [SIDE / 16, LARGE]);
+  for (const [i, [factor, transposeB]] of [[across, false] as const, [right, true] as const].entries()) {
+    matmul(large, left, factor, { transposeB });
+    outs.push(tensor([SIDE, SIDE]) as GpuTensor);
+    // A part from the middle of the rows.
+    recorder.copy(outs[2 + i], viewOf(large, (LARGE * LARGE) / 2, [SIDE, SIDE]));
+  }
   const bytes = await Promise.all(outs.map((out) => recorder.read(out)));
-  for (const { storage } of [a, b, ...outs]) storage.buffer.destroy();
-  return { milliseconds, words: bytes.flatMap((words) => [...new Uint32Array(words)]) };
+  for (const { storage } of [a, b, large, ...outs]) storage.buffer.destroy();
+  return { milliseconds, words: bytes.map((words) => new Uint32Array(words)) };
 }
