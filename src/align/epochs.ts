@@ -54,7 +54,7 @@ export async function runEpochs<T, M extends object, P extends Policy>(
   const space = async () => spaceFor(await sources.room(), outline, product.lora);
   const batches = async (): Promise<Batches & { readonly bytes?: number }> => {
     const before = earlierBatches(run.earlier(name), asked);
-    if (before || (await run.hasAll(product.outputs))) return before ?? asked;
+    if (before || (await run.isFinished(product.outputs))) return before ?? asked;
     const { train } = await training.examples();
     const fitted = await fitTraining(kind, await space(), train, asked);
     saySmaller(progress, `${kind.unit}s`, asked, fitted);

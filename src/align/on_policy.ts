@@ -123,7 +123,7 @@ async function fitCompletions(
   };
   const space = async () => spaceFor(await sources.room(), outline, product.lora);
   const known = earlierBatches(run.earlier(name), filled);
-  const finished = await run.hasAll(product.outputs);
+  const finished = await run.isFinished(product.outputs);
   // The mean over a batch's tokens hangs on the batch.
   const fixed = trainer === 'grpo' && config.loss_type === 'bnpo';
   const batches = known ?? (finished ? filled : await fitRollouts(await space(), sizes, filled, fixed));

@@ -192,6 +192,11 @@ export class Run {
     return 'ran';
   }
 
+  /** Whether a stage's files are in the folder and not to be made anew. */
+  async isFinished(outputs: readonly string[]): Promise<boolean> {
+    return !this.#redo && (await this.hasAll(outputs));
+  }
+
   /** Whether all these files are in the folder. */
   async hasAll(files: readonly string[]): Promise<boolean> {
     for (const file of files) if (!(await this.folder.exists(file))) return false;

@@ -98,5 +98,10 @@ describe.skipIf(!hasShared)('dualign grpo --memory', () => {
     expect(again.stderr).toContain('grpo (done before)');
     const verified = await dualign('node', ['verify', out]);
     expect(verified.code, verified.stdout + verified.stderr).toBe(0);
+    // What is made anew is fitted anew.
+    const changed = ['--memory', '0.008', '--learning-rate', '0.002', '--redo'];
+    const redone = await dualign('node', [...args, ...changed]);
+    expect(redone.code, redone.stderr).toBe(0);
+    expect(redone.stderr).toMatch(/memory: room to train on \d+ completions at once, not 32/);
   });
 });
