@@ -26,6 +26,57 @@ const SMOLLM2 = {
   tie_word_embeddings: true,
 };
 
+/** config.json of SmolLM2-360M. */
+const SMOLLM2_360 = {
+  ...SMOLLM2,
+  hidden_size: 960,
+  intermediate_size: 2560,
+  num_hidden_layers: 32,
+  num_attention_heads: 15,
+  num_key_value_heads: 5,
+};
+
+/** config.json of Llama-3.2-1B. */
+const LLAMA32 = {
+  model_type: 'llama',
+  hidden_size: 2048,
+  intermediate_size: 8192,
+  num_hidden_layers: 16,
+  num_attention_heads: 32,
+  num_key_value_heads: 8,
+  head_dim: 64,
+  vocab_size: 128256,
+  max_position_embeddings: 131072,
+  rms_norm_eps: 1e-5,
+  rope_theta: 500000,
+  rope_scaling: {
+    rope_type: 'llama3',
+    factor: 32,
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: 8192,
+  },
+  hidden_act: 'silu',
+  tie_word_embeddings: true,
+};
+
+/** config.json of Qwen3-0.6B. */
+const QWEN3 = {
+  model_type: 'qwen3',
+  hidden_size: 1024,
+  intermediate_size: 3072,
+  num_hidden_layers: 28,
+  num_attention_heads: 16,
+  num_key_value_heads: 8,
+  head_dim: 128,
+  vocab_size: 151936,
+  max_position_embeddings: 40960,
+  rms_norm_eps: 1e-6,
+  rope_theta: 1000000,
+  hidden_act: 'silu',
+  tie_word_embeddings: true,
+};
+
 /** config.json of Qwen2.5-0.5B. */
 const QWEN25 = {
   model_type: 'qwen2',
@@ -45,18 +96,26 @@ const QWEN25 = {
 /** Shapes by the names of their models; `tiny` has all parts and takes no time. */
 export const SHAPES = {
   'SmolLM2-135M': SMOLLM2,
+  'SmolLM2-360M': SMOLLM2_360,
   'Qwen2.5-0.5B': QWEN25,
+  'Qwen3-0.6B': QWEN3,
+  'Llama-3.2-1B': LLAMA32,
   tiny: { ...QWEN25, hidden_size: 56, intermediate_size: 64, num_hidden_layers: 2, vocab_size: 500 },
 } as const;
 
 export type ShapeName = keyof typeof SHAPES;
 
-/** The configuration of a shape, with all its layers or so many. */
-export function shapeConfig(name: string, layers?: number): LlamaConfig {
+/** config.json of a shape, with all its layers or so many. */
+export function shapeJson(name: string, layers?: number): Record<string, unknown> {
   if (!(name in SHAPES))
     throw new Error(`expected a shape of ${Object.keys(SHAPES).join(', ')}, got ${name}`);
   const shape = SHAPES[name as ShapeName];
-  return parseLlamaConfig({ ...shape, num_hidden_layers: layers ?? shape.num_hidden_layers }, name);
+  return { ...shape, num_hidden_layers: layers ?? shape.num_hidden_layers };
+}
+
+/** The configuration of a shape. */
+export function shapeConfig(name: string, layers?: number): LlamaConfig {
+  return parseLlamaConfig(shapeJson(name, layers), name);
 }
 
 /** Random values of the weight of that name in Hugging Face's files, or of a head with one score. */
@@ -66,7 +125,8 @@ export function randomWeight(config: LlamaConfig, name: string): Float32Array<Ar
 }
 
 const LENGTH = 512;
-const ONE_WORD = {
+/** A tokenizer that knows one word. */
+export const ONE_WORD = {
   version: '1.0',
   added_tokens: [],
   normalizer: null,

@@ -180,7 +180,7 @@ function halvesToFloats(halves: Uint16Array): Float32Array {
 
 /** bfloat16 is the upper half of an f32. */
 function brainHalvesToFloats(halves: Uint16Array): Float32Array {
-  const bits = new Uint32Array(halves.length);
+  const bits = new Int32Array(halves.length);
   for (let i = 0; i < halves.length; i++) bits[i] = halves[i] << 16;
   return new Float32Array(bits.buffer);
 }

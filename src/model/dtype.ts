@@ -1,5 +1,5 @@
-import type { SafeTensor } from '../data/safetensors.ts';
-import type { SafeTensorDtype, TensorEntry } from '../data/safetensors_header.ts';
+import { type SafeTensor, storedTensor } from '../data/safetensors.ts';
+import { DTYPE_BYTES, type SafeTensorDtype, type TensorEntry } from '../data/safetensors_header.ts';
 import type { Engine, MemoryLimits, Tensor } from '../engine/engine.ts';
 import { storedBytes, type WeightFormat } from '../engine/formats.ts';
 import { quantize } from '../engine/quantize.ts';
@@ -27,6 +27,8 @@ const STORED: Partial<Record<SafeTensorDtype, 'f32' | 'f16' | 'bf16'>> = {
 };
 /** What `auto` leaves for activations, caches and the optimizer. */
 const ROOM = 2 ** 30;
+/** Values quantized at once, whole blocks of every format. */
+const PART = 2 ** 16;
 /** Tokens of the smallest computation that is worth loading a model for. */
 const LEAST_TOKENS = 512;
 
@@ -72,14 +74,30 @@ export function uploadTensor(
 ): Tensor {
   if (format === 'f32') return engine.upload(tensor.f32(), tensor.shape);
   if (STORED[tensor.dtype] === format) return engine.uploadWeights(tensor.bytes, tensor.shape, format);
-  const values = tensor.f32();
-  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  if (format === 'f16' && largest >= 65520) {
-    throw new UserError(`${name}: expected values of at most 65504 for float16, got ${largest}`, 2, [
-      'use --dtype bfloat16',
-    ]);
+  return engine.uploadWeights(quantizeTensor(tensor, format, name), tensor.shape, format);
+}
+
+/** A part at a time: neither the whole tensor in f32 nor what the processor's cache does not hold. */
+function quantizeTensor({ dtype, shape, bytes }: SafeTensor, format: WeightFormat, name: string): Uint8Array {
+  const length = shape.reduce((product, size) => product * size, 1);
+  const quantized = new Uint8Array(storedBytes(format, length));
+  for (let start = 0; start < length; start += PART) {
+    const end = Math.min(start + PART, length);
+    const part = bytes.subarray(start * DTYPE_BYTES[dtype], end * DTYPE_BYTES[dtype]);
+    const values = storedTensor(dtype, [end - start], part).f32();
+    if (format === 'f16') checkHalves(values, name);
+    quantized.set(quantize(values, format), storedBytes(format, start));
   }
-  return engine.uploadWeights(quantize(values, format), tensor.shape, format);
+  return quantized;
+}
+
+function checkHalves(values: Float32Array, name: string): void {
+  let largest = 0;
+  for (let i = 0; i < values.length; i++) largest = Math.max(largest, Math.abs(values[i]));
+  if (largest < 65520) return;
+  throw new UserError(`${name}: expected values of at most 65504 for float16, got ${largest}`, 2, [
+    'use --dtype bfloat16',
+  ]);
 }
 
 /** The tensors of a model: their entries in its files, and which are linear layers. */

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { storedTensor } from '../../src/data/safetensors.ts';
 import { createCpuEngine } from '../../src/engine/cpu/engine.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { quantize } from '../../src/engine/quantize.ts';
 import { UserError } from '../../src/errors.ts';
 import { DiskFolder } from '../../src/host/disk.ts';
-import type { DtypeChoice } from '../../src/model/dtype.ts';
+import { type DtypeChoice, uploadTensor } from '../../src/model/dtype.ts';
 import { generate } from '../../src/model/generate.ts';
 import { sequenceLogps } from '../../src/model/logps.ts';
 import { addAdapter, loadPolicy, type Policy } from '../../src/model/policy.ts';
@@ -12,6 +13,7 @@ import { keyOf } from '../../src/random.ts';
 import { type PreferencePair, referenceLogps } from '../../src/train/dpo.ts';
 import { trainDpo } from '../../src/train/trainer.ts';
 import { MemoryFolder } from '../support/memory_folder.ts';
+import { ReferenceEngine } from '../support/reference_engine.ts';
 import { decodeWeights } from '../support/weight_formats.ts';
 import { engines } from './engines.ts';
 import { hasFixtures, loadStories, storiesPath } from './golden.ts';
@@ -35,6 +37,18 @@ const completions = [
   { promptIds: [1, 3, 4], completionIds: [6, 8, 3, 10] },
   { promptIds: [1, 5], completionIds: [9, 2] },
 ];
+
+describe('a large tensor', () => {
+  it.each(['f16', 'bf16', 'nf4'] as const)('has the bits of all of it in %s, made part by part', (format) => {
+    const shape = [3, 50_001];
+    const values = Float32Array.from({ length: 150_003 }, (_, i) => Math.sin(i) * 2 ** -(i % 20));
+    const bytes = new Uint8Array(values.buffer);
+    const engine = new ReferenceEngine();
+    const tensor = uploadTensor(engine, storedTensor('F32', shape, bytes), format, 'large');
+    const expected = decodeWeights(quantize(values, format), values.length, format);
+    expect(engine.values(tensor)).toEqual(Float64Array.from(expected));
+  });
+});
 
 describe.each(engines)('a policy in few bits, $name', ({ open }) => {
   let engine: Engine;
