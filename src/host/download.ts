@@ -2,13 +2,10 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { messageOf, UserError } from '../errors.ts';
-import type { RemoteFile } from './hub_model.ts';
-
-/** Times that a transfer goes on after the connection broke. */
-const ATTEMPTS = 4;
-/** Waited before the second attempt; twice as long before the third, and so on. */
-const PAUSE_MS = 100;
+import { UserError } from '../errors.ts';
+import { unwritable } from './disk.ts';
+import { causeOf, type RemoteFile, reasonOf } from './hub_model.ts';
+import { expectAnswer, partsOf, persist } from './transfers.ts';
 
 /**
  * Fetches a file to `target`. What a broken transfer leaves stands in `partial`, from where the next one goes on by a
@@ -29,25 +26,20 @@ export async function downloadFile(
     done = 0;
   }
   onBytes(done);
-  // An empty file is fetched too.
-  for (let attempt = 1; done < file.size || done === 0; attempt++) {
-    try {
-      const before = done;
-      done = await transfer(file, partial, done, headers, onBytes);
-      if (file.size === 0) break;
-      if (done === before) throw new Error('the connection gave no more bytes');
-    } catch (error) {
-      if (error instanceof UserError) throw error;
-      done = await sizeOf(partial);
-      if (attempt >= ATTEMPTS) {
-        throw new UserError(
-          `${file.name}: the download broke off at ${done} of ${file.size} bytes (${messageOf(error)}); ` +
-            'the same command goes on from there',
-          1,
-        );
-      }
-      await new Promise((resolve) => setTimeout(resolve, attempt * PAUSE_MS));
-    }
+  const goOn = async () => {
+    done = await transfer(file, partial, await sizeOf(partial), headers, onBytes);
+    if (done < file.size) throw new Error('the connection gave no more bytes');
+  };
+  try {
+    // An empty file is fetched too.
+    if (done < file.size || done === 0) await persist(goOn, () => sizeOf(partial));
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(
+      `${file.name}: the download broke off at ${await sizeOf(partial)} of ${file.size} bytes (${causeOf(error)}); ` +
+        'the same command goes on from there',
+      1,
+    );
   }
   await check(file, partial, done);
   await rename(partial, target);
@@ -65,21 +57,20 @@ async function transfer(
   const response = await fetch(file.url, {
     headers: { 'Accept-Encoding': 'identity', ...headers, ...range },
   });
-  if (response.status >= 500) throw new Error(`the server answered ${response.status}`);
-  if (!response.ok) {
-    throw new UserError(`${file.name}: the server answered ${response.status} ${response.statusText}`);
-  }
+  expectAnswer(response);
+  if (!response.ok) throw new UserError(`${file.name}: the server answered ${reasonOf(response)}`);
   // A server without ranges sends the whole file.
   const goesOn = done > 0 && response.status === 206;
   if (done > 0 && !goesOn) onBytes(-done);
   const handle = await open(partial, goesOn ? 'a' : 'w');
   let written = goesOn ? done : 0;
   try {
-    const reader = response.body?.getReader();
-    for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
-      await handle.write(part.value);
-      written += part.value.length;
-      onBytes(part.value.length);
+    for await (const part of partsOf(response)) {
+      await handle.writeFile(part).catch((error) => {
+        throw unwritable(partial, error);
+      });
+      written += part.length;
+      onBytes(part.length);
     }
   } finally {
     await handle.close();

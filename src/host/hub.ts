@@ -7,7 +7,7 @@ import { WEIGHTS, WEIGHTS_INDEX } from '../model/weight_files.ts';
 import { DiskFolder } from './disk.ts';
 import { downloadFile } from './download.ts';
 import { type FetchProgress, fetchPolicyFiles, type Wanted } from './fetched.ts';
-import { COMMIT, causeOf, type HubModel, listModel } from './hub_model.ts';
+import { ask, COMMIT, causeOf, type HubModel, listModel, reasonOf } from './hub_model.ts';
 
 /** HF_ENDPOINT, else the public hub. */
 function endpoint(): string {
@@ -109,19 +109,17 @@ export async function fetchHubModel(
 /** The commit that a revision names now. */
 async function commitOf(id: string, revision: string, headers: Record<string, string>): Promise<string> {
   const url = `${endpoint()}/${id}/resolve/${encodeURIComponent(revision)}/config.json`;
-  let response = await fetch(url, { method: 'HEAD', headers });
+  let response = await ask(url, { method: 'HEAD', headers });
   // A file that lies elsewhere is sent from a server that knows no commits: the hub says it before it sends there.
   if (response.ok && !response.headers.has('X-Repo-Commit')) {
-    response = await fetch(url, { method: 'HEAD', headers, redirect: 'manual' });
+    response = await ask(url, { method: 'HEAD', headers, redirect: 'manual' });
   }
   const commit = response.headers.get('X-Repo-Commit');
   if (response.status < 400 && commit !== null && COMMIT.test(commit)) return commit;
-  if (response.status >= 500) throw new Error(`it answered ${response.status}`);
   const code = response.headers.get('X-Error-Code') ?? '';
   if (response.status === 401 || response.status === 403) {
     throw new UserError(
-      `${id}: no such folder, and ${endpoint()} answered ${response.status}: ` +
-        'there is no such model, or it asks for a token with access to it; give one in HF_TOKEN',
+      `${id}: no such folder, and ${endpoint()} answered ${reasonOf(response)}; give a token in HF_TOKEN`,
     );
   }
   const reasons: Record<string, string> = {

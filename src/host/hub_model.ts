@@ -1,6 +1,7 @@
 import { messageOf, UserError } from '../errors.ts';
 import { POLICY_SETTINGS } from '../model/policy_files.ts';
 import { WEIGHTS_INDEX } from '../model/weight_files.ts';
+import { expectAnswer, persist } from './transfers.ts';
 
 /** A file of a server, as it says it is before it is fetched. */
 export interface RemoteFile {
@@ -53,8 +54,8 @@ export async function listModel(
     let page: string | undefined =
       `${endpoint}/api/models/${id}/tree/${encodeURIComponent(revision)}?recursive=true`;
     while (page !== undefined) {
-      const response: Response = await fetch(page, { headers });
-      if (!response.ok) throw new Error(`it answered ${response.status}${reasonOf(response)}`);
+      const response: Response = await ask(page, { headers });
+      if (!response.ok) throw new UserError(`${id}: ${endpoint} answered ${reasonOf(response)}`, 1);
       for (const { type, path, size, oid, lfs } of (await response.json()) as TreeEntry[]) {
         const wanted =
           POLICY_SETTINGS.includes(path) || path === WEIGHTS_INDEX || /^[\w.-]+\.safetensors$/.test(path);
@@ -66,15 +67,41 @@ export async function listModel(
       page = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('Link') ?? '')?.[1];
     }
   } catch (error) {
+    if (error instanceof UserError) throw error;
     throw new UserError(`${id}: ${endpoint} did not list its files (${causeOf(error)})`, 1);
   }
   return files;
 }
 
-function reasonOf({ status }: Response): string {
-  if (status === 401 || status === 403)
-    return ': there is no such model, or it asks for a token with access to it';
-  return status === 404 ? ': there is no such model or revision' : '';
+/** A request that is repeated while the server is busy or broken; a server that cannot be reached fails at once. */
+export async function ask(url: string, init: RequestInit): Promise<Response> {
+  let unreachable: unknown;
+  const response = await persist(
+    async () => {
+      const answer = await fetch(url, init).catch((error) => {
+        unreachable = error;
+      });
+      if (answer) expectAnswer(answer);
+      return answer;
+    },
+    () => 0,
+  );
+  if (!response) throw unreachable;
+  return response;
+}
+
+/** What a server that refuses answered, and what may be done. */
+export function reasonOf(response: Response): string {
+  const { status, statusText, headers } = response;
+  if (headers.get('X-Error-Code') === 'GatedRepo') {
+    const said = headers.get('X-Error-Message') ?? 'access to the model is restricted';
+    return `${status}: ${said.trim()} Accept its terms there; the token has to be of that account`;
+  }
+  if (status === 401 || status === 403) {
+    return `${status}: there is no such model, or it asks for a token with access to it, or the token given is not valid`;
+  }
+  if (status === 404) return `${status}: there is no such model, revision or file`;
+  return `${status} ${statusText}`.trim();
 }
 
 /** fetch says why it failed in the cause of its error. */

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HttpFolder } from '../../src/data/http_folder.ts';
 import { parseHubName } from '../../src/host/hub_model.ts';
 import { DiskSources } from '../../src/host/sources.ts';
+import { pauses } from '../../src/host/transfers.ts';
 import { loadPolicy } from '../../src/model/policy.ts';
 import { dualign, type Host } from '../cli/command.ts';
 import { tinyFolder } from '../model/tiny.ts';
@@ -13,7 +14,11 @@ import { type HubServer, startHub } from './hub_server.ts';
 
 let root: string;
 let hub: HubServer;
+/** Seconds of each pause, which tests do not wait for. */
+let waited: number[];
 beforeEach(async () => {
+  waited = [];
+  vi.spyOn(pauses, 'wait').mockImplementation(async (seconds) => void waited.push(seconds));
   root = mkdtempSync(join(tmpdir(), 'dualign-hub-'));
   const files = new Map((await tinyFolder()).files);
   files.set('pytorch_model.bin', new Uint8Array(1000));
@@ -33,6 +38,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   vi.unstubAllEnvs();
+  vi.restoreAllMocks();
   await hub.close();
   rmSync(root, { recursive: true, force: true });
 });
@@ -85,11 +91,14 @@ describe('a model of a hub', () => {
     expect(transfers).toEqual([`GET /cdn/${weights}`, `GET /cdn/${weights} bytes=1500-`]);
 
     rmSync(store(), { recursive: true });
-    hub.breakAfter = { path: weights, bytes: 700, times: 4 };
+    hub.breakAfter = { path: weights, bytes: 700, times: 9, never: 2800 };
     await expect(load('org/tiny')).rejects.toThrow(
       /^org\/tiny\/model.safetensors: the download broke off at 2800 of \d+ bytes .* the same command goes on/,
     );
+    // While something comes it goes on at once; five times nothing is the end.
+    expect(waited).toEqual([0.1, 0.1, 0.1, 0.1, 0.1, 1, 2, 4, 8]);
     hub.requests.length = 0;
+    hub.breakAfter = undefined;
     await load('org/tiny');
     expect(hub.requests).toContain(`GET /cdn/${weights} bytes=2800-`);
   });
@@ -121,7 +130,9 @@ describe('a model of a hub', () => {
 
   it('is asked for with HF_TOKEN, which only the hub is told', async () => {
     hub.token = 'hf_secret';
-    await expect(load('org/tiny')).rejects.toThrow(/answered 401: .* give one in HF_TOKEN/);
+    await expect(load('org/tiny')).rejects.toThrow(
+      /answered 401: .* asks for a token .*; give a token in HF_TOKEN/,
+    );
     vi.stubEnv('HF_TOKEN', 'hf_secret');
     await load('org/tiny');
     expect(hub.requests).toContain(`GET /cdn/${weights}`);
@@ -141,6 +152,45 @@ describe('a model of a hub', () => {
     vi.stubEnv('HF_HUB_OFFLINE', undefined);
     await expect(load('org/other')).rejects.toThrow(
       /^org\/other: no such folder, and http:\S+ cannot be reached to fetch it \(.*ECONNREFUSED.*\); check the path/,
+    );
+  });
+
+  it('is waited for when the hub is busy, as long as it asks for', async () => {
+    const busy = { status: 429, headers: { 'Retry-After': '7' } };
+    hub.answers = [
+      { path: '/resolve/main/config.json', ...busy },
+      { path: '/tree/', status: 502 },
+      { path: `/cdn/${weights}`, status: 503, headers: { 'Retry-After': '900' } },
+      { path: `/cdn/${weights}`, ...busy },
+    ];
+    await load('org/tiny');
+    expect(waited).toEqual([7, 1, 120, 7]);
+    hub.answers = new Array(5).fill({ path: '/resolve/main/config.json', ...busy });
+    rmSync(store(), { recursive: true });
+    await expect(load('org/tiny')).rejects.toThrow(
+      /cannot be reached to fetch it \(the server answered 429, too many/,
+    );
+  });
+
+  it('tells whose terms are to be accepted, and that a token is not valid', async () => {
+    const gated = {
+      'X-Error-Code': 'GatedRepo',
+      'X-Error-Message':
+        'Access to model org/tiny is restricted. Visit https://hub/org/tiny to ask for access.',
+    };
+    hub.answers = [{ path: '/resolve/main/config.json', status: 403, headers: gated }];
+    await expect(load('org/tiny')).rejects.toThrow(
+      /answered 403: Access to model org\/tiny is restricted. Visit .* to ask for access. Accept its terms there; .* of that account; give a token in HF_TOKEN/,
+    );
+    // Listed for everyone, sent to some.
+    hub.answers = [{ path: `/resolve/${hub.commit}/${weights}`, status: 403, headers: gated }];
+    await expect(load('org/tiny')).rejects.toThrow(
+      /^org\/tiny\/model.safetensors: the server answered 403: Access to/,
+    );
+    hub.token = 'hf_secret';
+    vi.stubEnv('HF_TOKEN', 'hf_wrong');
+    await expect(load('org/tiny')).rejects.toThrow(
+      /answered 401: .* or the token given is not valid; give a token in HF_TOKEN/,
     );
   });
 
@@ -218,8 +268,9 @@ describe('a model by URL', () => {
   const url = () => `${hub.url}/org/tiny/resolve/main`;
 
   it('is fetched once, goes on after a break, and is fetched again when it changed', async () => {
-    hub.breakAfter = { path: weights, bytes: 900, times: 4 };
+    hub.breakAfter = { path: weights, bytes: 900, times: 9, never: 3600 };
     await expect(load(url())).rejects.toThrow(/model.safetensors: the download broke off at 3600 of/);
+    hub.breakAfter = undefined;
     hub.requests.length = 0;
     const { hash } = await load(url());
     expect(hub.requests).toContain(`GET /cdn/${weights} bytes=3600-`);

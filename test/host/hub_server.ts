@@ -16,8 +16,10 @@ export interface HubServer {
   commit: string;
   /** A token that is asked for. */
   token: string | undefined;
-  /** Path of a file and how many bytes of an answer with it to send before the connection breaks. */
-  breakAfter: { path: string; bytes: number; times: number } | undefined;
+  /** Path of a file, how many bytes of an answer with it to send before the connection breaks, and from where on none is sent. */
+  breakAfter: { path: string; bytes: number; times: number; never?: number } | undefined;
+  /** Answers that come in place of the next requests for a path that contains `path`. */
+  answers: { path: string; status: number; headers?: Record<string, string> }[];
   /** Path of a file that is sent with one byte changed. */
   corrupt: string | undefined;
   /** Whether ranges are served. */
@@ -36,6 +38,7 @@ export async function startHub(files: ReadonlyMap<string, Uint8Array>): Promise<
     commit: 'a'.repeat(40),
     token: undefined,
     breakAfter: undefined,
+    answers: [],
     corrupt: undefined,
     ranges: true,
     close: () =>
@@ -68,6 +71,12 @@ function answer(hub: HubServer, request: IncomingMessage, response: ServerRespon
     response.writeHead(status, { 'X-Error-Code': code, 'Content-Type': 'application/json' });
     response.end(JSON.stringify({ error: code }));
   };
+  const [given] = hub.answers;
+  if (given && pathname.includes(given.path)) {
+    hub.answers.shift();
+    response.writeHead(given.status, given.headers).end();
+    return;
+  }
   const cdn = /^\/cdn\/(.+)$/.exec(pathname);
   if (cdn) {
     if (request.headers.authorization) hub.requests.push('the token, sent to another server');
@@ -143,7 +152,7 @@ function send(hub: HubServer, path: string, request: IncomingMessage, response: 
   if (fault && fault.path === path && fault.times > 0) {
     fault.times--;
     // Time for what was sent to arrive.
-    response.write(bytes.subarray(from, from + fault.bytes));
+    response.write(bytes.subarray(from, Math.min(from + fault.bytes, fault.never ?? Infinity)));
     setTimeout(() => response.destroy(), 250);
   } else response.end(bytes.subarray(from, end));
 }

@@ -3,8 +3,9 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { messageOf, UserError } from '../../errors.ts';
 import { type FetchProgress, fetchPolicyFiles } from '../fetched.ts';
-import { listModel, parseHubName, type RemoteFile } from '../hub_model.ts';
+import { listModel, parseHubName, type RemoteFile, reasonOf } from '../hub_model.ts';
 import { PageFolder } from '../page_storage.ts';
+import { expectAnswer, partsOf, persist } from '../transfers.ts';
 import { safeName } from './import.ts';
 import { MODELS } from './places.ts';
 import { needStorage } from './storage.ts';
@@ -17,9 +18,8 @@ export interface HubOptions {
   readonly token?: string;
 }
 
-/** Times that a transfer goes on after the connection broke. */
-const ATTEMPTS = 4;
 const PIECE = 1 << 24;
+const GATHERED = 1 << 22;
 
 /**
  * Fetches a hub's model, `org/name` or `org/name@revision`, into the storage of the origin, and returns its folder. What
@@ -73,18 +73,18 @@ async function download(
     done = 0;
   }
   onBytes(done);
-  for (let attempt = 1; done < file.size; attempt++) {
-    try {
-      done = await transfer(file, folder, partial, done, headers, onBytes);
-      if (done < file.size) throw new Error('the connection gave no more bytes');
-    } catch (error) {
-      if (error instanceof UserError) throw error;
-      done = (await folder.exists(partial)) ? await folder.size(partial) : 0;
-      if (attempt < ATTEMPTS) continue;
-      throw new UserError(
-        `${file.name}: the download broke off at ${done} of ${file.size} bytes (${messageOf(error)}); try again to go on from there`,
-      );
-    }
+  const there = async () => ((await folder.exists(partial)) ? await folder.size(partial) : 0);
+  const goOn = async () => {
+    const now = await transfer(file, folder, partial, await there(), headers, onBytes);
+    if (now < file.size) throw new Error('the connection gave no more bytes');
+  };
+  try {
+    if (done < file.size) await persist(goOn, there);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(
+      `${file.name}: the download broke off at ${await there()} of ${file.size} bytes (${messageOf(error)}); try again to go on from there`,
+    );
   }
   if (file.size === 0) await folder.write(partial, '');
   const damage = await checksum(folder, partial, file);
@@ -105,10 +105,8 @@ async function transfer(
 ): Promise<number> {
   const range: Record<string, string> = begin > 0 ? { Range: `bytes=${begin}-` } : {};
   const response = await fetch(file.url, { headers: { ...headers, ...range } });
-  if (response.status >= 500) throw new Error(`the server answered ${response.status}`);
-  if (!response.ok || !response.body) {
-    throw new UserError(`${file.name}: the server answered ${response.status} ${response.statusText}`);
-  }
+  expectAnswer(response);
+  if (!response.ok) throw new UserError(`${file.name}: the server answered ${reasonOf(response)}`);
   let done = begin;
   // A server without ranges sends the whole file.
   if (begin > 0 && response.status !== 206) {
@@ -116,13 +114,36 @@ async function transfer(
     onBytes(-begin);
     done = 0;
   }
-  const reader = response.body.getReader();
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    await folder.appendBytes(partial, part.value);
-    done += part.value.length;
-    onBytes(part.value.length);
+  for await (const part of gathered(partsOf(response))) {
+    await folder.appendBytes(partial, part);
+    done += part.length;
+    onBytes(part.length);
   }
   return done;
+}
+
+/** Parts put together to some megabytes: each time that a page's storage is written to has its price. */
+async function* gathered(parts: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(GATHERED);
+  let held = 0;
+  try {
+    for await (let part of parts) {
+      while (part.length > 0) {
+        const taken = part.subarray(0, GATHERED - held);
+        buffer.set(taken, held);
+        held += taken.length;
+        part = part.subarray(taken.length);
+        if (held < GATHERED) continue;
+        yield buffer;
+        held = 0;
+      }
+    }
+  } catch (error) {
+    // What came before a break is kept.
+    if (held > 0) yield buffer.subarray(0, held);
+    throw error;
+  }
+  if (held > 0) yield buffer.subarray(0, held);
 }
 
 /** What is wrong with a file's content; undefined where it is what the server named. */
