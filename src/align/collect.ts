@@ -3,7 +3,8 @@ import type { Run } from '../data/run.ts';
 import { SAMPLES, SCORES } from './artefacts.ts';
 import { need } from './config.ts';
 import type { Context } from './context.ts';
-import { samplePrompts, samplingSettings } from './sample.ts';
+import { once } from './once.ts';
+import { planSampling, samplePrompts, samplingSettings } from './sample.ts';
 import { loadPrompts } from './split.ts';
 import { runStage } from './stage.ts';
 import { trainedSettings, withTrained } from './trained.ts';
@@ -25,6 +26,7 @@ async function draw(context: Context, from?: Run): Promise<void> {
   const { policy: path } = need(config, 'policy', 'prompts');
   const { train } = await loadPrompts(context);
   const policy = sources.policy(path);
+  const plan = once(() => planSampling(context, train, { adapter: from !== undefined }));
   await runStage(context, {
     name: 'collect',
     settings: {
@@ -36,11 +38,17 @@ async function draw(context: Context, from?: Run): Promise<void> {
     },
     outputs: [SAMPLES],
     partials: [`${SAMPLES}.partial`],
-    note: `${config.responses} responses to each of ${train.length} prompts`,
+    note: async () =>
+      `${config.responses} responses to each of ${train.length} prompts, ${(await plan()).told}`,
     work: async () => {
       if (from) {
         // Fresh random numbers in every part of a run.
-        const target = { purpose: run.stageName('collect'), path: SAMPLES, adapter: true };
+        const target = {
+          purpose: run.stageName('collect'),
+          path: SAMPLES,
+          adapter: true,
+          ...(await plan()),
+        };
         await withTrained(context, from.folder, (trained) => samplePrompts(context, trained, train, target));
         return;
       }
@@ -50,7 +58,7 @@ async function draw(context: Context, from?: Run): Promise<void> {
           'to ask them through it, say --chat-template always',
         ]);
       }
-      const target = { purpose: 'collect', path: SAMPLES, adapter: false };
+      const target = { purpose: 'collect', path: SAMPLES, adapter: false, ...(await plan()) };
       await samplePrompts(context, loaded, train, target);
     },
   });

@@ -28,6 +28,8 @@ export interface Room {
   readonly device: SizedDevice;
   /** Bytes that the user allows, where that is less than the device has or the device does not say. */
   readonly limit?: number;
+  /** Bytes of it that the run's scorers take. */
+  readonly taken?: number;
 }
 
 /** Where a run's inputs come from; the host layer implements it. */
@@ -41,6 +43,8 @@ export interface Sources {
   /** Puts the adapter of a PEFT folder on a policy. */
   useAdapter(policy: Policy, path: string): Promise<void>;
   scorer(spec: string): Source<Scorer>;
+  /** Bytes that a scorer's weights take on the device of the policies: 0 where it runs elsewhere. */
+  scorerBytes(spec: string): Promise<number>;
   prompts(path: string): Promise<readonly Prompt[]>;
   /** Rows of a file of preferences, read for one of its judgements. */
   preferences(path: string, judgement: Judgement): Promise<readonly Preference[]>;

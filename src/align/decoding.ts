@@ -13,7 +13,7 @@ import type { Context } from './context.ts';
 import { readDual, type SolvedRunDual } from './dual.ts';
 import { betaPre, prealignedSets } from './prealign.ts';
 import { type EvaluationRow, groupByPrompt, type SampleRow } from './rows.ts';
-import { type SampleTarget, samplePrompts } from './sample.ts';
+import { type SampledPolicy, type SampleTarget, samplePrompts } from './sample.ts';
 import { type Scored, type ScoreRows, scoreSamples } from './score.ts';
 import { trainedSettings, withTrained } from './trained.ts';
 
@@ -24,6 +24,12 @@ export async function decodingSettings(context: Context): Promise<Record<string,
   checkDecoding(config);
   const { lambda, beta } = await readDual(context);
   return { decoding: config.decoding, lambda, beta };
+}
+
+/** What the aligned policy's answers are sampled from. */
+export function sampledPolicy({ config }: Pick<Context, 'config'>): SampledPolicy {
+  if (config.decoding === 'mix') return { adapter: true, parts: 1 + prealignedSets(config).length };
+  return { adapter: config.decoding === 'adapter' };
 }
 
 /** K scored responses of the aligned policy to each prompt; see `decoding` of the configuration. */

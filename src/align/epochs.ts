@@ -1,12 +1,13 @@
 import type { StageSettings } from '../data/run.ts';
 import type { Policy, PolicyOutline } from '../model/policy.ts';
+import { Workspace } from '../model/workspace.ts';
 import { TRAIN_DEFAULTS, type TrainConfig, totalSteps } from '../train/config.ts';
 import { type Batches, fitTraining, type TrainingKind } from '../train/fit.ts';
 import type { StepMetrics, TrainHooks } from '../train/loop.ts';
 import type { Trainable } from '../train/trainable.ts';
 import type { Split } from '../train/trainer.ts';
 import type { Context } from './context.ts';
-import { earlierBatches, saySmaller, spaceFor } from './fitting.ts';
+import { earlierBatches, roomOf, saySmaller, spaceFor } from './fitting.ts';
 import type { Product } from './products.ts';
 import { runTrainingStage } from './training_stage.ts';
 
@@ -48,16 +49,15 @@ export async function runEpochs<T, M extends object, P extends Policy>(
   context: Context,
   training: EpochTraining<T, M, P>,
 ): Promise<void> {
-  const { run, sources, progress } = context;
+  const { run, progress } = context;
   const { name, file, product, settings, kind, outline } = training;
   const asked: TrainConfig = { ...TRAIN_DEFAULTS, ...settings };
-  const space = async () => spaceFor(await sources.room(), outline, product.lora);
+  const space = async () => spaceFor(await roomOf(context), outline, product.lora);
   const batches = async (): Promise<Batches & { readonly bytes?: number }> => {
     const before = earlierBatches(run.earlier(name), asked);
     if (before || (await run.isFinished(product.outputs))) return before ?? asked;
-    const { train } = await training.examples();
-    const fitted = await fitTraining(kind, await space(), train, asked);
-    saySmaller(progress, `${kind.unit}s`, asked, fitted);
+    const fitted = await fitTraining(kind, await space(), await training.examples(), asked);
+    saySmaller(progress, kind.unit, asked, fitted);
     return fitted;
   };
   const { per_device_train_batch_size, gradient_accumulation_steps, bytes } = await batches();
@@ -72,18 +72,22 @@ export async function runEpochs<T, M extends object, P extends Policy>(
     prepare: async () => {
       const examples = await training.examples();
       const config: TrainConfig = { ...TRAIN_DEFAULTS, ...chosen };
-      const fitted = await fitTraining(kind, await space(), examples.train, config, true);
-      const { gradient_checkpointing, headLimits } = fitted;
+      const fitted = await fitTraining(kind, await space(), examples, config, true);
+      const { gradient_checkpointing, headLimits, capacities } = fitted;
       if (gradient_checkpointing && !config.gradient_checkpointing) {
         progress.say('memory: blocks are computed again in the backward pass, to make room');
       }
       const policy = await product.load();
+      policy.workspace.free();
+      const workspace = new Workspace(policy.engine, capacities);
       return {
         policy,
         total: totalSteps(config, examples.train.length),
-        train: (hooks, trainable) => {
+        train: async (hooks, trainable) => {
+          const fittedPolicy = { ...policy, headLimits, workspace };
           const settings = { ...chosen, gradient_checkpointing };
-          return training.train({ ...policy, headLimits }, examples, settings, hooks, trainable);
+          await training.train(fittedPolicy, examples, settings, hooks, trainable);
+          workspace.free();
         },
         told: training.told,
       };

@@ -6,11 +6,18 @@ import { EVALUATION, EVALUATION_ALIGNED, EVALUATION_REFERENCE } from './artefact
 import { compare } from './compare.ts';
 import { need } from './config.ts';
 import type { Context } from './context.ts';
-import { decodingSettings, drawAligned } from './decoding.ts';
+import { decodingSettings, drawAligned, sampledPolicy } from './decoding.ts';
 import { readDual } from './dual.ts';
+import { once } from './once.ts';
 import { evaluateRounds } from './rounds_evaluation.ts';
 import { type EvaluationRow, parseEvaluationRows } from './rows.ts';
-import { type SampleTarget, samplePrompts, samplingSettings } from './sample.ts';
+import {
+  planSampling,
+  type SampledPolicy,
+  type SampleTarget,
+  samplePrompts,
+  samplingSettings,
+} from './sample.ts';
 import { loadScorers, type ScoreRows, scorerSettings, scoreSamples } from './score.ts';
 import { loadPrompts } from './split.ts';
 import { readArtefact, runStage } from './stage.ts';
@@ -26,6 +33,7 @@ export async function evaluate(context: Context): Promise<Evaluation> {
   await evaluatePolicy(context, {
     name: 'evaluate aligned',
     path: EVALUATION_ALIGNED,
+    sampled: sampledPolicy(context),
     settings: () => decodingSettings(context),
     draw: (prompts, scoreRows, target) => drawAligned(context, prompts, scoreRows, target),
   });
@@ -53,6 +61,7 @@ export async function evaluateReference(context: Context): Promise<void> {
   await evaluatePolicy(context, {
     name: 'evaluate reference',
     path: EVALUATION_REFERENCE,
+    sampled: { adapter: false },
     settings: async () => ({}),
     draw: async (prompts, scoreRows, target) => {
       const { policy: path } = need(context.config, 'policy');
@@ -75,6 +84,8 @@ export interface EvaluationTarget {
   readonly name: string;
   /** Of its scored responses, in the run folder. */
   readonly path: string;
+  /** The policy with an adapter by default. */
+  readonly sampled?: SampledPolicy;
   /** What its answers depend on, besides the policy, the scorers and how is sampled. */
   settings(): Promise<Record<string, unknown>>;
   draw(prompts: readonly Prompt[], scoreRows: ScoreRows, target: SampleTarget): Promise<EvaluationRow[]>;
@@ -85,7 +96,8 @@ export async function evaluatePolicy(context: Context, evaluated: EvaluationTarg
   const { run, config, sources } = context;
   const { policy: source } = need(config, 'policy', 'prompts', 'reward');
   const { evaluation: prompts } = await loadPrompts(context);
-  const { name, path } = evaluated;
+  const { name, path, sampled = { adapter: true } } = evaluated;
+  const plan = once(() => planSampling(context, prompts, sampled));
   const samples = path.replace('.jsonl', '_samples.jsonl');
   await runStage(context, {
     name,
@@ -99,10 +111,11 @@ export async function evaluatePolicy(context: Context, evaluated: EvaluationTarg
     },
     outputs: [path],
     partials: [samples, `${samples}.partial`],
-    note: `${config.responses} responses to each of ${prompts.length} held-out prompts`,
+    note: async () =>
+      `${config.responses} responses to each of ${prompts.length} held-out prompts, ${(await plan()).told}`,
     work: async () => {
       const scoreRows = await loadScorers(context);
-      const target: SampleTarget = { purpose: 'evaluate', path: samples, adapter: false };
+      const target: SampleTarget = { purpose: 'evaluate', path: samples, adapter: false, ...(await plan()) };
       const rows = await evaluated.draw(prompts, scoreRows, target);
       await run.folder.write(path, toJsonl(rows));
       await run.folder.remove(samples);

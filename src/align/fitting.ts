@@ -3,15 +3,32 @@ import type { StageSettings } from '../data/run.ts';
 import { createSizingEngine } from '../engine/sizing.ts';
 import type { LoraConfig } from '../model/lora.ts';
 import type { PolicyOutline } from '../model/policy.ts';
-import type { Batches, Space } from '../train/fit.ts';
-import type { Room } from './context.ts';
+import type { Batches } from '../train/fit.ts';
+import { roomyDevice, type Space } from '../train/memory_plan.ts';
+import type { Context, Room } from './context.ts';
 import type { Progress } from './progress.ts';
 
-/** What a model may take of a room; without `lora`, to train all of its weights. */
-export function spaceFor({ device, limit }: Room, outline: PolicyOutline, lora?: LoraConfig): Space {
+/** The room that there is for a run's policy beside its scorers, which stay once they have been loaded. */
+export async function roomOf({ config, sources }: Pick<Context, 'config' | 'sources'>): Promise<Room> {
+  const { method, reward, constraints, measures } = config;
+  // The scorers of PeCAN are files of preferences.
+  const own = method === 'pecan' || reward === undefined ? [] : [{ scorer: reward }, ...constraints];
+  const specs = new Set([...own, ...measures].map(({ scorer }) => scorer));
+  let taken = 0;
+  for (const spec of specs) taken += await sources.scorerBytes(spec);
+  return { ...(await sources.room()), taken };
+}
+
+/** Most bytes that a room holds; Infinity where nobody says. */
+export function mostOf({ device, limit }: Room): number {
+  return Math.min(createSizingEngine(device).limits.total ?? Infinity, limit ?? Infinity);
+}
+
+/** What a model may take of a room; without `lora` it has no adapter, and all of its weights are trained. */
+export function spaceFor(room: Room, outline: PolicyOutline, lora?: LoraConfig): Space {
   const { config, formats, maxLength } = outline;
-  const total = createSizingEngine(device).limits.total ?? Infinity;
-  return { model: { config, device, lora, formats, maxLength }, most: Math.min(total, limit ?? Infinity) };
+  const most = mostOf(room) - (room.taken ?? 0);
+  return { model: { config, device: roomyDevice(room.device, most), lora, formats, maxLength }, most };
 }
 
 /** The batches that this training was begun with, if a step learns from as many examples as asked. */
@@ -26,11 +43,11 @@ export function earlierBatches(settings: StageSettings | undefined, asked: Batch
     : undefined;
 }
 
-/** Says so where batches are smaller than asked for; `units` is what they hold. */
-export function saySmaller(progress: Progress, units: string, asked: Batches, fitted: Batches): void {
+/** Says so where batches are smaller than asked for; `unit` is what they hold. */
+export function saySmaller(progress: Progress, unit: string, asked: Batches, fitted: Batches): void {
   if (fitted.per_device_train_batch_size >= asked.per_device_train_batch_size) return;
   progress.say(
-    `memory: room to train on ${fitted.per_device_train_batch_size} ${units} at once, not ` +
+    `memory: room to train on ${fitted.per_device_train_batch_size} ${unit}${fitted.per_device_train_batch_size > 1 ? 's' : ''} at once, not ` +
       `${asked.per_device_train_batch_size}: a step takes ${fitted.gradient_accumulation_steps} batches`,
   );
 }

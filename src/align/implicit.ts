@@ -2,13 +2,16 @@
 import { subfolder } from '../data/folder.ts';
 import { sequenceLogps } from '../model/logps.ts';
 import { loadAdapter } from '../model/peft.ts';
-import type { Policy } from '../model/policy.ts';
+import type { PolicyOutline } from '../model/policy.ts';
+import { fitLogps } from '../train/memory_plan.ts';
 import { ADAPTER } from './artefacts.ts';
 import { need } from './config.ts';
 import type { Context } from './context.ts';
 import { encodePrompt, encodeResponse } from './encode.ts';
+import { roomOf, spaceFor } from './fitting.ts';
 import { adapterWeights, betaPre, prealignedSets } from './prealign.ts';
 import type { ScoreRows, TextRow } from './score.ts';
+import { adapterSettings } from './train_settings.ts';
 
 /** What the scores depend on besides the texts. */
 export async function implicitSettings({ config, run, sources }: Context): Promise<Record<string, unknown>> {
@@ -19,6 +22,19 @@ export async function implicitSettings({ config, run, sources }: Context): Promi
     beta_pre: betaPre(config),
     prealigned: await Promise.all(prealignedSets(config).map((set) => run.whole.hash(adapterWeights(set)))),
   };
+}
+
+/** Bytes that it takes to score these: refused where there is no room, before any weight is loaded. */
+export async function planImplicit({ config, sources }: Context, rows: readonly TextRow[]): Promise<number> {
+  const outline = await sources.outline(need(config, 'policy').policy);
+  const longest = rows.reduce((most, row) => {
+    const { promptIds, completionIds } = completionOf(outline, row);
+    return Math.max(most, promptIds.length + completionIds.length);
+  }, 1);
+  return await fitLogps(
+    spaceFor(await roomOf({ config, sources }), outline, adapterSettings(config)),
+    longest,
+  );
 }
 
 /**
@@ -55,7 +71,10 @@ export function implicitScores({ config, run, sources }: Context): ScoreRows {
   };
 }
 
-function completionOf(policy: Policy, { prompt, response, prompt_ids, response_ids }: TextRow) {
+function completionOf(
+  policy: Pick<PolicyOutline, 'tokenizer' | 'chatTemplate' | 'name' | 'endId' | 'eosIds'>,
+  { prompt, response, prompt_ids, response_ids }: TextRow,
+) {
   if (prompt_ids && response_ids) return { promptIds: prompt_ids, completionIds: response_ids };
   const promptIds = encodePrompt(policy, prompt);
   return { promptIds, completionIds: encodeResponse(policy, prompt, promptIds, response, false) };

@@ -3,6 +3,7 @@ import { planMemory } from '../train/memory_plan.ts';
 import { need } from './config.ts';
 import type { Context } from './context.ts';
 import { encodePrompt } from './encode.ts';
+import { roomOf } from './fitting.ts';
 import { RESPONSES_PER_BATCH } from './pair_training.ts';
 import { loadPrompts } from './split.ts';
 import { loraSettings } from './train_settings.ts';
@@ -21,13 +22,14 @@ export async function planRun({ config, sources, progress, ...rest }: Context): 
   const lengths = [...train, ...evaluation].map((prompt) => encodePrompt(outline, prompt).length);
   const size = config.per_device_train_batch_size;
   const needs = {
-    ...(await sources.room()),
+    ...(await roomOf({ config, sources })),
     config: outline.config,
     formats: outline.formats,
     lora,
     promptTokens: lengths.reduce((longest, length) => Math.max(longest, length), 1),
     newTokens: config.max_new_tokens,
     responses: config.responses,
+    repetitionPenalty: config.repetition_penalty,
     generationBatch: Math.min(config.generation_batch_size, lengths.length * config.responses),
     ...(config.trainer === 'dpo' ? {} : { onPolicy: { beta } }),
     // In pairs, or in responses that the policy draws as it learns.

@@ -3,9 +3,10 @@ import { parseJsonl } from '../data/jsonl.ts';
 import type { Prompt } from '../data/messages.ts';
 import { UserError } from '../errors.ts';
 import type { Policy, PolicyOutline } from '../model/policy.ts';
+import { Workspace } from '../model/workspace.ts';
 import type { FittedTraining } from '../train/fit.ts';
 import { fitRollouts } from '../train/fit_rollouts.ts';
-import { fittingGenerationBatch } from '../train/memory_plan.ts';
+import { fitSampling } from '../train/memory_plan.ts';
 import { type OnPolicyHooks, type OnPolicyMetrics, trainGrpo, trainRloo } from '../train/on_policy.ts';
 import {
   cycleOf,
@@ -22,7 +23,7 @@ import { mean } from './bootstrap.ts';
 import { grpoLoss, need, needFor, type RunConfig } from './config.ts';
 import type { Context, ModelContext } from './context.ts';
 import { encodePrompt } from './encode.ts';
-import { earlierBatches, saySmaller, spaceFor } from './fitting.ts';
+import { earlierBatches, roomOf, saySmaller, spaceFor } from './fitting.ts';
 import { checkWhole, type Product, productOf } from './products.ts';
 import { loadScorers, type ScoreRows, scorerSettings } from './score.ts';
 import { readPrompts } from './split.ts';
@@ -73,18 +74,23 @@ export async function trainOnPolicy(context: Context, target: OnPolicyTarget): P
       lambda,
       ...method.settings,
     },
-    note: `${trainer} on ${prompts.length} prompts, ${config.num_generations} completions each`,
+    note: `${trainer} on ${prompts.length} prompts, ${config.num_generations} completions each${fitting.note}`,
     prepare: async () => {
+      const { headLimits, gradient_checkpointing, capacities, generation_batch_size } = await fitting.fit(
+        method.filled,
+      );
       const policy = await product.load();
       const rewards = rewardFunctions(await loadScorers(context), prompts, lambda);
-      const { headLimits, gradient_checkpointing } = await fitting.fit();
-      const generation_batch_size = await fitSampling(context, policy, ids, method.filled, product);
       const fitted = { gradient_checkpointing, generation_batch_size };
+      policy.workspace.free();
+      const workspace = new Workspace(policy.engine, capacities);
       return {
         policy,
         total,
-        train: (hooks, trainable) =>
-          method.train({ ...policy, headLimits }, ids, rewards, fitted, hooks, trainable),
+        train: async (hooks, trainable) => {
+          await method.train({ ...policy, headLimits, workspace }, ids, rewards, fitted, hooks, trainable);
+          workspace.free();
+        },
         told: ({ reward, kl }) => `reward ${reward.toFixed(3)}, KL ${kl.toFixed(4)} a token`,
       };
     },
@@ -104,6 +110,14 @@ function refusePairSettings(trainer: OnPolicyTrainer, config: RunConfig): void {
   );
 }
 
+/** How completions are drawn and learnt from in the memory there is. */
+interface FittedCompletions {
+  /** What it comes to hold. */
+  readonly note: string;
+  readonly config: RunConfig;
+  fit(settings: OnPolicyConfig): Promise<FittedTraining & { readonly generation_batch_size: number }>;
+}
+
 /**
  * The run's settings with batches of completions that fit the memory there is, or that the training was begun with, and how
  * to hold them.
@@ -113,60 +127,50 @@ async function fitCompletions(
   { name, trainer, prompts, beta, product }: OnPolicyTarget,
   outline: PolicyOutline,
   ids: readonly (readonly number[])[],
-): Promise<{ readonly config: RunConfig; fit(): Promise<FittedTraining> }> {
+): Promise<FittedCompletions> {
   const { filled } = methodOf(trainer, config, prompts.length, beta);
   const sizes = {
     promptTokens: longestOf(ids),
     newTokens: filled.max_completion_length,
     responses: filled.num_generations,
+    repetitionPenalty: filled.repetition_penalty,
     beta,
   };
-  const space = async () => spaceFor(await sources.room(), outline, product.lora);
+  const space = async () => spaceFor(await roomOf({ config, sources }), outline, product.lora);
+  const sampling = async (settings: OnPolicyConfig) => {
+    const slices = settings.steps_per_generation || settings.gradient_accumulation_steps;
+    const asked = Math.min(config.generation_batch_size, settings.per_device_train_batch_size * slices);
+    return { asked, ...(await fitSampling(await space(), { ...sizes, asked }, { reference: beta > 0 })) };
+  };
   const known = earlierBatches(run.earlier(name), filled);
   const finished = await run.isFinished(product.outputs);
   // The mean over a batch's tokens hangs on the batch.
   const fixed = trainer === 'grpo' && config.loss_type === 'bnpo';
-  const batches = known ?? (finished ? filled : await fitRollouts(await space(), sizes, filled, fixed));
-  saySmaller(progress, 'completions', filled, batches);
+  const planned = known || finished ? undefined : await fitRollouts(await space(), sizes, filled, fixed);
+  const batches = planned ?? known ?? filled;
+  const most = planned && Math.max(planned.bytes, (await sampling(filled)).bytes);
+  saySmaller(progress, 'completion', filled, batches);
   const { per_device_train_batch_size, gradient_accumulation_steps } = batches;
   const parts = filled.per_device_train_batch_size / per_device_train_batch_size;
   const { steps_per_generation: steps } = config;
   return {
+    note: most === undefined ? '' : `, ${Math.ceil(most / 2 ** 20)} MiB`,
     config: {
       ...config,
       per_device_train_batch_size,
       gradient_accumulation_steps,
       ...(steps === undefined ? {} : { steps_per_generation: steps * parts }),
     },
-    fit: async () => {
+    fit: async (settings) => {
       const fitted = await fitRollouts(await space(), sizes, { ...filled, ...batches }, true);
       if (fitted.gradient_checkpointing && !filled.gradient_checkpointing) {
         progress.say('memory: blocks are computed again in the backward pass, to make room');
       }
-      return fitted;
+      const { asked, batch } = await sampling(settings);
+      if (batch < asked) progress.say(`memory: room to sample ${batch} at once, not ${asked}`);
+      return { ...fitted, generation_batch_size: batch };
     },
   };
-}
-
-/** Completions that can be sampled at once. */
-async function fitSampling(
-  { config, progress }: Context,
-  policy: Policy,
-  ids: readonly (readonly number[])[],
-  settings: OnPolicyConfig,
-  { lora }: Product,
-): Promise<number> {
-  const slices = settings.steps_per_generation || settings.gradient_accumulation_steps;
-  const asked = Math.min(config.generation_batch_size, settings.per_device_train_batch_size * slices);
-  const sizes = {
-    promptTokens: longestOf(ids),
-    newTokens: settings.max_completion_length,
-    responses: settings.num_generations,
-    asked,
-  };
-  const fitting = await fittingGenerationBatch(policy, lora, sizes, { reference: settings.beta > 0 });
-  if (fitting < asked) progress.say(`memory: room to sample ${fitting} at once, not ${asked}`);
-  return fitting;
 }
 
 function longestOf(ids: readonly (readonly number[])[]): number {

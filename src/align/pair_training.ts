@@ -8,6 +8,7 @@ import { dpoLoss, need } from './config.ts';
 import type { Context } from './context.ts';
 import { encodePrompt, encodeResponse } from './encode.ts';
 import { runEpochs } from './epochs.ts';
+import { once } from './once.ts';
 import type { Product } from './products.ts';
 import { groupByPrompt, type PairRow } from './rows.ts';
 import { runStage } from './stage.ts';
@@ -96,14 +97,6 @@ export async function trainPairs(context: Context, target: PairTarget): Promise<
     },
     told: ({ loss }) => `loss ${loss.toFixed(4)}`,
   });
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let value: Promise<T> | undefined;
-  return () => {
-    value ??= make();
-    return value;
-  };
 }
 
 /** Different responses in a batch, unless the user set its size in pairs. */

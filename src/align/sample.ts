@@ -3,12 +3,13 @@ import type { Prompt } from '../data/messages.ts';
 import { type Generation, generate, type MixtureTerm, responseText } from '../model/generate.ts';
 import type { Policy } from '../model/policy.ts';
 import { keyOf } from '../random.ts';
-import { fittingGenerationBatch } from '../train/memory_plan.ts';
-import type { RunConfig } from './config.ts';
+import { fitSampling } from '../train/memory_plan.ts';
+import { need, type RunConfig } from './config.ts';
 import type { Context } from './context.ts';
 import { encodePrompt } from './encode.ts';
+import { roomOf, spaceFor } from './fitting.ts';
 import type { SampleRow } from './rows.ts';
-import { loraSettings } from './train_settings.ts';
+import { adapterSettings } from './train_settings.ts';
 
 /** The settings that decide what is sampled; how many rows go at once does not. */
 export function samplingSettings(config: RunConfig): Record<string, unknown> {
@@ -39,6 +40,51 @@ export interface SampleTarget {
   readonly adapter: boolean;
   /** In place of one policy. */
   readonly mixture?: readonly MixtureTerm[];
+  /** Most responses at once: what `planSampling` found. */
+  readonly batchSize: number;
+}
+
+/** What is sampled from: with an adapter or without; so many policies that draw each token together, one by default. */
+export interface SampledPolicy {
+  readonly adapter: boolean;
+  readonly parts?: number;
+}
+
+export interface SamplingPlan {
+  readonly batchSize: number;
+  /** In a few words. */
+  readonly told: string;
+}
+
+/**
+ * How many responses there is room to sample at once, up to the setting: said, or refused, before any weight is loaded.
+ * Results do not depend on it. All prompts have `responses` together.
+ */
+export async function planSampling(
+  { config, sources, progress }: Omit<Context, 'run'>,
+  prompts: readonly Prompt[],
+  { adapter, parts = 1 }: SampledPolicy,
+  responses: number = prompts.length * config.responses,
+): Promise<SamplingPlan> {
+  const { policy } = need(config, 'policy');
+  const outline = await sources.outline(policy);
+  const lengths = prompts.map((prompt) => encodePrompt(outline, prompt).length);
+  const space = spaceFor(
+    await roomOf({ config, sources }),
+    outline,
+    adapter && !config.full ? adapterSettings(config) : undefined,
+  );
+  const asked = Math.min(config.generation_batch_size, responses);
+  const { batch, bytes } = await fitSampling(space, {
+    promptTokens: lengths.reduce((longest, length) => Math.max(longest, length), 1),
+    newTokens: config.max_new_tokens,
+    responses: config.responses,
+    repetitionPenalty: config.repetition_penalty,
+    parts,
+    asked,
+  });
+  if (batch < asked) progress.say(`memory: room to sample ${batch} at once, not ${asked}`);
+  return { batchSize: batch, told: `${batch} at once, ${Math.ceil(bytes / 2 ** 20)} MiB` };
 }
 
 /**
@@ -55,14 +101,10 @@ export async function samplePrompts(
   const promptsPerBlock = Math.max(1, Math.floor(config.generation_batch_size / K));
   const log = await BlockLog.open<SampleRow>(run.folder, target.path, promptsPerBlock * K);
   const total = prompts.length * K;
-  const batchSize = await fittingBatch(policy, config, prompts, target.mixture?.length ?? 1);
-  if (batchSize < Math.min(config.generation_batch_size, total)) {
-    progress.say(`memory: room to sample ${batchSize} at once, not ${config.generation_batch_size}`);
-  }
   progress.advance(log.rows.length, total, 'responses');
   for (let first = log.rows.length / K; first < prompts.length; first += promptsPerBlock) {
     const block = prompts.slice(first, first + promptsPerBlock);
-    await log.append(await sampleBlock(policy, block, first, { config, batchSize, target }));
+    await log.append(await sampleBlock(policy, block, first, { config, target }));
     progress.advance(log.rows.length, total, 'responses');
   }
   await log.finish();
@@ -71,28 +113,11 @@ export async function samplePrompts(
   return log.rows;
 }
 
-/** Responses that can be sampled at once, up to the setting; results do not depend on it. Each part of a mixture has its cache. */
-async function fittingBatch(
-  policy: Policy,
-  config: RunConfig,
-  prompts: readonly Prompt[],
-  parts: number,
-): Promise<number> {
-  const lengths = prompts.map((prompt) => encodePrompt(policy, prompt).length);
-  const fitting = await fittingGenerationBatch(policy, loraSettings(config), {
-    promptTokens: lengths.reduce((longest, length) => Math.max(longest, length), 1),
-    newTokens: config.max_new_tokens,
-    responses: config.responses,
-    asked: parts * Math.min(config.generation_batch_size, prompts.length * config.responses),
-  });
-  return Math.max(1, Math.floor(fitting / parts));
-}
-
 async function sampleBlock(
   policy: Policy,
   prompts: readonly Prompt[],
   firstPrompt: number,
-  { config, batchSize, target }: { config: RunConfig; batchSize: number; target: SampleTarget },
+  { config, target }: { config: RunConfig; target: SampleTarget },
 ): Promise<SampleRow[]> {
   const rows = prompts.flatMap((prompt, offset) => {
     const ids = encodePrompt(policy, prompt);
@@ -114,7 +139,7 @@ async function sampleBlock(
       repetitionPenalty: config.repetition_penalty,
       stop: config.stop,
       key: keyOf(config.seed, target.purpose),
-      batchSize,
+      batchSize: target.batchSize,
       adapter: target.adapter,
       mixture: target.mixture,
     },

@@ -3,10 +3,12 @@ import type { Prompt } from '../data/messages.ts';
 import { UserError } from '../errors.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Scorer } from '../score/scorer.ts';
+import { mebibytes } from '../train/memory_plan.ts';
 import { SAMPLES, SCORES } from './artefacts.ts';
 import { limitsOf, need } from './config.ts';
 import { type Context, scorerName } from './context.ts';
-import { implicitScores, implicitSettings } from './implicit.ts';
+import { mostOf, roomOf } from './fitting.ts';
+import { implicitScores, implicitSettings, planImplicit } from './implicit.ts';
 import { parseSampleRows, type SampleRow, type ScoreRow } from './rows.ts';
 import { readArtefact, runStage } from './stage.ts';
 
@@ -78,6 +80,23 @@ export async function scoreWith(scorer: Scorer, rows: readonly TextRow[]): Promi
   return scores;
 }
 
+/** What scoring holds on the device, in words: refused where there is no room, before any weight is loaded. */
+async function planScoring(context: Context, rows: readonly TextRow[]): Promise<string> {
+  if (context.config.method === 'pecan') return `, ${mebibytes(await planImplicit(context, rows))} MiB`;
+  const room = await roomOf(context);
+  const { taken = 0 } = room;
+  if (taken === 0) return '';
+  const most = mostOf(room);
+  if (taken > most) {
+    throw new UserError(
+      `memory: the scorers' weights take ${mebibytes(taken)} MiB, more than ${mebibytes(most)} MiB`,
+      2,
+      ['use smaller scorers, or ones with model.onnx', 'allow more with --memory'],
+    );
+  }
+  return `, ${mebibytes(taken)} MiB`;
+}
+
 /** Rows scored between two writes, so that a killed run repeats at most this many. */
 const BLOCK = 1024;
 
@@ -96,7 +115,8 @@ export async function score(context: Context): Promise<void> {
     settings: { samples: await run.hash(SAMPLES), ...(await scorerSettings(context)) },
     outputs: [SCORES],
     partials: [`${SCORES}.partial`],
-    note: `${samples.length} responses by ${1 + config.constraints.length} scorers`,
+    note: async () =>
+      `${samples.length} responses by ${1 + config.constraints.length} scorers${await planScoring(context, samples)}`,
     work: async () => {
       const scoreRows = await loadScorers(context);
       const log = await BlockLog.open<ScoreRow>(run.folder, SCORES, BLOCK);

@@ -3,13 +3,17 @@ import { UserError } from '../errors.ts';
 import type { Context } from './context.ts';
 
 /** Runs a stage of the run, telling what happens; `note` says what it will do. */
-export async function runStage(context: Context, stage: Stage & { readonly note?: string }): Promise<void> {
+export async function runStage(
+  context: Context,
+  stage: Stage & { readonly note?: string | (() => Promise<string>) },
+): Promise<void> {
   const { run, progress } = context;
   const name = run.stageName(stage.name);
   const outcome = await run.stage({
     ...stage,
     work: async () => {
-      progress.stage(name, 'started', stage.note);
+      const { note } = stage;
+      progress.stage(name, 'started', typeof note === 'function' ? await note() : note);
       await stage.work();
       run.manifest.device = context.sources.device() ?? run.manifest.device;
     },

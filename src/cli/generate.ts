@@ -2,9 +2,10 @@ import process from 'node:process';
 import { Command } from 'commander';
 import { checkDecoding, parseConfig, type RunConfig, type RunOptions } from '../align/config.ts';
 import type { Context } from '../align/context.ts';
-import { drawIndex, mixtureOf, resamplingWeights } from '../align/decoding.ts';
+import { drawIndex, mixtureOf, resamplingWeights, sampledPolicy } from '../align/decoding.ts';
 import { readDual } from '../align/dual.ts';
 import { encodePrompt } from '../align/encode.ts';
+import { planSampling } from '../align/sample.ts';
 import { loadScorers } from '../align/score.ts';
 import { loadTrained } from '../align/trained.ts';
 import type { Prompt } from '../data/messages.ts';
@@ -23,8 +24,7 @@ import {
 import type { Policy } from '../model/policy.ts';
 import { keyOf, Random } from '../random.ts';
 import { loadWasm } from '../wasm.ts';
-import { positiveInteger } from './option_values.ts';
-import { addRunOptions } from './options.ts';
+import { addResourceOptions, addRunOptions } from './options.ts';
 import { fetchProgress, terminalProgress } from './terminal.ts';
 
 interface GenerateFlags {
@@ -32,9 +32,15 @@ interface GenerateFlags {
   readonly adapter?: string;
   readonly run?: string;
   readonly threads?: number;
+  readonly memory?: number;
   readonly greedy?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
+}
+
+interface ShowFlags extends GenerateFlags {
+  /** Responses at once. */
+  readonly batchSize: number;
 }
 
 const HELP = `
@@ -53,12 +59,11 @@ export function generateCommand(): Command {
     'Continue a prompt with the policy, with or without its adapter, as the tokens come',
   );
   const options = addRunOptions(command, ['policy', 'generation', 'decoding']);
-  return command
+  return addResourceOptions(command)
     .option('--adapter <folder>', 'a PEFT adapter of the policy, such as the adapter/ of a run')
     .option('--run <folder>', 'answer as the aligned policy of this run; settings left out come from it')
     .option('--prompt <text>', 'text to continue; from stdin when left out')
     .option('--greedy', 'take the most likely token each time, in place of drawing one')
-    .option('--threads <n>', 'threads of the cpu device (all cores, at most 8)', positiveInteger)
     .option('--json', 'print the responses with tokens and log-probabilities as JSON, once they are whole')
     .option('--quiet', 'no line on speed')
     .addHelpText('after', HELP)
@@ -96,26 +101,38 @@ async function generateText(
   const progress = terminalProgress(flags.quiet ?? false);
   const sources = new DiskSources(config.device, {
     threads: flags.threads,
+    memory: flags.memory,
     dtype: config.dtype,
     chatTemplate: config.chat_template,
     progress: fetchProgress(progress),
   });
   try {
+    const outline = await sources.outline(config.policy);
+    const always = config.chat_template === 'always';
+    const text = always ? [{ role: 'user' as const, content: prompt }] : prompt;
+    const ids = encodePrompt(outline, text);
+    const rows = Array.from({ length: responses }, (_, k): GenerationRow => ({ ids, stream: [0, k] }));
     const context = run && { run, config, sources, progress };
+    const resamples = context && config.decoding === 'resample';
+    const sampled = run ? sampledPolicy({ config }) : { adapter: flags.adapter !== undefined };
+    const candidates = resamples ? responses * config.responses : responses;
+    const { batchSize, told } = await planSampling(
+      { config, sources, progress },
+      [text],
+      sampled,
+      candidates,
+    );
+    if (!flags.quiet) progress.say(`memory: ${told}`);
     const policy =
       context && config.decoding === 'adapter'
         ? await loadTrained(context, run.folder)
         : await sources.policy(config.policy).load();
     if (flags.adapter !== undefined) await sources.useAdapter(policy, flags.adapter);
-    const always = config.chat_template === 'always';
-    const text = always ? [{ role: 'user' as const, content: prompt }] : prompt;
-    const ids = encodePrompt(policy, text);
     const start = performance.now();
-    const rows = Array.from({ length: responses }, (_, k): GenerationRow => ({ ids, stream: [0, k] }));
-    const made =
-      context && config.decoding === 'resample'
-        ? await showResampled(context, policy, text, rows, flags)
-        : await show(policy, rows, config, flags, context && (await pecanMixture(context, policy)));
+    const showing = { ...flags, batchSize };
+    const made = resamples
+      ? await showResampled(context, policy, text, rows, showing)
+      : await show(policy, rows, config, showing, context && (await pecanMixture(context, policy)));
     const seconds = (performance.now() - start) / 1000;
     const tokens = made.reduce((sum, generation) => sum + generation.ids.length, 0);
     if (flags.json) process.stdout.write(`${JSON.stringify(asJson(policy, prompt, rows, made))}\n`);
@@ -141,7 +158,7 @@ async function showResampled(
   policy: Policy,
   prompt: Prompt,
   rows: readonly GenerationRow[],
-  flags: GenerateFlags,
+  flags: ShowFlags,
 ): Promise<Generation[]> {
   const { config } = context;
   const K = config.responses;
@@ -174,7 +191,7 @@ async function show(
   policy: Policy,
   rows: readonly GenerationRow[],
   config: RunConfig,
-  { json = false, greedy = false }: GenerateFlags,
+  { json = false, greedy = false, batchSize }: ShowFlags,
   mixture?: readonly MixtureTerm[],
 ): Promise<Generation[]> {
   const generations = new Array<Generation>(rows.length);
@@ -188,7 +205,7 @@ async function show(
     repetitionPenalty: config.repetition_penalty,
     stop: config.stop,
     key: keyOf(config.seed, 'generate'),
-    batchSize: config.generation_batch_size,
+    batchSize,
     mixture,
   });
   for await (const { row, text, done } of tokens) {

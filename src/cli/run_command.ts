@@ -26,7 +26,7 @@ export interface RunCommand {
 export function runCommand({ name, description, groups, whole, run }: RunCommand): Command {
   const command = new Command(name).description(description);
   const options = addRunOptions(command, groups);
-  if (groups.includes('policy')) addResourceOptions(command);
+  if (groups.includes('policy') || groups.includes('scorers')) addResourceOptions(command);
   return command
     .option(
       '--out <folder>',

@@ -1,28 +1,52 @@
 /**
- * An engine that computes nothing: it hands out and takes back memory as a real one does, and counts. What runs on it
- * says how much it would hold on that device, without a byte of weights.
+ * Engines that compute nothing: the real ones, on memory that is only counted. What runs on one says how much it would hold
+ * on that device, scratch and idle buffers included, without a byte of weights.
  */
 import { elements, viewLength } from './checks.ts';
-import { Arena, WASM_LIMITS } from './cpu/memory.ts';
-import type { Engine, MemoryLimits, MemoryUse, Tensor } from './engine.ts';
+import { Arena, CpuTensor, WASM_LIMITS } from './cpu/memory.ts';
+import { operations } from './cpu/operations.ts';
+import { type KernelRunner, ScratchSpace } from './cpu/runner.ts';
+import { instantiatePolicy, type PolicyExports, policyWasm } from './cpu/wasm.ts';
+import type { Engine, Tensor, TensorOperation } from './engine.ts';
 import { storedBytes } from './formats.ts';
-import { pieceLengths } from './pieces.ts';
-import { type BufferLimits, Pool } from './webgpu/memory.ts';
+import { operationsOf } from './webgpu/engine.ts';
+import { Kernels } from './webgpu/kernels.ts';
+import type { BufferLimits } from './webgpu/memory.ts';
+import { Recorder } from './webgpu/recorder.ts';
+import { allocate } from './webgpu/tensors.ts';
 
-/** The CPU engine's memory, or that of a GPU with these limits. */
-export type SizedDevice = 'cpu' | BufferLimits;
-
-interface Allocator {
-  readonly limits: MemoryLimits;
-  /** Takes so many bytes; the function gives them back. */
-  take(bytes: number): () => void;
-  flush(): void;
-  use(): MemoryUse;
+/** A GPU, as far as what is held on it depends on that. */
+export interface SizedGpu extends BufferLimits {
+  /** Whether shaders run on the CPU, whose kernels are others. */
+  readonly software?: boolean;
+  /** All bytes there may be, where that is known: idle buffers are given up for it. */
+  readonly total?: number;
 }
 
-const PAGE = 65_536;
+/** The CPU engine's memory, or that of a GPU. */
+export type SizedDevice = 'cpu' | SizedGpu;
 
-function wasmAllocator(): Allocator {
+const INFO = { engine: 'sizing', vendor: '', device: '', description: '' };
+const PAGE = 65_536;
+/** Each has scratch of its own. All that may be are counted, so that no choice depends on how many there are. */
+const MOST_THREADS = 8;
+
+export function createSizingEngine(device: SizedDevice): Engine {
+  return { info: INFO, asynchronous: false, ...(device === 'cpu' ? countingCpu() : countingGpu(device)) };
+}
+
+let instance: PolicyExports | undefined;
+
+/** The kernels, for what they say of the scratch they need. */
+function kernels(): PolicyExports {
+  instance ??= instantiatePolicy(
+    new WebAssembly.Module(policyWasm(false)),
+    new WebAssembly.Memory({ initial: 1, maximum: 1 }),
+  );
+  return instance;
+}
+
+function countingCpu(): Omit<Engine, 'info' | 'asynchronous'> {
   const buffer = { byteLength: PAGE };
   const memory = {
     buffer,
@@ -30,79 +54,81 @@ function wasmAllocator(): Allocator {
       buffer.byteLength += pages * PAGE;
     },
   };
-  const arena = new Arena(memory, 0);
-  return {
-    limits: WASM_LIMITS,
-    take(bytes) {
-      const start = arena.allocate(bytes);
-      return () => arena.release(start);
+  const exports = kernels();
+  const arena = new Arena(memory, exports.heapBase.value);
+  const scratch = new ScratchSpace(arena, MOST_THREADS);
+  const runner: KernelRunner = {
+    arena,
+    threads: MOST_THREADS,
+    exports: { ...exports, sumBlocks() {} },
+    run(_, units, __, ___, bytes = 0) {
+      if (units > 0) scratch.reserve(bytes);
     },
-    flush() {},
-    use: () => arena.use(),
   };
-}
-
-function gpuAllocator(limits: BufferLimits): Allocator {
-  const pool = new Pool(limits, (size) => ({ size, destroy() {} }) as GPUBuffer);
-  return {
-    limits: pool.limits,
-    take(bytes) {
-      const storage = pool.acquire(bytes);
-      return () => pool.release(storage);
-    },
-    flush: () => void pool.trim(),
-    use: () => pool.memory(),
-  };
-}
-
-class SizedTensor implements Tensor {
-  readonly shape: readonly number[];
-  readonly dtype: Tensor['dtype'];
-  readonly length: number;
-  readonly isView: boolean;
-  readonly giveBack: () => void;
-  freed = false;
-
-  constructor(shape: readonly number[], dtype: Tensor['dtype'], isView: boolean, giveBack: () => void) {
-    this.shape = [...shape];
-    this.dtype = dtype;
-    this.length = elements('tensor', shape);
-    this.isView = isView;
-    this.giveBack = giveBack;
-  }
-}
-
-export function createSizingEngine(device: SizedDevice): Engine {
-  const allocator = device === 'cpu' ? wasmAllocator() : gpuAllocator(device);
   const tensor = (shape: readonly number[], dtype: Tensor['dtype'] = 'f32') => {
-    const lengths = pieceLengths(shape, dtype, allocator.limits.tensor) ?? [elements('tensor', shape)];
-    const pieces = lengths.map((length) => allocator.take(storedBytes(dtype, length)));
-    return new SizedTensor(shape, dtype, false, () => {
-      for (const giveBack of pieces) giveBack();
-    });
+    const length = elements('tensor', shape);
+    return new CpuTensor([...shape], dtype, arena.allocate(storedBytes(dtype, length)), length, false);
   };
-  const memory: Partial<Engine> = {
-    info: { engine: 'sizing', vendor: '', device: '', description: '' },
-    asynchronous: false,
-    limits: allocator.limits,
-    memory: () => allocator.use(),
+  const tensors: Pick<Engine, TensorOperation> = {
+    limits: WASM_LIMITS,
+    memory: () => arena.use(),
     tensor,
     upload: (data, shape) => tensor(shape, data instanceof Float32Array ? 'f32' : 'u32'),
     uploadWeights: (_, shape, format) => tensor(shape, format),
-    view(whole, offset, shape) {
-      viewLength(whole as SizedTensor, offset, shape);
-      return new SizedTensor(shape, whole.dtype, true, () => {});
+    write() {},
+    copy() {},
+    zero() {},
+    view(source, offset, shape) {
+      const { dtype, pointer } = source as CpuTensor;
+      const length = viewLength(source as CpuTensor, offset, shape);
+      return new CpuTensor([...shape], dtype, pointer + storedBytes(dtype, offset), length, true);
     },
-    free(...tensors) {
-      for (const each of tensors) (each as SizedTensor).giveBack();
+    free(...all) {
+      for (const each of all as CpuTensor[]) {
+        each.freed = true;
+        arena.release(each.pointer);
+      }
     },
-    read: async (whole) => new Float32Array((whole as SizedTensor).length),
-    readU32: async (whole) => new Uint32Array((whole as SizedTensor).length),
-    flush: () => allocator.flush(),
+    read: async () => new Float32Array(),
+    readU32: async () => new Uint32Array(),
+    flush() {},
+    destroy() {},
   };
-  const nothing = () => {};
-  // A promise that is resolved with an engine asks it for `then`.
-  const get = (own: Partial<Engine>, name: string) =>
-    name === 'then' ? undefined : (Reflect.get(own, name) ?? nothing);
-  return new Proxy(memory, { get }) as Engine;
+  return { ...tensors, ...operations(runner) };
+}
+
+function countingGpu(limits: SizedGpu): Omit<Engine, 'info' | 'asynchronous'> {
+  const device = countingDevice();
+  const recorder = new Recorder(device, limits, limits.total);
+  const operationsHere = operationsOf(recorder, compiledFor(limits.software ?? false));
+  return { ...operationsHere, uploadWeights: (_, shape, format) => allocate(recorder.pool, shape, format) };
+}
+
+const compiled = new Map<boolean, Kernels>();
+
+/** Kernels that no device has seen, but whose bindings are those of the real ones. */
+function compiledFor(software: boolean): Kernels {
+  const found = compiled.get(software) ?? new Kernels(countingDevice(), software);
+  compiled.set(software, found);
+  return found;
+}
+
+/** A device that gives out buffers without memory and does nothing else. */
+function countingDevice(): GPUDevice {
+  const own: Readonly<Record<string, unknown>> = {
+    createBuffer: ({ size }: GPUBufferDescriptor) => ({
+      size,
+      destroy() {},
+      mapAsync: async () => {},
+      getMappedRange: () => new ArrayBuffer(0),
+      unmap() {},
+    }),
+    lost: new Promise(() => {}),
+  };
+  // Encoders, pipelines and queues: whatever is asked of them, they answer with another.
+  const silent: unknown = new Proxy(() => {}, {
+    get: (_, name) => (name === 'then' ? undefined : silent),
+    apply: () => silent,
+  });
+  return new Proxy({}, { get: (_, name) => own[String(name)] ?? silent }) as GPUDevice;
 }

@@ -22,7 +22,7 @@ import {
   type RewardModel,
 } from '../model/reward_model.ts';
 import type { Scorer } from '../score/scorer.ts';
-import { sizedDevice } from '../train/sizing.ts';
+import { sizedDevice, weightBytes } from '../train/sizing.ts';
 import { type DeviceChoice, openEngine } from './device.ts';
 import { DiskFolder } from './disk.ts';
 import type { FetchProgress, Wanted } from './fetched.ts';
@@ -104,6 +104,15 @@ export class DiskSources implements ModelSources {
       hash: () => this.#hashScorer(spec),
       load: () => loadScorer(spec, () => this.#open()),
     });
+  }
+
+  async scorerBytes(spec: string): Promise<number> {
+    const folder = new DiskFolder((await parseScorerSpec(spec)).path);
+    if (!(await runsOnEngine(folder))) return 0;
+    return await weightBytes(
+      (await this.room()).device,
+      await outlineRewardModel(await this.#limits(), folder),
+    );
   }
 
   async useAdapter(policy: Policy, path: string): Promise<void> {

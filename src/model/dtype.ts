@@ -171,16 +171,19 @@ function refusal(
   fits: (dtype: Dtype) => boolean,
 ): UserError {
   const { total, largest } = sizes(dtype, tensors);
+  // A device that addresses so much, or the user's own limit.
+  const addressed = limits.total === limits.weights;
+  const budgeted = limits.total !== undefined && !addressed;
   const what =
     largest > limits.weights
       ? `its largest tensor takes ${gibibytes(largest)} in ${dtype}, more than the ${gibibytes(limits.weights)} that this device addresses`
       : `its weights take ${gibibytes(total)} in ${dtype} and the smallest computation ${gibibytes(least)}, ` +
-        `more than the ${gibibytes(limits.total ?? Infinity)} that this device addresses`;
+        `more than the ${gibibytes(limits.total ?? Infinity)} that ${budgeted ? 'are allowed' : 'this device addresses'}`;
   const fitting = (['bfloat16', 'nf4'] as const)
     .filter((other) => other !== dtype && fits(other))
     .map((other) => `use --dtype ${other} (${gibibytes(sizes(other, tensors).total)})`);
-  const onGpu = limits.total !== undefined ? ['use a GPU (--device webgpu)'] : [];
-  return new UserError(`${tensors.name}: ${what}`, 2, [...fitting, ...onGpu, 'use a smaller model']);
+  const more = budgeted ? ['allow more with --memory'] : addressed ? ['use a GPU (--device webgpu)'] : [];
+  return new UserError(`${tensors.name}: ${what}`, 2, [...fitting, ...more, 'use a smaller model']);
 }
 
 function gibibytes(bytes: number): string {

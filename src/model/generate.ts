@@ -131,7 +131,9 @@ async function* tokensOf(
   const batchSize = options.batchSize ?? DEFAULT_BATCH_SIZE;
   const order = rows
     .map((_, index) => index)
-    .sort((a, b) => rows[a].ids.length - rows[b].ids.length || a - b);
+    // The largest batch first, on memory that nothing else has cut up: no buffer has to grow.
+    .sort((a, b) => rows[b].ids.length - rows[a].ids.length || a - b);
+  policy.workspace.free();
   try {
     for (let start = 0; start < order.length; start += batchSize) {
       options.signal?.throwIfAborted();

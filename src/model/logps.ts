@@ -24,8 +24,11 @@ export interface LogpsOptions {
 }
 
 /** Keeps a wide layer's activations within the smallest storage binding that WebGPU promises, 128 MiB. */
-const DEFAULT_BATCH_TOKENS = 2048;
+export const DEFAULT_BATCH_TOKENS = 2048;
 const LEAST_BATCH_TOKENS = 64;
+/** Scratch of kernels in bytes, and what sizes of buffers are rounded up by. */
+const SCRATCH = 2 ** 20;
+const MARGIN = 9 / 8;
 
 /**
  * Log-probability of each completion given its prompt, summed over the completion's tokens: `[number of completions]`.
@@ -123,7 +126,8 @@ async function inBatches(
 export function fittingTokens({ engine, config, workspace }: Policy): number {
   const { total } = engine.limits;
   if (total === undefined) return DEFAULT_BATCH_TOKENS;
-  const fits = (tokens: number) => engine.memory().live + computationBytes(config, tokens) <= total;
+  const fits = (tokens: number) =>
+    engine.memory().live + SCRATCH + MARGIN * computationBytes(config, tokens) <= total;
   // What other work left behind may be what is missing.
   if (!fits(DEFAULT_BATCH_TOKENS)) workspace.free();
   let tokens = DEFAULT_BATCH_TOKENS;

@@ -9,16 +9,22 @@ interface Buffer {
   readonly views: Map<string, Tensor>;
 }
 
+/** Elements of buffers, by name. */
+export type Capacities = ReadonlyMap<string, number>;
+
 /**
  * Buffers that are used over and over, by name. Each grows to the largest shape asked of it, so that steps of like
- * size allocate nothing. A name has one user at a time, and what it holds is undefined until written.
+ * size allocate nothing. A name has one user at a time, and what it holds is undefined until written. Where it is known
+ * beforehand how large a buffer will have to be, it is made so at once: growing leaves holes in memory.
  */
 export class Workspace {
   #engine: Engine;
   #buffers = new Map<string, Buffer>();
+  #capacities: Capacities;
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, capacities: Capacities = new Map()) {
     this.#engine = engine;
+    this.#capacities = capacities;
   }
 
   take(name: string, shape: readonly number[], dtype: 'f32' | 'u32' = 'f32'): Tensor {
@@ -27,7 +33,8 @@ export class Workspace {
     if (!buffer || buffer.capacity < size) {
       this.#check(name, shape, 4 * size);
       if (buffer) this.#engine.free(buffer.whole);
-      const capacity = Math.ceil(size / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
+      const least = Math.max(size, this.#capacities.get(name) ?? 0);
+      const capacity = Math.ceil(least / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
       buffer = { whole: this.#engine.tensor([capacity], dtype), capacity, views: new Map() };
       this.#buffers.set(name, buffer);
     }
@@ -60,6 +67,11 @@ export class Workspace {
   /** Bytes of each buffer, by name. */
   *sizes(): Generator<[name: string, bytes: number]> {
     for (const [name, { capacity }] of this.#buffers) yield [name, 4 * capacity];
+  }
+
+  /** Elements of each buffer. */
+  capacities(): Capacities {
+    return new Map(Array.from(this.#buffers, ([name, { capacity }]) => [name, capacity]));
   }
 
   /** Returns all buffers to the engine. */

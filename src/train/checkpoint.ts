@@ -1,7 +1,7 @@
 import { parseSafetensors, type TensorData, writeSafetensors } from '../data/safetensors.ts';
 import type { Engine } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
-import type { Optimizer } from './optimizer.ts';
+import type { GroupState, Optimizer } from './optimizer.ts';
 
 /** The best parameters so far, by eval_loss. */
 export interface Best {
@@ -28,21 +28,39 @@ export async function writeCheckpoint(
   best?: Best,
 ): Promise<Uint8Array> {
   const tensors: [string, TensorData][] = [];
-  for (const { name, parameters, first, second } of optimizer.states) {
-    const parts = [parameters, first, second].map((tensor) => engine.read(tensor));
-    const values = await Promise.all(parts);
+  await readStates(engine, optimizer, ({ name, parameters: { shape } }, values) => {
     PARTS.forEach((part, i) => {
-      tensors.push([`${name}/${part}`, { shape: parameters.shape, data: values[i] }]);
+      tensors.push([`${name}/${part}`, { shape, data: values[i] }]);
     });
     const kept = best?.parameters.get(name);
-    if (kept) tensors.push([`${name}/best`, { shape: parameters.shape, data: kept }]);
-  }
+    if (kept) tensors.push([`${name}/best`, { shape, data: kept }]);
+  });
   const extra = best && { best_loss: best.loss, best_step: best.step, waited: best.waited };
   const numbers = Object.entries({ step, num_tokens: tokens, ...extra }).map(([key, value]) => [
     key,
     String(value),
   ]);
   return writeSafetensors(tensors, { ...Object.fromEntries(numbers), settings });
+}
+
+/** Bytes of a group above which its tensors are read one after the other: a read takes as much memory again. */
+const LARGE = 2 ** 24;
+
+/** Reads each group's parameters and both moments. */
+export async function readStates(
+  engine: Engine,
+  optimizer: Optimizer,
+  take: (group: GroupState, values: readonly Float32Array[]) => void,
+): Promise<void> {
+  for (const group of optimizer.states) {
+    const { parameters, first, second } = group;
+    const parts = [parameters, first, second];
+    const bytes = 4 * parameters.shape.reduce((product, size) => product * size, 1);
+    const values: Float32Array[] = [];
+    if (bytes > LARGE) for (const part of parts) values.push(await engine.read(part));
+    else values.push(...(await Promise.all(parts.map((part) => engine.read(part)))));
+    take(group, values);
+  }
 }
 
 const PARTS = ['parameters', 'first_moments', 'second_moments'] as const;

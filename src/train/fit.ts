@@ -3,13 +3,15 @@ import { UserError } from '../errors.ts';
 import type { Completion, HeadLimits } from '../model/head.ts';
 import type { LoraConfig } from '../model/lora.ts';
 import type { Policy } from '../model/policy.ts';
+import type { Capacities } from '../model/workspace.ts';
 import { checkTrainConfig, type TrainConfig, totalSteps } from './config.ts';
 import type { PreferencePair } from './dpo.ts';
-import { leastChange, MEND, mebibytes } from './memory_plan.ts';
+import { leastChange, MEND, mebibytes, type Space } from './memory_plan.ts';
 import { epochIndices, type Order } from './order.ts';
 import { type RewardPair, rewardOrder } from './reward.ts';
 import {
   type Phase,
+  type SizedBatches,
   type SizedModel,
   type StepChoice,
   sizeDpo,
@@ -17,7 +19,7 @@ import {
   sizeReward,
   sizeSft,
 } from './sizing.ts';
-import { dpoOrder, sftOrder } from './trainer.ts';
+import { dpoOrder, type Split, sftOrder, splitOf } from './trainer.ts';
 
 /** Batches of one step, by TRL's names: their product is what a step learns from. */
 export interface Batches {
@@ -29,6 +31,8 @@ export interface FittedTraining extends Batches {
   /** No bit depends on it, nor on `headLimits`. */
   readonly gradient_checkpointing: boolean;
   readonly headLimits?: HeadLimits;
+  /** Of the workspace that it goes on in. */
+  readonly capacities: Capacities;
   /** Most bytes held at a time. */
   readonly bytes: number;
 }
@@ -40,7 +44,7 @@ export interface TrainingKind<T> {
   order(examples: readonly T[], config: TrainConfig): Order;
   /** Sizes of which one or another is the largest in the batch that takes most. */
   sizesOf(batch: readonly T[]): readonly number[];
-  size(model: SizedModel, batch: readonly T[], choice: StepChoice): Promise<Phase>;
+  size(model: SizedModel, batches: SizedBatches<T>, choice: StepChoice): Promise<Phase>;
 }
 
 export const DPO: TrainingKind<PreferencePair> = {
@@ -70,12 +74,6 @@ export const REWARD: TrainingKind<RewardPair> = {
   size: sizeReward,
 };
 
-/** A model to be trained, and the most bytes that it may come to hold. */
-export interface Space {
-  readonly model: SizedModel;
-  readonly most: number;
-}
-
 /** The space of a policy that is loaded; without `lora`, to train all weights. */
 export function spaceOf(policy: Policy, lora?: LoraConfig): Space {
   return { model: sizedModel(policy, lora), most: policy.engine.limits.total ?? Infinity };
@@ -85,37 +83,40 @@ export function spaceOf(policy: Policy, lora?: LoraConfig): Space {
  * The way to train on these examples that fits the device: with the batches asked for if blocks computed again and logits
  * in smaller parts make them fit, else with smaller ones, of which a step takes more. A step learns from the same examples
  * either way; only the order in which their gradients are added up differs, and so their rounding. `fixed` keeps the
- * batches.
+ * batches. Held-out examples have to fit too.
  *
  * @throws UserError when not even one example at a time fits.
  */
 export async function fitTraining<T>(
   kind: TrainingKind<T>,
   { model, most }: Space,
-  examples: readonly T[],
+  examples: readonly T[] | Split<T>,
   config: TrainConfig,
   fixed = false,
 ): Promise<FittedTraining> {
   checkTrainConfig(config);
-  if (examples.length === 0) {
+  const split = splitOf(examples);
+  if (split.train.length === 0) {
     throw new UserError(`training: expected at least one ${kind.unit} to learn from, got none`);
   }
   const step = config.per_device_train_batch_size * config.gradient_accumulation_steps;
   let reason = '';
   for (let size = config.per_device_train_batch_size; size >= 1; size--) {
     if (step % size > 0) continue;
-    const { choice, peak, refusal } = await sizeLargest(kind, model, examples, config, { step, size }, most);
-    if (choice && peak <= most) {
+    const { choice, phase, refusal } = await sizeLargest(kind, model, split, config, { step, size }, most);
+    if (phase && phase.peak <= most) {
       const { gradient_checkpointing, head } = choice;
       return {
         per_device_train_batch_size: size,
         gradient_accumulation_steps: step / size,
         gradient_checkpointing,
         headLimits: head,
-        bytes: peak,
+        capacities: phase.capacities,
+        bytes: phase.peak,
       };
     }
-    const takes = refusal ?? `takes ${mebibytes(peak)} MiB, more than ${Math.floor(most / 2 ** 20)} MiB`;
+    const takes =
+      refusal ?? `takes ${mebibytes(phase.peak)} MiB, more than ${Math.floor(most / 2 ** 20)} MiB`;
     reason = `training on ${size} ${kind.unit}${size > 1 ? 's' : ''} at a time ${takes}`;
     if (fixed) {
       throw new UserError(`memory: ${reason}, and it began with batches of this size`, 2, [
@@ -132,49 +133,59 @@ export async function fitTraining<T>(
 async function sizeLargest<T>(
   kind: TrainingKind<T>,
   model: SizedModel,
-  examples: readonly T[],
+  { train, evaluation }: Split<T>,
   config: TrainConfig,
   batches: { readonly step: number; readonly size: number },
   most: number,
-) {
+): Promise<
+  | { choice: StepChoice; phase: Phase; refusal?: undefined }
+  | { choice?: undefined; phase?: undefined; refusal: string }
+> {
   try {
-    const largest = largestBatches(kind, examples, config, batches);
-    const { choice, phase } = await leastChange(config.gradient_checkpointing, most, async (each) => {
-      const phases = await Promise.all(largest.map((batch) => kind.size(model, batch, each)));
-      return phases.reduce((a, b) => (a.peak >= b.peak ? a : b));
-    });
-    return { choice, peak: phase.peak };
+    const { step, size } = batches;
+    const sized: SizedBatches<T> = {
+      learned: largestOf(kind, trainingBatches(kind, train, config, batches)),
+      held: largestOf(kind, batchesOf(evaluation, size)),
+      perStep: step / size,
+      perEvaluation: Math.ceil(evaluation.length / size),
+    };
+    return await leastChange(config.gradient_checkpointing, most, (each) => kind.size(model, sized, each));
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return { peak: Infinity, refusal: `does not work: ${error.message}` };
+    return { refusal: `does not work: ${error.message}` };
   }
 }
 
-/** Of the batches of a whole training, that with most of each size. */
-function largestBatches<T>(
+/** The batches of a whole training. */
+function* trainingBatches<T>(
   kind: TrainingKind<T>,
   examples: readonly T[],
   config: TrainConfig,
   { step, size }: { readonly step: number; readonly size: number },
-): readonly (readonly T[])[] {
+): Generator<readonly T[]> {
   const order = kind.order(examples, config);
   const perEpoch = Math.ceil(examples.length / step);
   const epochs = Math.ceil(totalSteps(config, examples.length) / perEpoch);
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    const ordered = epochIndices(order, epoch, step).map((index) => examples[index]);
+    for (const ofStep of batchesOf(ordered, step)) yield* batchesOf(ofStep, size);
+  }
+}
+
+function* batchesOf<T>(examples: readonly T[], size: number): Generator<readonly T[]> {
+  for (let start = 0; start < examples.length; start += size) yield examples.slice(start, start + size);
+}
+
+/** Of the batches that with most of each size. */
+function largestOf<T>(kind: TrainingKind<T>, batches: Iterable<readonly T[]>): readonly (readonly T[])[] {
   const most: number[] = [];
   const largest: (readonly T[])[] = [];
-  for (let epoch = 0; epoch < epochs; epoch++) {
-    const indices = epochIndices(order, epoch, step);
-    for (let start = 0; start < indices.length; start += step) {
-      const ofStep = indices.slice(start, start + step);
-      for (let at = 0; at < ofStep.length; at += size) {
-        const batch = ofStep.slice(at, at + size).map((index) => examples[index]);
-        kind.sizesOf(batch).forEach((value, i) => {
-          if (value <= (most[i] ?? -1)) return;
-          most[i] = value;
-          largest[i] = batch;
-        });
-      }
-    }
+  for (const batch of batches) {
+    kind.sizesOf(batch).forEach((value, i) => {
+      if (value <= (most[i] ?? -1)) return;
+      most[i] = value;
+      largest[i] = batch;
+    });
   }
   return [...new Set(largest)];
 }

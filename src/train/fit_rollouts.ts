@@ -1,7 +1,7 @@
 /** How completions are sampled and learnt from on a device that has only so much memory. */
 import { UserError } from '../errors.ts';
-import type { Batches, FittedTraining, Space } from './fit.ts';
-import { leastChange, MEND, mebibytes } from './memory_plan.ts';
+import type { Batches, FittedTraining } from './fit.ts';
+import { leastChange, MEND, mebibytes, type Space } from './memory_plan.ts';
 import { type RolloutSizes, sizeRollouts } from './sizing.ts';
 
 /**
@@ -21,7 +21,7 @@ export async function fitRollouts(
   for (let size = asked.per_device_train_batch_size; size >= 1; size--) {
     if (asked.per_device_train_batch_size % size > 0) continue;
     const { choice, phase } = await leastChange(asked.gradient_checkpointing, most, (each) =>
-      sizeRollouts(model, sizes, size, each),
+      sizeRollouts(model, sizes, size, each, step / size),
     );
     if (phase.peak <= most) {
       return {
@@ -29,6 +29,7 @@ export async function fitRollouts(
         gradient_accumulation_steps: step / size,
         gradient_checkpointing: choice.gradient_checkpointing,
         headLimits: choice.head,
+        capacities: phase.capacities,
         bytes: phase.peak,
       };
     }

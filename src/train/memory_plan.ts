@@ -1,8 +1,7 @@
-import { createSizingEngine } from '../engine/sizing.ts';
+import { createSizingEngine, type SizedDevice } from '../engine/sizing.ts';
 import { UserError } from '../errors.ts';
 import { HEAD_LIMITS } from '../model/head.ts';
-import type { LoraConfig } from '../model/lora.ts';
-import type { Policy } from '../model/policy.ts';
+import { DEFAULT_BATCH_TOKENS } from '../model/logps.ts';
 import {
   type Phase,
   pairsOf,
@@ -10,7 +9,7 @@ import {
   type SizedModel,
   type StepChoice,
   sizeDpo,
-  sizedModel,
+  sizeLogps,
   sizeRollouts,
   sizeSampling,
   type TrainingState,
@@ -27,6 +26,8 @@ export interface MemoryNeeds extends Omit<SizedModel, 'maxLength'>, SamplingSize
   readonly gradientCheckpointing?: boolean;
   /** Most bytes to use, where the device does not say or has more. */
   readonly limit?: number;
+  /** Bytes that others hold of them. */
+  readonly taken?: number;
 }
 
 export interface MemoryPlan {
@@ -53,9 +54,10 @@ export interface MemoryPlan {
 export async function planMemory(needs: MemoryNeeds): Promise<MemoryPlan> {
   const { onPolicy } = needs;
   const total = createSizingEngine(needs.device).limits.total ?? Infinity;
-  const most = Math.min(total, needs.limit ?? Infinity);
+  const most = Math.min(total, needs.limit ?? Infinity) - (needs.taken ?? 0);
   const longest = needs.promptTokens + needs.newTokens;
-  const model = { ...needs, maxLength: Math.max(longest, Math.min(needs.config.maxPositions, 8192)) };
+  const device = roomyDevice(needs.device, most);
+  const model = { ...needs, device, maxLength: Math.max(longest, Math.min(needs.config.maxPositions, 8192)) };
   const sampling = await largest('sampling', needs.generationBatch, most, (batch) =>
     sizeSampling(model, needs, batch, onPolicy && { reference: onPolicy.beta > 0 }),
   );
@@ -64,7 +66,7 @@ export async function planMemory(needs: MemoryNeeds): Promise<MemoryPlan> {
     const found = await leastChange(needs.gradientCheckpointing ?? false, most, (each) =>
       onPolicy
         ? sizeRollouts(model, { ...needs, ...onPolicy }, batch, each)
-        : sizeDpo(model, pairsOf(needs, batch), each),
+        : sizeDpo(model, { learned: [pairsOf(needs, batch)] }, each),
     );
     choice = found.choice;
     return found.phase;
@@ -81,22 +83,45 @@ export async function planMemory(needs: MemoryNeeds): Promise<MemoryPlan> {
   };
 }
 
+/** A model, and the most bytes that it may come to hold with all that it does. */
+export interface Space {
+  readonly model: SizedModel;
+  readonly most: number;
+}
+
 /**
- * The most responses, up to `asked`, that a policy can sample at once beside what it holds; prompts and responses in tokens.
- * Without `lora` it has no adapter; `training` is given where it learns from them, whose state is then held too.
+ * The most responses, up to `asked`, that a model can sample at once, and the bytes that it then holds; prompts and responses
+ * in tokens. Without `lora` it has no adapter; `training` is given where it learns from them, whose state is then held too.
+ *
+ * @throws UserError when not even one response fits.
  */
-export async function fittingGenerationBatch(
-  policy: Policy,
-  lora: LoraConfig | undefined,
+export async function fitSampling(
+  { model, most }: Space,
   { asked, ...sizes }: SamplingSizes & { readonly asked: number },
   training?: TrainingState,
-): Promise<number> {
-  const model = sizedModel(policy, lora);
-  const most = policy.engine.limits.total ?? Infinity;
-  const found = await largest('sampling', asked, most, (batch) =>
-    sizeSampling(model, sizes, batch, training),
+): Promise<{ readonly batch: number; readonly bytes: number }> {
+  const { batch, phase } = await largest('sampling', asked, most, (size) =>
+    sizeSampling(model, sizes, size, training),
   );
-  return found.batch;
+  return { batch, bytes: phase.peak };
+}
+
+/**
+ * Bytes held while scoring sequences of at most so many tokens, as many at once as there is room for.
+ *
+ * @throws UserError when not even one fits.
+ */
+export async function fitLogps({ model, most }: Space, tokens: number): Promise<number> {
+  const sequences = Math.max(1, Math.floor(DEFAULT_BATCH_TOKENS / tokens));
+  const { phase } = await largest('scoring', sequences, most, (size) => sizeLogps(model, size, tokens));
+  return phase.peak;
+}
+
+/** The device, told how much may be held on it. */
+export function roomyDevice(device: SizedDevice, most: number): SizedDevice {
+  if (device === 'cpu' || most === Infinity) return device;
+  const { maxBufferSize, maxStorageBufferBindingSize, software } = device;
+  return { maxBufferSize, maxStorageBufferBindingSize, software, total: most };
 }
 
 /** Parts of the logits that a step takes where memory is short. */

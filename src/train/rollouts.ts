@@ -3,6 +3,7 @@ import { type Generation, generate, responseText } from '../model/generate.ts';
 import type { Completion } from '../model/head.ts';
 import { completionTokenLogps } from '../model/logps.ts';
 import type { Policy } from '../model/policy.ts';
+import { Workspace } from '../model/workspace.ts';
 import { keyOf, Random } from '../random.ts';
 import { deviation, mean } from './advantages.ts';
 import type { Cycle, OnPolicyConfig } from './on_policy_config.ts';
@@ -78,8 +79,14 @@ export class Sampler {
     const scores = await this.#rewards.score(drawn, this.#reference);
     const completions: Completion[] = drawn;
     const old = this.#needsOld ? await this.#drawnLogps(completions, generated, signal) : undefined;
+    const own = new Workspace(this.#policy.engine);
     const reference =
-      this.#reference && (await completionTokenLogps(this.#reference, completions, { temperature, signal }));
+      this.#reference &&
+      (await completionTokenLogps({ ...this.#reference, workspace: own }, completions, {
+        temperature,
+        signal,
+      }));
+    own.free();
     return drawn.map((row, i) => ({
       ...row,
       scores: scores[i],
@@ -107,7 +114,8 @@ export class Sampler {
     const { max_completion_length, temperature, top_k, top_p, repetition_penalty, stop } = this.#config;
     // What training held, sampling may need, and the other way round.
     policy.workspace.free();
-    const generated = await generate(policy, rows, {
+    const drawing = { ...policy, workspace: new Workspace(policy.engine) };
+    const generated = await generate(drawing, rows, {
       maxNewTokens: max_completion_length,
       temperature,
       topK: top_k,
@@ -118,7 +126,7 @@ export class Sampler {
       batchSize: this.#config.generation_batch_size,
       signal,
     });
-    policy.workspace.free();
+    drawing.workspace.free();
     const drawn = rows.map(({ prompt, ids }, i) => ({
       prompt,
       text: responseText(policy, ids, generated[i]),
@@ -140,7 +148,13 @@ export class Sampler {
     if (top_k === 0 && top_p === 1 && repetition_penalty === 1) {
       return generated.map(({ samplingLogps }) => samplingLogps);
     }
-    return await completionTokenLogps(this.#policy, completions, { temperature, signal });
+    const own = new Workspace(this.#policy.engine);
+    const logps = await completionTokenLogps({ ...this.#policy, workspace: own }, completions, {
+      temperature,
+      signal,
+    });
+    own.free();
+    return logps;
   }
 
   #reward(scores: readonly number[]): number {

@@ -43,7 +43,7 @@ export interface DpoHooks extends TrainHooks<DpoMetrics> {
 }
 
 /** More would let work pile up on the device. */
-const STEPS_PER_READ = 8;
+export const STEPS_PER_READ = 8;
 
 interface Epochs<T, M> {
   readonly policy: Policy;

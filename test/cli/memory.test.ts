@@ -3,7 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { hasShared, SHARED } from '../support/shared.ts';
+import { noGpu } from '../engine/support.ts';
+import { hasShared, ROOT, SHARED } from '../support/shared.ts';
 import { dualign } from './command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'dualign-memory-'));
@@ -103,5 +104,120 @@ describe.skipIf(!hasShared)('dualign grpo --memory', () => {
     const redone = await dualign('node', [...args, ...changed]);
     expect(redone.code, redone.stderr).toBe(0);
     expect(redone.stderr).toMatch(/memory: room to train on \d+ completions at once, not 32/);
+  });
+});
+
+/** Runs a command; its code, what it told and the most bytes that its engine came to hold. */
+async function measured(args: readonly string[]) {
+  const file = join(folder, 'peak');
+  const hook = join(ROOT, 'test/cli/engine_peak.mjs');
+  const env = { ENGINE_PEAK: file, NODE_OPTIONS: `--import ${hook}` };
+  const { code, stderr } = await dualign('node', args, { env });
+  return { code, stderr, peak: Number(readFileSync(file, 'utf8')) };
+}
+
+const words = (first: number, count: number) =>
+  Array.from(
+    { length: count },
+    (_, i) => ['She', 'saw', 'a', 'big', 'red', 'ball', 'and'][(first + i * i) % 7],
+  ).join(' ');
+
+function writeRows(name: string, rows: readonly object[]): string {
+  const path = join(folder, name);
+  writeFileSync(path, rows.map((row) => JSON.stringify(row)).join('\n'));
+  return path;
+}
+
+/** Of lengths that differ, so that no batch is as large as the next; the longest is held out by some seeds. */
+function dataFiles() {
+  const rows = Array.from({ length: 24 }, (_, i) => i);
+  return {
+    examples: writeRows(
+      'examples.jsonl',
+      rows.map((i) => ({ prompt: words(i, 5), completion: words(i + 1, 4 + 2 * i) })),
+    ),
+    pairs: writeRows(
+      'pairs.jsonl',
+      rows.map((i) => ({
+        prompt: words(i, 5),
+        chosen: words(i + 1, 4 + 2 * i),
+        rejected: words(i + 2, 50 - 2 * i),
+      })),
+    ),
+    prompts: writeRows(
+      'few.jsonl',
+      rows.slice(0, 8).map((i) => ({ prompt: words(i, 3 + 3 * i) })),
+    ),
+  };
+}
+
+const devices = noGpu ? ['cpu'] : ['cpu', 'webgpu'];
+const POLICY = ['--policy', `${SHARED}/models/stories260K`];
+const QUICK = ['--max-steps', '2', '--lora-r', '2'];
+
+describe.skipIf(!hasShared).each(devices)('every command keeps within --memory on %s', (device) => {
+  const commands: [string, number, string[]][] = [
+    ['sft', 8, ['--max-steps', '2', '--full', '--save-steps', '1', '--eval-fraction', '0.3']],
+    ['dpo', 9, [...QUICK, '--eval-fraction', '0.3', '--lora-dropout', '0.1']],
+    ['reward', 7, [...QUICK, '--eval-fraction', '0.3']],
+    [
+      'grpo',
+      8,
+      [...QUICK, '--num-generations', '4', '--max-new-tokens', '24', '--repetition-penalty', '1.1'],
+    ],
+    ['collect', 7, ['--responses', '16', '--max-new-tokens', '24', '--repetition-penalty', '1.1']],
+  ];
+  // A software driver takes its time.
+  const tried =
+    device === 'cpu' ? commands : commands.filter(([name]) => name !== 'dpo' && name !== 'reward');
+  it.each(tried)('%s in %i MiB', async (name, mebibytes, more) => {
+    const { examples, pairs, prompts } = dataFiles();
+    const data: Record<string, string[]> = {
+      sft: ['--dataset', examples],
+      dpo: ['--preferences', pairs],
+      reward: ['--preferences', pairs],
+      grpo: ['--prompts', prompts, '--reward', `${SHARED}/models/stories-reward`],
+      collect: ['--prompts', prompts, '--eval-fraction', '0.13'],
+    };
+    const out = ['--out', join(folder, `${name}-${device}`)];
+    const memory = ['--memory', String(mebibytes / 1024)];
+    const args = [name, ...POLICY, ...data[name], ...more, ...out, ...memory];
+    const { code, stderr, peak } = await measured([...args, '--device', device, '--threads', '2']);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/ \d+ MiB/);
+    // It would have taken more.
+    expect(stderr).toMatch(/^memory: room to (train on|sample) \d+ .*at once, not \d+/m);
+    expect(peak).toBeGreaterThan(2 ** 20);
+    expect(peak).toBeLessThanOrEqual(mebibytes * 2 ** 20);
+  });
+
+  it('generate', async () => {
+    const prompt = ['--prompt', words(1, 20), '--responses', '64', '--max-new-tokens', '24'];
+    const args = ['generate', ...POLICY, ...prompt, '--device', device, '--memory', String(6 / 1024)];
+    const { code, stderr, peak } = await measured(args);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/^memory: room to sample \d+ at once, not 64\nmemory: \d+ at once, \d MiB\n/);
+    expect(peak).toBeLessThanOrEqual(6 * 2 ** 20);
+  });
+});
+
+describe.skipIf(!hasShared)('what does not fit is refused before a weight is loaded', () => {
+  it.each(['dpo', 'sft', 'grpo', 'collect', 'generate'])('by %s', async (name) => {
+    const { examples, pairs, prompts } = dataFiles();
+    const data: Record<string, string[]> = {
+      sft: ['--dataset', examples],
+      dpo: ['--preferences', pairs],
+      grpo: ['--prompts', prompts, '--reward', `${SHARED}/models/stories-reward`, '--max-new-tokens', '300'],
+      collect: ['--prompts', prompts, '--max-new-tokens', '300'],
+      generate: ['--prompt', 'She', '--max-new-tokens', '500'],
+    };
+    const out = name === 'generate' ? [] : ['--out', join(folder, `none-${name}`)];
+    const args = [name, ...POLICY, ...data[name], ...out, '--device', 'cpu', '--memory', String(2.7 / 1024)];
+    const { code, stderr, peak } = await measured(args);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /^dualign: .* takes? \d+ MiB.*, more than .*; (use|allow) .*allow more with --memory|^dualign: .*; allow more with --memory/m,
+    );
+    expect(peak).toBe(0);
   });
 });

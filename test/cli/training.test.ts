@@ -338,7 +338,7 @@ describe('trainings that cannot be', () => {
     ],
     [[...DPO, '--target-modules', '.*(q_proj|lm_head)'], 'matches lm_head, which gets no factors'],
     [[...DPO, '--lr-scheduler-type', 'greedy'], '--lr-scheduler-type'],
-    [[...SFT, '--memory', '0.0001'], 'than the 1 MiB that this device addresses'],
+    [[...SFT, '--memory', '0.0001'], 'than the 1 MiB that are allowed; allow more with --memory'],
     [
       ['sft', '--policy', at('policy'), '--dataset', at('pairs.jsonl')],
       'pairs.jsonl: line 1: expected a string "completion"',

@@ -13,7 +13,7 @@ import { tinyFolder } from '../model/tiny.ts';
 
 const STEPS = 1000;
 /** By then every shape has come by, and every buffer has been made. */
-const SETTLED = 200;
+const SETTLED = 400;
 
 interface Opened {
   readonly engine: Engine;

@@ -8,12 +8,13 @@ import { UserError } from '../../src/errors.ts';
 import { requestDevice } from '../../src/host/gpu.ts';
 import { generate } from '../../src/model/generate.ts';
 import { addAdapter } from '../../src/model/policy.ts';
-import { fittingGenerationBatch, type MemoryNeeds, planMemory } from '../../src/train/memory_plan.ts';
+import { spaceOf } from '../../src/train/fit.ts';
+import { fitSampling, type MemoryNeeds, planMemory } from '../../src/train/memory_plan.ts';
 import { trainDpo } from '../../src/train/trainer.ts';
 import { noGpu } from '../engine/support.ts';
 import { hasFixtures, loadStories } from '../model/golden.ts';
 
-/** The engines hold scratch, readback and parameters of operations besides what a plan counts. */
+/** A plan counts scratch of eight threads, and every batch as the largest. */
 const TOLERANCE = 0.15;
 
 async function openCpu(): Promise<{ engine: Engine; device: SizedDevice }> {
@@ -47,7 +48,8 @@ describe.skipIf(!hasFixtures).each(cases)('a plan of memory for the %s engine', 
     addAdapter(policy, LORA, 1);
     await generate({ ...policy, eosIds: [] }, rows, { maxNewTokens: 24, key: [1, 2] });
     const sampled = first.engine.memory().peak;
-    expect(Math.abs(sampled / plan.sampling - 1)).toBeLessThan(TOLERANCE);
+    expect(sampled).toBeLessThanOrEqual(plan.sampling);
+    expect(sampled).toBeGreaterThan((1 - TOLERANCE) * plan.sampling);
     first.engine.destroy();
 
     const second = await open();
@@ -62,7 +64,8 @@ describe.skipIf(!hasFixtures).each(cases)('a plan of memory for the %s engine', 
     const reference = { chosen: zeros, rejected: zeros };
     await trainDpo(trained, pairs, { max_steps: 1, per_device_train_batch_size: 16 }, { reference });
     const peak = second.engine.memory().peak;
-    expect(Math.abs(peak / plan.training - 1)).toBeLessThan(TOLERANCE);
+    expect(peak).toBeLessThanOrEqual(plan.training);
+    expect(peak).toBeGreaterThan((1 - TOLERANCE) * plan.training);
     second.engine.destroy();
 
     const named = new Map(plan.items.map(({ name, bytes }) => [name, bytes]));
@@ -98,11 +101,13 @@ it.skipIf(!hasFixtures)('sampling takes as many responses at once as there is ro
   const engine = await createCpuEngine();
   const policy = await loadStories(engine);
   const sizes = { promptTokens: 40, newTokens: 24, responses: 8, asked: 64 };
-  expect(await fittingGenerationBatch(policy, LORA, sizes)).toBe(64);
-  const small = { ...engine, limits: { tensor: 2 ** 30, weights: 2 ** 30, total: 6 * 2 ** 20 } };
-  const fitting = await fittingGenerationBatch({ ...policy, engine: small }, LORA, sizes);
-  expect(fitting).toBeGreaterThan(1);
-  expect(fitting).toBeLessThan(64);
+  const space = spaceOf(policy, LORA);
+  expect((await fitSampling(space, sizes)).batch).toBe(64);
+  const most = 8 * 2 ** 20;
+  const { batch, bytes } = await fitSampling({ ...space, most }, sizes);
+  expect(batch).toBeGreaterThan(1);
+  expect(batch).toBeLessThan(64);
+  expect(bytes).toBeLessThanOrEqual(most);
 });
 
 it('a GPU that binds too little for a tensor gets smaller batches', async () => {

@@ -3,7 +3,7 @@ import { operandsOf } from '../operands.ts';
 import { formatOf } from './formats.ts';
 import { matmulPlan } from './matmul.ts';
 import { type CpuTensor, checks } from './memory.ts';
-import type { Runner } from './runner.ts';
+import type { KernelRunner } from './runner.ts';
 import type { KernelName } from './wasm.ts';
 
 /** Elements to a unit of element-wise work; assembly/policy/elementwise.ts holds the same number. */
@@ -16,7 +16,7 @@ const COLUMNS = 16;
 const EXP = 20;
 
 /** Every operation as a call of its kernel. */
-export function operations(runner: Runner): Omit<Engine, 'info' | 'asynchronous' | TensorOperation> {
+export function operations(runner: KernelRunner): Omit<Engine, 'info' | 'asynchronous' | TensorOperation> {
   const operands = operandsOf(checks);
   const { arena, exports, threads } = runner;
 

@@ -17,14 +17,46 @@ export interface CpuEngineOptions {
   readonly leastShared?: number;
 }
 
+/** What operations need of what runs their kernels. */
+export interface KernelRunner {
+  readonly exports: PolicyExports;
+  readonly arena: Arena;
+  readonly threads: number;
+  run(kernel: KernelName, units: number, args: readonly number[], work: number, scratchBytes?: number): void;
+}
+
+/** Scratch of all threads, which grows to the most that a kernel asks for. */
+export class ScratchSpace {
+  #arena: Arena;
+  #threads: number;
+  #scratch: Scratch = { start: 0, size: 0 };
+
+  constructor(arena: Arena, threads: number) {
+    this.#arena = arena;
+    this.#threads = threads;
+  }
+
+  /** At least so many bytes for each thread. */
+  reserve(bytes: number): Scratch {
+    if (bytes > this.#scratch.size) {
+      const { start, size: old } = this.#scratch;
+      this.#scratch = { start: 0, size: 0 };
+      if (old > 0) this.#arena.release(start);
+      const size = Math.ceil(bytes / 64) * 64;
+      this.#scratch = { start: this.#arena.allocate(size * this.#threads), size };
+    }
+    return this.#scratch;
+  }
+}
+
 /** Runs kernels over their units of work, on one thread or several. */
-export class Runner {
+export class Runner implements KernelRunner {
   readonly exports: PolicyExports;
   readonly arena: Arena;
   readonly threads: number;
   #pool: Pool<KernelName> | undefined;
   #leastShared: number;
-  #scratch: Scratch = { start: 0, size: 0 };
+  #scratch: ScratchSpace;
   #destroyed = false;
 
   private constructor(
@@ -38,6 +70,7 @@ export class Runner {
     this.threads = pool?.size ?? 1;
     this.#pool = pool;
     this.#leastShared = leastShared;
+    this.#scratch = new ScratchSpace(this.arena, this.threads);
   }
 
   static async create(options: CpuEngineOptions): Promise<Runner> {
@@ -57,7 +90,7 @@ export class Runner {
   run(kernel: KernelName, units: number, args: readonly number[], work: number, scratchBytes = 0): void {
     this.check();
     if (units === 0) return;
-    const scratch = this.#reserve(scratchBytes);
+    const scratch = this.#scratch.reserve(scratchBytes);
     if (this.#pool && units > 1 && work >= this.#leastShared) {
       this.#pool.run(this.exports, kernel, units, args, scratch);
     } else {
@@ -74,16 +107,5 @@ export class Runner {
     this.#destroyed = true;
     this.#pool?.terminate();
     this.#pool = undefined;
-  }
-
-  #reserve(bytes: number): Scratch {
-    if (bytes > this.#scratch.size) {
-      const { start, size: old } = this.#scratch;
-      this.#scratch = { start: 0, size: 0 };
-      if (old > 0) this.arena.release(start);
-      const size = Math.ceil(bytes / 64) * 64;
-      this.#scratch = { start: this.arena.allocate(size * this.threads), size };
-    }
-    return this.#scratch;
   }
 }

@@ -34,10 +34,17 @@ export function createWebGpuEngine(
 ): Engine {
   const recorder = new Recorder(device, limits, memory);
   const software = runsOnCpu(info);
-  const kernels = new Kernels(device, software);
+  const operations = operationsOf(recorder, new Kernels(device, software), matmul);
+  return { info, asynchronous: !software, ...operations };
+}
+
+/** All operations of a device, whose work `recorder` records. */
+export function operationsOf(
+  recorder: Recorder,
+  kernels: Kernels,
+  matmul: MatmulVariant = 'registers',
+): Omit<Engine, 'info' | 'asynchronous'> {
   return {
-    info,
-    asynchronous: !software,
     ...tensorOperations(recorder),
     ...transformerOperations(recorder, kernels, matmul),
     ...attentionOperations(recorder, kernels),

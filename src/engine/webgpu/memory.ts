@@ -126,8 +126,9 @@ export function bucketSize(bytes: number): number {
   return Math.max(256, Math.ceil(bytes / step) * step);
 }
 
-/** Keeps at most this many bytes of idle buffers, or as many as are in use. */
-const IDLE_BYTES = 256 * 2 ** 20;
+/** Keeps at most this many bytes of idle buffers, or a part of those in use. */
+const IDLE_BYTES = 64 * 2 ** 20;
+const IDLE_PART = 1 / 8;
 
 /** What a device says of buffers, in bytes. */
 export type BufferLimits = Pick<GPUSupportedLimits, 'maxStorageBufferBindingSize' | 'maxBufferSize'>;
@@ -136,6 +137,7 @@ export type BufferLimits = Pick<GPUSupportedLimits, 'maxStorageBufferBindingSize
 export class Pool {
   readonly limits: MemoryLimits;
   #create: (size: number) => GPUBuffer;
+  #submit: (more: number) => void;
   #idle = new Map<number, Storage[]>();
   #idleBytes = 0;
   #liveBytes = 0;
@@ -143,11 +145,20 @@ export class Pool {
   #peak = 0;
   #nextId = 0;
 
-  /** `create` makes a buffer of so many bytes; `total` are all there may be, where that is known. */
-  constructor(limits: BufferLimits, create: (size: number) => GPUBuffer, total?: number) {
+  /**
+   * `create` makes a buffer of so many bytes; `submit` ends the recording, which may still use idle ones, and trims them for
+   * so many bytes more. `total` are all there may be, where that is known.
+   */
+  constructor(
+    limits: BufferLimits,
+    create: (size: number) => GPUBuffer,
+    submit: (more: number) => void,
+    total?: number,
+  ) {
     const tensor = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
     this.limits = { tensor, weights: Infinity, total };
     this.#create = create;
+    this.#submit = submit;
   }
 
   memory(): MemoryUse {
@@ -174,13 +185,15 @@ export class Pool {
     }
     const size = Math.min(bucketSize(bytes), limit);
     const kept = this.#idle.get(size)?.pop();
-    this.#liveBytes += size;
     if (kept) {
+      this.#liveBytes += size;
       this.#idleBytes -= size;
       kept.used = bytes;
       kept.stale = true;
       return kept;
     }
+    this.makeRoom(size);
+    this.#liveBytes += size;
     this.#peak = Math.max(this.#peak, this.#held);
     const buffer = this.#create(size);
     return { id: this.#nextId++, buffer, size, used: bytes, stale: false, recording: -1 };
@@ -194,10 +207,21 @@ export class Pool {
     this.#liveBytes -= storage.size;
   }
 
-  /** Destroys idle buffers beyond what is worth keeping. Only with nothing recorded; true if there were any. */
-  trim(): boolean {
-    const room = (this.limits.total ?? Infinity) - this.#liveBytes - this.#otherBytes;
-    const allowed = Math.min(Math.max(IDLE_BYTES, this.#liveBytes), Math.max(0, room));
+  /** Gives up idle buffers where `bytes` more leave no room for them. */
+  makeRoom(bytes: number): void {
+    if (this.#idleBytes > this.#allowed(bytes)) this.#submit(bytes);
+  }
+
+  /** Bytes of idle buffers that may stay beside those in use and `more`. */
+  #allowed(more: number): number {
+    const live = this.#liveBytes + more;
+    const room = (this.limits.total ?? Infinity) - live - this.#otherBytes;
+    return Math.max(0, Math.min(Math.max(IDLE_BYTES, live * IDLE_PART), room));
+  }
+
+  /** Destroys idle buffers that may not stay beside `more` bytes. Only with nothing recorded; true if there were any. */
+  trim(more = 0): boolean {
+    const allowed = this.#allowed(more);
     if (this.#idleBytes <= allowed) return false;
     for (const [size, list] of [...this.#idle].sort(([a], [b]) => b - a)) {
       while (list.length > 0 && this.#idleBytes > allowed) {

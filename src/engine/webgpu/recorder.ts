@@ -74,7 +74,8 @@ export class Recorder {
   constructor(device: GPUDevice, limits: BufferLimits = device.limits, total?: number) {
     this.#device = device;
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    this.pool = new Pool(limits, (size) => device.createBuffer({ size, usage }), total);
+    const create = (size: number) => device.createBuffer({ size, usage });
+    this.pool = new Pool(limits, create, (more) => this.flush(more), total);
     this.#uniforms = device.createBuffer({
       size: SLOTS * SLOT_BYTES,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
@@ -232,7 +233,8 @@ export class Recorder {
     });
   }
 
-  flush(): void {
+  /** Submits what is recorded, and keeps no idle buffers that leave no room for `more` bytes. */
+  flush(more = 0): void {
     if (this.#destroyed) return;
     this.#pass?.end();
     this.#pass = undefined;
@@ -245,7 +247,7 @@ export class Recorder {
     }
     this.#slots = 0;
     this.#recording++;
-    if (this.pool.trim()) this.#forget();
+    if (this.pool.trim(more)) this.#forget();
     for (const read of this.#reads.splice(0)) this.#finish(read);
   }
 
@@ -326,6 +328,7 @@ export class Recorder {
   #acquireStaging(size: number): GPUBuffer {
     const kept = this.#staging.get(size)?.pop();
     if (kept) return kept;
+    this.pool.makeRoom(size);
     this.pool.count(size);
     return this.#device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
   }
@@ -333,7 +336,7 @@ export class Recorder {
   /** Keeps small staging buffers for the next reads. */
   #releaseStaging(staging: GPUBuffer): void {
     const list = this.#staging.get(staging.size) ?? [];
-    if (list.length * staging.size >= 2 ** 24) {
+    if ((list.length + 1) * staging.size > 2 ** 24) {
       staging.destroy();
       this.pool.count(-staging.size);
       return;

@@ -3,27 +3,27 @@ import type { Engine, Tensor, TensorOperation } from '../engine.ts';
 import { storedBytes } from '../formats.ts';
 import { pieceLengths } from '../pieces.ts';
 import { expectF32, expectWritable, own } from './checks.ts';
-import { GpuTensor, piecesOf, viewOf } from './memory.ts';
+import { GpuTensor, type Pool, piecesOf, viewOf } from './memory.ts';
 import type { Recorder } from './recorder.ts';
 
 type TensorOperations = Pick<Engine, TensorOperation>;
 
+/** Memory for a tensor, in pieces where it is larger than the device binds at once. */
+export function allocate(pool: Pool, shape: readonly number[], dtype: Tensor['dtype']): GpuTensor {
+  const whole = (size: readonly number[], length: number) =>
+    new GpuTensor([...size], dtype, pool.acquire(storedBytes(dtype, length)), 0, length, false);
+  const length = elements('tensor', shape);
+  const lengths = pieceLengths(shape, dtype, pool.limits.tensor);
+  if (!lengths || lengths.length === 1) return whole(shape, length);
+  const pieces = lengths.map((size) => whole([size], size));
+  return new GpuTensor([...shape], dtype, pieces, 0, length, false);
+}
+
 /** The memory side of the engine. */
 export function tensorOperations(recorder: Recorder): TensorOperations {
-  function allocate(shape: readonly number[], dtype: Tensor['dtype']): GpuTensor {
-    const { pool } = recorder;
-    const whole = (size: readonly number[], length: number) =>
-      new GpuTensor([...size], dtype, pool.acquire(storedBytes(dtype, length)), 0, length, false);
-    const length = elements('tensor', shape);
-    const lengths = pieceLengths(shape, dtype, pool.limits.tensor);
-    if (!lengths || lengths.length === 1) return whole(shape, length);
-    const pieces = lengths.map((size) => whole([size], size));
-    return new GpuTensor([...shape], dtype, pieces, 0, length, false);
-  }
-
   function tensor(shape: readonly number[], dtype: 'f32' | 'u32' = 'f32'): GpuTensor {
     recorder.check();
-    return allocate(shape, dtype);
+    return allocate(recorder.pool, shape, dtype);
   }
 
   function write(operation: string, target: GpuTensor, data: Float32Array | Uint32Array): void {
@@ -76,7 +76,7 @@ export function tensorOperations(recorder: Recorder): TensorOperations {
       recorder.check();
       const length = elements('uploadWeights', shape);
       expectWeightBytes(bytes, format, length);
-      const created = allocate(shape, format);
+      const created = allocate(recorder.pool, shape, format);
       for (const { tensor: piece, start } of piecesOf(created)) {
         const first = storedBytes(format, start);
         writeWeights(piece, bytes.subarray(first, first + storedBytes(format, piece.length)));

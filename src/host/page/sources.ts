@@ -11,11 +11,12 @@ import type { DtypeChoice } from '../../model/dtype.ts';
 import { loadAdapter } from '../../model/peft.ts';
 import { loadPolicy, outlinePolicy, type Policy, type PolicyOutline } from '../../model/policy.ts';
 import { policyFiles } from '../../model/policy_files.ts';
+import { outlineRewardModel } from '../../model/reward_model.ts';
 import { EngineScorer } from '../../score/engine.ts';
 import { FunctionScorer, type ScoreFunction } from '../../score/function.ts';
 import { OnnxScorer } from '../../score/onnx.ts';
 import type { Scorer } from '../../score/scorer.ts';
-import { sizedDevice } from '../../train/sizing.ts';
+import { sizedDevice, weightBytes } from '../../train/sizing.ts';
 import { type DeviceChoice, openEngine } from '../device.ts';
 import { hashFolder, hashPolicy, remember, rememberModel } from '../known_sources.ts';
 import { ONNX_FILES, runsOnEngine, SCORER_FILES } from '../scorer_folder.ts';
@@ -78,6 +79,14 @@ export class PageSources implements Sources {
       hash: () => this.#hashScorer(spec),
       load: () => this.#loadScorer(spec),
     });
+  }
+
+  async scorerBytes(spec: string): Promise<number> {
+    if (this.#options.functions?.[spec]) return 0;
+    const folder = folderOf(splitLabel(spec).path);
+    if (!(await runsOnEngine(folder))) return 0;
+    const { device } = await this.room();
+    return await weightBytes(device, await outlineRewardModel(createSizingEngine(device).limits, folder));
   }
 
   async prompts(path: string): Promise<readonly Prompt[]> {
