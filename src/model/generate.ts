@@ -131,9 +131,9 @@ async function* tokensOf(
   const batchSize = options.batchSize ?? DEFAULT_BATCH_SIZE;
   const order = rows
     .map((_, index) => index)
-    // The largest batch first, on memory that nothing else has cut up: no buffer has to grow.
+    // The largest batch first: no buffer has to grow.
     .sort((a, b) => rows[b].ids.length - rows[a].ids.length || a - b);
-  policy.workspace.free();
+  makeRoom(policy, rows, options.maxNewTokens, batchSize);
   try {
     for (let start = 0; start < order.length; start += batchSize) {
       options.signal?.throwIfAborted();
@@ -147,6 +147,18 @@ async function* tokensOf(
   } finally {
     for (const copies of merged) copies?.free();
   }
+}
+
+/** Frees the workspace where its caches are too small: growing them one by one would leave holes between them. */
+function makeRoom(
+  { workspace, config }: Policy,
+  rows: readonly GenerationRow[],
+  newTokens: number,
+  batchSize: number,
+): void {
+  const longest = rows.reduce((length, { ids }) => Math.max(length, ids.length), 0) + newTokens;
+  const size = Math.min(batchSize, rows.length) * longest * config.keyValueHeads * config.headDim;
+  if (!workspace.holds('keyCache.0.0', size)) workspace.free();
 }
 
 async function* batchTokens(

@@ -69,6 +69,11 @@ export class Workspace {
     for (const [name, { capacity }] of this.#buffers) yield [name, 4 * capacity];
   }
 
+  /** Whether a buffer of at least so many elements is there. */
+  holds(name: string, size: number): boolean {
+    return (this.#buffers.get(name)?.capacity ?? -1) >= size;
+  }
+
   /** Elements of each buffer. */
   capacities(): Capacities {
     return new Map(Array.from(this.#buffers, ([name, { capacity }]) => [name, capacity]));
