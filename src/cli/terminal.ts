@@ -16,12 +16,16 @@ export function terminalProgress(quiet: boolean): Progress {
 /** How downloads of models show: a stage of their own, in megabytes. */
 export function fetchProgress(progress: Progress): FetchProgress {
   let current = '';
+  let shown = 0;
   const megabytes = (bytes: number) => Math.round(bytes / 1e5) / 10;
   return {
     download(name, done, total) {
       if (name !== current) progress.stage(`fetch ${name}`, 'started');
       current = name;
-      if (total >= 1e6) progress.advance(megabytes(done), megabytes(total), 'MB');
+      // The last of many small files are not worth a line each.
+      if (total >= 1e6 && megabytes(done) !== shown)
+        progress.advance(megabytes(done), megabytes(total), 'MB');
+      shown = megabytes(done);
     },
     say: (text) => progress.say(text),
   };

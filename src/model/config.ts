@@ -30,6 +30,9 @@ export interface LlamaConfig {
   readonly scoreHead: boolean;
 }
 
+/** Settings that are true or false. */
+const FLAGS = ['tie_word_embeddings', 'attention_bias', 'mlp_bias', 'use_sliding_window'];
+
 /** Reads and checks config.json of a model folder. */
 export async function loadLlamaConfig(folder: Folder): Promise<LlamaConfig> {
   return parseLlamaConfig(await readJsonObject(folder, 'config.json'), `${folder.name}/config.json`);
@@ -46,6 +49,11 @@ export function parseLlamaConfig(given: Json, name: string): LlamaConfig {
     }
     return value;
   };
+  for (const field of FLAGS) {
+    if (json[field] !== undefined && json[field] !== null && typeof json[field] !== 'boolean') {
+      throw new UserError(`${name}: expected ${field} as true or false, got ${show(json[field])}`);
+    }
+  }
   const hiddenSize = size('hidden_size');
   const layers = size('num_hidden_layers');
   const heads = size('num_attention_heads');
@@ -101,7 +109,15 @@ function rotaryLayers(json: Json, layers: number, name: string): boolean[] {
     }
     return listed.map((flag) => flag === 1);
   }
-  return Array.from({ length: layers }, (_, block) => !interval || (block + 1) % Number(interval) !== 0);
+  const every = whole(interval, 'no_rope_layer_interval', name);
+  return Array.from({ length: layers }, (_, block) => every === 0 || (block + 1) % every !== 0);
+}
+
+/** A count that may be left out. */
+function whole(value: unknown, field: string, name: string): number {
+  const count = value ?? 0;
+  if (Number.isInteger(count) && Number(count) >= 0) return Number(count);
+  throw new UserError(`${name}: expected ${field} as an integer of at least 0, got ${show(value)}`);
 }
 
 /** Positions that each layer's queries see, as the families' configuration classes in transformers define them. */
@@ -122,7 +138,7 @@ function windows(json: Json, layers: number, rotary: readonly boolean[], name: s
     }
     return types.map((each) => wide(each === 'sliding_attention'));
   }
-  const first = Number(json.max_window_layers ?? 0);
+  const first = whole(json.max_window_layers, 'max_window_layers', name);
   return rotary.map((rotates, block) =>
     wide(type === 'mistral' || (type === 'smollm3' ? !rotates : block >= first)),
   );
