@@ -74,6 +74,8 @@ export const configSchema = v.strictObject({
 
   /** `auto`: messages through the policy's chat template; `always`: plain prompts too; else a template's file. */
   chat_template: v.optional(v.string(), 'auto'),
+  /** Settings of the template's own, by TRL's name: {"enable_thinking": false} of Qwen3's. */
+  chat_template_kwargs: v.optional(v.record(v.string(), v.unknown())),
 
   /** K, responses drawn per prompt. */
   responses: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2)), 16),

@@ -104,6 +104,7 @@ async function generateText(
     memory: flags.memory,
     dtype: config.dtype,
     chatTemplate: config.chat_template,
+    chatTemplateKwargs: config.chat_template_kwargs,
     progress: fetchProgress(progress),
   });
   try {

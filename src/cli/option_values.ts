@@ -19,6 +19,15 @@ export function positiveInteger(text: string): number {
   return value;
 }
 
+export function jsonObject(text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {}
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
+  throw new InvalidArgumentError('expected an object in JSON, such as \'{"enable_thinking": false}\'.');
+}
+
 /** Bytes of so many GiB. */
 export function gibibytes(text: string): number {
   const value = number(text);

@@ -75,6 +75,7 @@ export function sourcesOf(
     memory,
     dtype: (whole || config.full) && config.dtype === 'auto' ? 'float32' : config.dtype,
     chatTemplate: config.chat_template,
+    chatTemplateKwargs: config.chat_template_kwargs,
     initialSeed: config.from_scratch ? seed : undefined,
     seed,
     progress: fetchProgress(progress),

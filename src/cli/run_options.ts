@@ -1,7 +1,7 @@
 /** Options of everything in a run but training. */
 import { InvalidArgumentError } from 'commander';
 import { BASELINE } from '../align/config.ts';
-import { integer, list, number, type OptionRow, positiveInteger } from './option_values.ts';
+import { integer, jsonObject, list, number, type OptionRow, positiveInteger } from './option_values.ts';
 
 export type RunGroup =
   | 'policy'
@@ -58,6 +58,11 @@ export const RUN_OPTIONS: Record<RunGroup, readonly OptionRow[]> = {
     [
       '--chat-template <which>',
       "auto: prompts of messages go through the model's chat template; always: plain prompts too; or a .jinja file (auto)",
+    ],
+    [
+      '--chat-template-kwargs <json>',
+      "settings of the chat template's own, such as '{\"enable_thinking\": false}' of Qwen3's",
+      jsonObject,
     ],
     [
       '--device <name>',

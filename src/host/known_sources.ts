@@ -1,6 +1,7 @@
 import type { ModelSource, Source } from '../align/context.ts';
 import type { Folder } from '../data/folder.ts';
 import { sha256 } from '../data/hash.ts';
+import type { TemplateKwargs } from '../model/chat.ts';
 import type { DtypeChoice } from '../model/dtype.ts';
 import { freePolicy, type Policy } from '../model/policy.ts';
 import { POLICY_SETTINGS, policyFiles } from '../model/policy_files.ts';
@@ -21,17 +22,23 @@ export async function hashFolder(folder: HashingFolder, files: readonly string[]
   return await sha256(hashes.join('\n'));
 }
 
+/** What sets a chat template apart from the folder's own: its text, and the settings given to it. */
+export function templateParts(template: string | undefined, kwargs: TemplateKwargs = {}): string[] {
+  const given = Object.keys(kwargs).length > 0;
+  return [...(template === undefined ? [] : [template]), ...(given ? [JSON.stringify(kwargs)] : [])];
+}
+
 /** Of a policy: weights that are rounded, and another template, make another one. */
 export async function hashPolicy(
   folder: HashingFolder,
-  template: string | undefined,
+  template: readonly string[],
   dtype: DtypeChoice,
   initialSeed?: number,
 ): Promise<string> {
   const anew = initialSeed !== undefined;
   const parts = [await hashFolder(folder, anew ? POLICY_SETTINGS : await policyFiles(folder))];
   if (anew) parts.push(`weights drawn from seed ${initialSeed}`);
-  if (template !== undefined) parts.push(template);
+  parts.push(...template);
   if (dtype !== 'auto' && dtype !== 'float32') parts.push(dtype);
   return parts.length === 1 ? parts[0] : await sha256(parts.join('\n'));
 }

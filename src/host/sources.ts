@@ -10,6 +10,7 @@ import type { RunDevice } from '../data/run.ts';
 import type { Engine, MemoryLimits } from '../engine/engine.ts';
 import { createSizingEngine } from '../engine/sizing.ts';
 import { messageOf, UserError } from '../errors.ts';
+import type { TemplateKwargs } from '../model/chat.ts';
 import { type LlamaConfig, loadLlamaConfig } from '../model/config.ts';
 import { type DtypeChoice, dtypeOf } from '../model/dtype.ts';
 import { loadAdapter } from '../model/peft.ts';
@@ -28,7 +29,7 @@ import { DiskFolder } from './disk.ts';
 import type { FetchProgress, Wanted } from './fetched.ts';
 import { fetchHubModel } from './hub.ts';
 import { parseHubName } from './hub_model.ts';
-import { hashFolder, hashPolicy, remember, rememberModel } from './known_sources.ts';
+import { hashFolder, hashPolicy, remember, rememberModel, templateParts } from './known_sources.ts';
 import { runsOnEngine, SCORER_FILES } from './scorer_folder.ts';
 import { loadScorer, parseScorerSpec } from './scorers.ts';
 import { fetchWebFolder } from './web_folder.ts';
@@ -44,6 +45,8 @@ export interface DiskSourcesOptions {
   readonly dtype?: DtypeChoice;
   /** The setting of that name. */
   readonly chatTemplate?: string;
+  /** The setting chat_template_kwargs. */
+  readonly chatTemplateKwargs?: TemplateKwargs;
   /** Draw a policy's weights anew from this seed. */
   readonly initialSeed?: number;
   /** Of what a language model lacks to be a reward model. */
@@ -63,6 +66,7 @@ export class DiskSources implements ModelSources {
   #memory: number | undefined;
   #dtype: DtypeChoice;
   #chatTemplate: string;
+  #chatTemplateKwargs: TemplateKwargs | undefined;
   #initialSeed: number | undefined;
   #seed: number;
   #progress: FetchProgress;
@@ -75,6 +79,7 @@ export class DiskSources implements ModelSources {
     this.#threads = threads;
     this.#memory = memory;
     this.#chatTemplate = chatTemplate;
+    this.#chatTemplateKwargs = options.chatTemplateKwargs;
     this.#initialSeed = initialSeed;
     this.#seed = seed;
     this.#progress = options.progress ?? QUIET;
@@ -178,6 +183,7 @@ export class DiskSources implements ModelSources {
     return {
       dtype: this.#dtype,
       chatTemplate: await this.#readTemplate(),
+      chatTemplateKwargs: this.#chatTemplateKwargs,
       initialSeed: this.#initialSeed,
       seed: this.#seed,
     };
@@ -194,7 +200,7 @@ export class DiskSources implements ModelSources {
   }
 
   async #hashPolicy(path: string): Promise<string> {
-    const template = await this.#readTemplate();
+    const template = templateParts(await this.#readTemplate(), this.#chatTemplateKwargs);
     return await hashPolicy(await this.folder(path), template, this.#dtype, this.#initialSeed);
   }
 

@@ -43,16 +43,36 @@ const GLOBALS = {
     format.replace(/%(\w)/g, (whole, field: string) => DATE_FIELDS[field] ?? whole),
 };
 
+/** Settings of a template's own, such as enable_thinking of Qwen3's, as `apply_chat_template` of transformers takes them. */
+export type TemplateKwargs = Readonly<Record<string, unknown>>;
+
 /** Turns conversations into the text that a model was trained on: the Jinja template of its folder. */
 export class ChatTemplate {
   #program: ReturnType<typeof parse>;
   #tokens: Readonly<Record<string, string>>;
+  #kwargs: TemplateKwargs;
   #name: string;
 
-  /** `tokens` are special tokens by the names that templates use, such as bos_token; `name` stands in errors. */
-  constructor(source: string, tokens: Readonly<Record<string, string>>, name: string) {
+  /**
+   * `tokens` are special tokens by the names that templates use, such as bos_token; `name` stands in errors; `kwargs` are
+   * settings of the template's own.
+   */
+  constructor(
+    source: string,
+    tokens: Readonly<Record<string, string>>,
+    name: string,
+    kwargs: TemplateKwargs = {},
+  ) {
     this.#tokens = tokens;
     this.#name = name;
+    this.#kwargs = kwargs;
+    const words = new Set(source.match(/\w+/g));
+    for (const key of Object.keys(kwargs)) {
+      if (words.has(key)) continue;
+      throw new UserError(
+        `${name}: expected settings that the chat template has, got ${key}, which is not in it`,
+      );
+    }
     try {
       this.#program = parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
     } catch (error) {
@@ -67,6 +87,7 @@ export class ChatTemplate {
       const variables = {
         ...GLOBALS,
         ...this.#tokens,
+        ...this.#kwargs,
         messages: messages.map((message) => ({ ...message })),
         add_generation_prompt: addGenerationPrompt,
       };
@@ -85,17 +106,23 @@ export class ChatTemplate {
  * The template of a Hugging Face folder: `given`, else chat_template.jinja, else chat_template of
  * tokenizer_config.json, of several the one named default. Undefined when there is none.
  */
-export async function loadChatTemplate(folder: Folder, given?: string): Promise<ChatTemplate | undefined> {
+export async function loadChatTemplate(
+  folder: Folder,
+  given?: string,
+  kwargs?: TemplateKwargs,
+): Promise<ChatTemplate | undefined> {
   const hasConfig = await folder.exists('tokenizer_config.json');
   const config = hasConfig ? await readJsonObject(folder, 'tokenizer_config.json') : {};
   const tokens = specialTokens(config);
-  if (given !== undefined) return new ChatTemplate(given, tokens, '--chat-template');
+  if (given !== undefined) return new ChatTemplate(given, tokens, '--chat-template', kwargs);
   if (await folder.exists(TEMPLATE)) {
-    return new ChatTemplate(await folder.readText(TEMPLATE), tokens, `${folder.name}/${TEMPLATE}`);
+    return new ChatTemplate(await folder.readText(TEMPLATE), tokens, `${folder.name}/${TEMPLATE}`, kwargs);
   }
   const name = `${folder.name}/tokenizer_config.json`;
   const source = templateOf(config.chat_template, name);
-  return source === undefined ? undefined : new ChatTemplate(source, tokens, name);
+  if (source !== undefined) return new ChatTemplate(source, tokens, name, kwargs);
+  if (kwargs === undefined || Object.keys(kwargs).length === 0) return undefined;
+  throw new UserError(`${folder.name}: expected a chat template for the settings given to it, found none`);
 }
 
 function templateOf(value: unknown, name: string): string | undefined {

@@ -2,7 +2,7 @@ import type { Folder } from '../data/folder.ts';
 import type { Engine, MemoryLimits } from '../engine/engine.ts';
 import { UserError } from '../errors.ts';
 import { loadWasm } from '../wasm.ts';
-import { type ChatTemplate, loadChatTemplate } from './chat.ts';
+import { type ChatTemplate, loadChatTemplate, type TemplateKwargs } from './chat.ts';
 import { type LlamaConfig, loadEosIds, loadLlamaConfig } from './config.ts';
 import type { DtypeChoice, HeldFormats } from './dtype.ts';
 import { initializeWeights } from './initialize.ts';
@@ -40,6 +40,8 @@ export interface LoadPolicyOptions {
   readonly adapter?: Folder;
   /** A Jinja chat template in place of the folder's own. */
   readonly chatTemplate?: string;
+  /** Settings of the template's own. */
+  readonly chatTemplateKwargs?: TemplateKwargs;
   /** What the weights are held as; `auto` by default. */
   readonly dtype?: DtypeChoice;
   /** Longest sequence to prepare for; the model's own limit or 8192, whichever is less, by default. */
@@ -99,7 +101,7 @@ async function readText(
   return {
     name: folder.name,
     tokenizer,
-    chatTemplate: await loadChatTemplate(folder, options.chatTemplate),
+    chatTemplate: await loadChatTemplate(folder, options.chatTemplate, options.chatTemplateKwargs),
     eosIds,
     endId: tokenizer.eosId ?? eosIds[0],
     maxLength,

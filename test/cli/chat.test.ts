@@ -64,6 +64,26 @@ describe.skipIf(!hasShared)('conversations on the command line', () => {
     expect(await collect('messages', '--prompts', conversations, '--chat-template', template)).toEqual(
       expected,
     );
+    // The same again by a setting of a template; another setting is another policy, and asks for --redo.
+    const settable = file('settable.jinja', '{% if brief %}{{ messages[0].content }}{% endif %}');
+    const set = (kwargs: string) => ['--chat-template', settable, '--chat-template-kwargs', kwargs];
+    const [first] = await collect('set', '--prompts', conversations, ...set('{"brief": true}'));
+    expect(first[0]).toEqual(expected[0][0].slice(1));
+    const again = [
+      'collect',
+      ...policy,
+      ...sampling,
+      '--prompts',
+      conversations,
+      '--out',
+      join(folder, 'set'),
+    ];
+    const other = await dualign('node', [...again, ...set('{"brief": 1}')]);
+    expect(other.code).toBe(2);
+    expect(other.stderr).toMatch(/--redo/);
+    const broken = await dualign('node', [...again, ...set('brief')]);
+    expect(broken.code).toBe(2);
+    expect(broken.stderr).toMatch(/--chat-template-kwargs.*expected an object in JSON/s);
   });
 
   it('are refused without a template, and a template that is missing is named', async () => {

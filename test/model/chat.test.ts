@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { encodePrompt, encodeResponse } from '../../src/align/encode.ts';
-import { ChatTemplate, loadChatTemplate } from '../../src/model/chat.ts';
+import { ChatTemplate, loadChatTemplate, type TemplateKwargs } from '../../src/model/chat.ts';
 import { loadPolicy } from '../../src/model/policy.ts';
 import { MemoryFolder } from '../support/memory_folder.ts';
 import { ReferenceEngine } from '../support/reference_engine.ts';
@@ -53,6 +53,22 @@ describe('ChatTemplate', () => {
     expect(dated.render([user(' Hi ')], true)).toBe('<s>Today Date: 26 Jul 2024\n\nHi');
   });
 
+  it('takes settings of the template, as apply_chat_template does, and refuses those it has not', () => {
+    // The end of Qwen3's.
+    const source =
+      '{% for message in messages %}{{ message.content }}{% endfor %}{%- if add_generation_prompt %}' +
+      "{%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>' }}{%- endif %}{%- endif %}";
+    const render = (kwargs: TemplateKwargs) =>
+      new ChatTemplate(source, tokens, 'model', kwargs).render([user('Hi')], true);
+    expect(render({})).toBe('Hi');
+    expect(render({ enable_thinking: true })).toBe('Hi');
+    expect(render({ enable_thinking: false })).toBe('Hi<think>\n\n</think>');
+    expect(render({ messages: [] })).toBe('Hi');
+    expect(() => render({ enable_thinkng: false })).toThrow(
+      /^model: expected settings that the chat template has, got enable_thinkng/,
+    );
+  });
+
   it('passes on what a template refuses, and names a template that is none', () => {
     const mistral = new ChatTemplate(MISTRAL, tokens, 'model');
     expect(() => mistral.render([assistant('Hi')], true)).toThrow(
@@ -64,6 +80,9 @@ describe('ChatTemplate', () => {
   it('is the one given, else the file, else the one in tokenizer_config.json', async () => {
     const folder = new MemoryFolder();
     expect(await loadChatTemplate(folder)).toBeUndefined();
+    await expect(loadChatTemplate(folder, undefined, { a: 1 })).rejects.toThrow(
+      /expected a chat template for/,
+    );
     const config = { bos_token: { content: '<s>' }, eos_token: '</s>' };
     await folder.write(
       'tokenizer_config.json',

@@ -46,8 +46,18 @@ export class Talk {
   constructor(request: ChatRequest) {
     this.#key = keyOfRequest(request);
     this.#config = parseConfig(request.config, 'chat');
-    const { device, dtype, chat_template: chatTemplate } = this.#config;
-    this.#sources = new PageSources(device, { threads: request.threads, dtype, chatTemplate });
+    const {
+      device,
+      dtype,
+      chat_template: chatTemplate,
+      chat_template_kwargs: chatTemplateKwargs,
+    } = this.#config;
+    this.#sources = new PageSources(device, {
+      threads: request.threads,
+      dtype,
+      chatTemplate,
+      chatTemplateKwargs,
+    });
     this.#policy = this.#load(request.adapter);
   }
 
@@ -123,6 +133,6 @@ export class Talk {
 }
 
 function keyOfRequest({ config, adapter, threads }: ChatRequest): string {
-  const { policy, device, dtype, chat_template } = config;
-  return JSON.stringify([policy, device, dtype, chat_template, adapter, threads]);
+  const { policy, device, dtype, chat_template, chat_template_kwargs } = config;
+  return JSON.stringify([policy, device, dtype, chat_template, chat_template_kwargs, adapter, threads]);
 }

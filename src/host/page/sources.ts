@@ -7,6 +7,7 @@ import { parsePrompts } from '../../data/prompts.ts';
 import type { DeviceInfo, Engine } from '../../engine/engine.ts';
 import { createSizingEngine } from '../../engine/sizing.ts';
 import { UserError } from '../../errors.ts';
+import type { TemplateKwargs } from '../../model/chat.ts';
 import type { DtypeChoice } from '../../model/dtype.ts';
 import { loadAdapter } from '../../model/peft.ts';
 import { loadPolicy, outlinePolicy, type Policy, type PolicyOutline } from '../../model/policy.ts';
@@ -18,7 +19,7 @@ import { OnnxScorer } from '../../score/onnx.ts';
 import type { Scorer } from '../../score/scorer.ts';
 import { sizedDevice, weightBytes } from '../../train/sizing.ts';
 import { type DeviceChoice, openEngine } from '../device.ts';
-import { hashFolder, hashPolicy, remember, rememberModel } from '../known_sources.ts';
+import { hashFolder, hashPolicy, remember, rememberModel, templateParts } from '../known_sources.ts';
 import { ONNX_FILES, runsOnEngine, SCORER_FILES } from '../scorer_folder.ts';
 import { withHashes } from './hashing.ts';
 import { folderOf, readNamed } from './places.ts';
@@ -28,6 +29,8 @@ export interface PageSourcesOptions {
   readonly dtype?: DtypeChoice;
   /** The setting of that name. */
   readonly chatTemplate?: string;
+  /** The setting chat_template_kwargs. */
+  readonly chatTemplateKwargs?: TemplateKwargs;
   /** Scorers that are functions of the page's, by the name that a run calls them. */
   readonly functions?: Readonly<Record<string, ScoreFunction>>;
   /** Called once the engine is there. */
@@ -50,7 +53,7 @@ export class PageSources implements Sources {
 
   policy(path: string): ModelSource<Policy> {
     return rememberModel(this.#policies, path, {
-      hash: async () => hashPolicy(withHashes(folderOf(path)), await this.#readTemplate(), this.#dtype()),
+      hash: async () => hashPolicy(withHashes(folderOf(path)), await this.#template(), this.#dtype()),
       load: async () => loadPolicy(await this.open(), folderOf(path), await this.#loading()),
     });
   }
@@ -128,7 +131,12 @@ export class PageSources implements Sources {
   }
 
   async #loading() {
-    return { dtype: this.#dtype(), chatTemplate: await this.#readTemplate() };
+    const { chatTemplateKwargs } = this.#options;
+    return { dtype: this.#dtype(), chatTemplate: await this.#readTemplate(), chatTemplateKwargs };
+  }
+
+  async #template(): Promise<string[]> {
+    return templateParts(await this.#readTemplate(), this.#options.chatTemplateKwargs);
   }
 
   async #readTemplate(): Promise<string | undefined> {

@@ -140,6 +140,7 @@ export class Workbench {
       threads,
       dtype: config.dtype,
       chatTemplate: config.chat_template,
+      chatTemplateKwargs: config.chat_template_kwargs,
       functions: this.#functions,
       onDevice: (info) => tell({ kind: 'device', info }),
     });
