@@ -263,15 +263,22 @@ describe.skipIf(!hasFixtures).each(enginesAndGpu)('sampling and scoring on the $
 
   it('sends a prompt through the model once for all its responses, and no token twice, log-probs included', async () => {
     const embedding = vi.spyOn(engine, 'embedding');
+    const matmul = vi.spyOn(engine, 'matmul');
     const many = [0, 1].flatMap((prompt) =>
       Array.from({ length: 6 }, (_, draw) => ({ ids: rows[prompt].ids, stream: [prompt, draw] as const })),
     );
     const tilted = { ...sampling, maxNewTokens: 5, temperature: 0.7, repetitionPenalty: 1.2 };
     const made = await generate(policy, many, tilted);
     const passes = embedding.mock.calls.map(([, ids]) => ids.shape[0]);
+    const logits = matmul.mock.calls.flatMap(([{ shape }]) =>
+      shape[1] === policy.config.vocabSize ? [shape[0]] : [],
+    );
     embedding.mockRestore();
+    matmul.mockRestore();
     const longest = Math.max(rows[0].ids.length, rows[1].ids.length);
     expect(passes).toEqual([2 * longest, 12, 12, 12, 12]);
+    // Of a prompt's tokens, the last alone.
+    expect(logits).toEqual([12, 12, 12, 12, 12]);
     for (const { ids, logps, samplingLogps } of made) {
       expect([logps.length, samplingLogps.length]).toEqual([ids.length, ids.length]);
     }
