@@ -4,7 +4,7 @@ import { createWebGpuEngine } from '../engine/webgpu/engine.ts';
 import { isOffered, probeMatmul } from '../engine/webgpu/probe.ts';
 import { UserError } from '../errors.ts';
 import { requestDevice, requestGpu } from './gpu.ts';
-import { diskProbeCache } from './probe_cache.ts';
+import { probeCache } from './probe_cache.ts';
 import { defaultThreads, threadStarter } from './threads.ts';
 
 /** `auto`: a GPU where there is one, else the CPU. `webgpu` also takes a driver that runs shaders on the CPU. */
@@ -35,7 +35,7 @@ export async function openEngine(
       `products in half precision: expected a GPU with shader-f16, got ${info.description}`,
     );
   }
-  const matmul = half ? 'half' : await probeMatmul(device, info, diskProbeCache());
+  const matmul = half ? 'half' : await probeMatmul(device, info, probeCache());
   const named = half ? { ...info, description: `${info.description}, products in half precision` } : info;
   return createWebGpuEngine(device, named, { matmul, memory });
 }

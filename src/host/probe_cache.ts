@@ -1,5 +1,37 @@
 import type { ProbeCache } from '../engine/webgpu/probe.ts';
 
+/** What was found about devices, kept where this host keeps such things: on disk, or in a browser's storage for the page. */
+export function probeCache(): ProbeCache | undefined {
+  return diskProbeCache() ?? pageProbeCache();
+}
+
+/**
+ * The Cache Storage of a page's origin, which its workers share; undefined where there is none, as on pages without https. What
+ * cannot be read or written is no error.
+ */
+export function pageProbeCache(): ProbeCache | undefined {
+  if (typeof caches === 'undefined') return undefined;
+  // A name alone: nothing is fetched from there.
+  const place = (key: string) => `https://dualign.invalid/probe/${encodeURIComponent(key)}`;
+  const open = () => caches.open('dualign-probe');
+  return {
+    async get(key) {
+      try {
+        return await (await (await open()).match(place(key)))?.text();
+      } catch {
+        return undefined;
+      }
+    },
+    async set(key, variant) {
+      try {
+        await (await open()).put(place(key), new Response(variant));
+      } catch {
+        // Private windows may have no storage.
+      }
+    },
+  };
+}
+
 /**
  * What was found about devices, kept in XDG_CACHE_HOME, or ~/.cache, as dualign/probe.json; undefined where this host has no
  * disk. A file that cannot be read or written is no error: the devices are tried again.

@@ -19,8 +19,8 @@ const PRODUCTS = 4;
 
 /** What was found, by kind of device. */
 export interface ProbeCache {
-  get(key: string): string | undefined;
-  set(key: string, variant: string): void;
+  get(key: string): string | undefined | Promise<string | undefined>;
+  set(key: string, variant: string): unknown;
 }
 
 const ofProcess = new Map<string, string>();
@@ -35,10 +35,11 @@ export async function probeMatmul(
   if (runsOnCpu(info)) return 'registers';
   const offered = VARIANTS.filter((variant) => isOffered(device, variant));
   const key = [VERSION, info.vendor, info.device, info.description, offered.join('|')].join(', ');
-  const known = offered.find((variant) => variant === cache.get(key));
+  const cached = await cache.get(key);
+  const known = offered.find((variant) => variant === cached);
   if (known) return known;
   const found = await fastest(device, offered);
-  cache.set(key, found);
+  await cache.set(key, found);
   return found;
 }
 
