@@ -64,11 +64,8 @@ def recording(Trainer):
     class Recorder(Trainer):
         """Keeps what the logs round."""
 
-        def compute_loss(self, model, inputs, *args, **kwargs):
-            # transformers counts the first token of a text too, which nothing predicts.
-            if 'num_items_in_batch' in kwargs and 'labels' in inputs:
-                kwargs['num_items_in_batch'] = (inputs['labels'][:, 1:] != -100).sum()
-            loss = super().compute_loss(model, inputs, *args, **kwargs)
+        def compute_loss(self, *args, **kwargs):
+            loss = super().compute_loss(*args, **kwargs)
             self.losses.append(loss.item())
             return loss
 
@@ -78,18 +75,35 @@ def recording(Trainer):
 TRAININGS = {
     'sft': (SFTTrainer, SFTConfig, AutoModelForCausalLM, {}, [], ['mean_token_accuracy']),
     'dpo': (DPOTrainer, DPOConfig, AutoModelForCausalLM, {'beta': 0.3}, ['--beta', '0.3'],
-            ['rewards/margins', 'logps/chosen', 'logps/rejected', 'mean_token_accuracy']),
+            ['rewards/margins', 'rewards/chosen', 'logps/chosen', 'logps/rejected', 'mean_token_accuracy']),
     'reward': (RewardTrainer, RewardConfig, AutoModelForSequenceClassification, {'center_rewards_coefficient': 0.05},
                ['--center-rewards-coefficient', '0.05', '--eval-fraction', '0'], ['margin', 'mean_reward', 'max_reward']),
 }
 
 
-def theirs(command, folder, work, rows):
+# Forms of rows, the command that learns them, and settings beside those above.
+CASES = {
+    'text': ('sft', {}),
+    'completion': ('sft', {}),
+    'messages': ('sft', dict(per_device_train_batch_size=ROWS // 4, gradient_accumulation_steps=4)),
+    'conversation': ('sft', {}),
+    'dpo': ('dpo', {}),
+    'dpo, ipo': ('dpo', dict(loss_type='ipo')),
+    'dpo, hinge': ('dpo', dict(loss_type='hinge', per_device_train_batch_size=ROWS // 2, gradient_accumulation_steps=2)),
+    'reward': ('reward', {}),
+}
+
+
+def options_of(settings):
+    return [part for key, value in settings.items() for part in (f'--{key.replace("_", "-")}', str(value))]
+
+
+def theirs(command, folder, work, rows, settings):
     Trainer, Config, Model, more, _, _ = TRAININGS[command]
     config = Config(
-        output_dir=str(work / 'trl'), per_device_train_batch_size=ROWS, max_steps=STEPS, logging_steps=1, save_strategy='no',
+        output_dir=str(work / 'trl'), max_steps=STEPS, logging_steps=1, save_strategy='no',
         report_to='none', use_cpu=True, bf16=False, fp16=False, disable_tqdm=True, gradient_checkpointing=False, max_length=None,
-        lr_scheduler_kwargs=SCHEDULE, **SETTINGS, **more,
+        lr_scheduler_kwargs=SCHEDULE, **settings, **more,
     )
     model = load(Model, folder)
     recorder = recording(Trainer)
@@ -98,16 +112,19 @@ def theirs(command, folder, work, rows):
     trainer.remove_callback(transformers.PrinterCallback)
     trainer.train()
     logged = [row for row in trainer.state.log_history if 'grad_norm' in row]
-    return trainer.model.eval(), [{**row, 'loss': loss} for row, loss in zip(logged, recorder.losses, strict=True)]
+    # The loss of each micro-batch: a part of SFT's, a mean of the others'.
+    size = config.gradient_accumulation_steps
+    parts = 1 if command == 'sft' else size
+    losses = [sum(recorder.losses[i : i + size]) / parts for i in range(0, len(recorder.losses), size)]
+    return trainer.model.eval(), [{**row, 'loss': loss} for row, loss in zip(logged, losses, strict=True)]
 
 
-def ours(command, folder, work, rows, device):
+def ours(command, folder, work, rows, settings, device):
     (work / 'rows.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
-    settings = [part for key, value in SETTINGS.items() for part in (f'--{key.replace("_", "-")}', str(value))]
     data = '--dataset' if command == 'sft' else '--preferences'
     subprocess.run([
         'node', str(HERE / '../align.ts'), command, '--policy', str(folder), data, str(work / 'rows.jsonl'), '--full', '--device', device,
-        '--max-steps', str(STEPS), '--per-device-train-batch-size', str(ROWS), '--lr-scheduler-kwargs', json.dumps(SCHEDULE), *settings,
+        '--max-steps', str(STEPS), '--lr-scheduler-kwargs', json.dumps(SCHEDULE), *options_of(settings),
         *TRAININGS[command][4], '--out', str(work / 'run'), '--quiet', '--json',
     ], check=True, stdout=subprocess.DEVNULL)
     steps = [json.loads(line) for line in (work / 'run/metrics.jsonl').read_text().splitlines()]
@@ -120,11 +137,12 @@ def load(Model, folder):
 
 
 def compare(name, folder, form, device):
-    command = form if form in TRAININGS else 'sft'
+    command, more = CASES[form]
+    settings = {**SETTINGS, 'per_device_train_batch_size': ROWS, **more}
     work = pathlib.Path(tempfile.mkdtemp(prefix='parity-'))
     rows = rows_of(form)
-    saved, mine = ours(command, folder, work, rows, device)
-    trained, expected = theirs(command, folder, work, rows)
+    saved, mine = ours(command, folder, work, rows, settings, device)
+    trained, expected = theirs(command, folder, work, rows, settings)
     failed = False
     def report(what, difference):
         nonlocal failed
@@ -132,6 +150,9 @@ def compare(name, folder, form, device):
         failed |= bad
         print(f'{"FAIL" if bad else "ok  "} {name} {form.ljust(13)} {what.ljust(24)} {difference:.1e}', flush=True)
     for key in ['loss', 'grad_norm', 'learning_rate', 'num_tokens', *TRAININGS[command][5]]:
+        # TRL's is a mean over batches, that of dualign over the tokens of a step.
+        if key == 'mean_token_accuracy' and 'gradient_accumulation_steps' in more:
+            continue
         report(key, largest_difference([row[key] for row in mine], [row[key] for row in expected]))
     ids = torch.randint(3, 64, (2, 24))
     with torch.no_grad():
@@ -163,7 +184,7 @@ def main():
         model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, pad_token_id=0)
         model.save_pretrained(scorer)
         tokenizer.save_pretrained(scorer)
-        for form in ['text', 'completion', 'messages', 'conversation', 'dpo', 'reward']:
+        for form in CASES:
             failed.append(compare(name, scorer if form == 'reward' else folder, form, options.device))
     sys.exit(1 if any(failed) else 0)
 

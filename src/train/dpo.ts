@@ -31,7 +31,7 @@ export interface DpoLossConfig {
   readonly label_smoothing: number;
 }
 
-/** Metrics of DPO in TRL's names: means over the step's pairs; log-probs are sums over tokens, or means for ipo. */
+/** Metrics of DPO in TRL's names: means over the step's pairs; log-probs are sums over tokens. */
 export interface DpoMetrics {
   readonly 'rewards/chosen': number;
   readonly 'rewards/rejected': number;
@@ -193,13 +193,15 @@ function summarize(
 ): DpoMetrics & { loss: number } {
   const sums = { pairs: 0, loss: 0, chosen: 0, rejected: 0, rewardChosen: 0, rewardRejected: 0, right: 0 };
   let [tokens, correct] = [0, 0];
-  parts.forEach(({ pairs, reference: sum }, index) => {
+  // What a loss of means per token leaves is a mean per token.
+  const sumOf = (value: number, ids: readonly number[]) => (loss_type === 'ipo' ? value * ids.length : value);
+  parts.forEach(({ pairs, reference }, index) => {
     const p = pairs.length;
-    const reference = loss_type === 'ipo' ? perToken(pairs, sum) : sum;
     const logps = values[index].subarray(aligned(p));
     const counts = values[index].subarray(correctAt(p));
     for (let i = 0; i < p; i++) {
-      const [chosen, rejected] = [logps[i], logps[p + i]];
+      const { chosenIds, rejectedIds } = pairs[i];
+      const [chosen, rejected] = [sumOf(logps[i], chosenIds), sumOf(logps[p + i], rejectedIds)];
       const rewardChosen = beta * (chosen - reference.chosen[i]);
       const rewardRejected = beta * (rejected - reference.rejected[i]);
       sums.loss += values[index][i];
@@ -208,9 +210,8 @@ function summarize(
       sums.rewardChosen += rewardChosen;
       sums.rewardRejected += rewardRejected;
       sums.right += rewardChosen > rewardRejected ? 1 : 0;
-      const { length } = pairs[i].chosenIds;
-      tokens += length;
-      correct += loss_type === 'ipo' ? counts[i] * length : counts[i];
+      tokens += chosenIds.length;
+      correct += sumOf(counts[i], chosenIds);
     }
     sums.pairs += p;
   });

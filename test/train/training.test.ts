@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import type { Completion } from '../../src/model/head.ts';
+import { sequenceLogps } from '../../src/model/logps.ts';
 import { namedWeights } from '../../src/model/parameters.ts';
 import { addAdapter, loadPolicy, type Policy } from '../../src/model/policy.ts';
 import type { TrainConfig } from '../../src/train/config.ts';
@@ -139,6 +140,9 @@ describe.each(engines)('metrics, $name engine', ({ open }) => {
     const rows: TrainMetrics[] = [];
     await trainDpo(policy, pairs, { ...options, loss_type }, { onMetrics: (row) => void rows.push(row) });
     expect(rows[0].mean_token_accuracy).toBeCloseTo(partOf(chosen), 6);
+    // Sums over tokens, as TRL logs them, though ipo compares means.
+    const sums = await sequenceLogps(policy, chosen, { adapter: false });
+    expect(rows[0]['logps/chosen']).toBeCloseTo(sums.reduce((sum, logp) => sum + logp, 0) / chosen.length, 4);
     const tokens = chosen.reduce((sum, each) => sum + tokensOf(each) + each.promptIds.length + 3, 0);
     expect(rows.map(({ num_tokens }) => num_tokens)).toEqual([tokens, 2 * tokens]);
     engine.destroy();
