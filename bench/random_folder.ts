@@ -34,7 +34,10 @@ export async function writeRandomFolder(path: string, shape: string, layers?: nu
     await writeShard(join(path, file), tensors);
   }
   if (shards.length > 1) {
-    await writeFile(join(path, 'model.safetensors.index.json'), JSON.stringify({ weight_map: map }));
+    await writeFile(
+      join(path, 'model.safetensors.index.json'),
+      JSON.stringify({ metadata: {}, weight_map: map }),
+    );
   }
 }
 
