@@ -120,9 +120,15 @@ export function isFrozen(tensor: GpuTensor): tensor is GpuTensor & { readonly dt
   return tensor.dtype !== 'f32' && tensor.dtype !== 'u32';
 }
 
-/** Four sizes per octave: at most a quarter is wasted, and tensors of nearly the same size share buffers. */
+const LARGEST_STEP = 2 ** 20;
+
+/**
+ * Four sizes per octave: at most a quarter is wasted, and tensors of nearly the same size share buffers. Large ones are
+ * weights, or buffers that stay, and are only rounded up to whole steps.
+ */
 export function bucketSize(bytes: number): number {
-  const step = Math.max(256, 2 ** (Math.floor(Math.log2(Math.max(bytes, 1))) - 2));
+  const octave = 2 ** (Math.floor(Math.log2(Math.max(bytes, 1))) - 2);
+  const step = Math.min(LARGEST_STEP, Math.max(256, octave));
   return Math.max(256, Math.ceil(bytes / step) * step);
 }
 
