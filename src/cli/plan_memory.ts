@@ -5,8 +5,7 @@ import { checkWhole } from '../align/products.ts';
 import { loraSettings } from '../align/train_settings.ts';
 import { UserError } from '../errors.ts';
 import { DiskSources } from '../host/sources.ts';
-import { type DtypeChoice, heldFormats } from '../model/dtype.ts';
-import { type MemoryNeeds, type MemoryPlan, planMemory } from '../train/memory_plan.ts';
+import { type MemoryPlan, planMemory } from '../train/memory_plan.ts';
 import { gibibytes, positiveInteger } from './option_values.ts';
 import { addRunOptions } from './options.ts';
 
@@ -34,15 +33,17 @@ export function planMemoryCommand(): Command {
       if (config.policy === undefined) {
         throw new UserError('--policy is missing; see dualign plan-memory --help');
       }
-      const sources = new DiskSources(config.device, { threads: 1, memory });
+      // All weights are trained in float32.
+      const dtype = config.full ? 'float32' : config.dtype;
+      const sources = new DiskSources(config.device, { threads: 1, memory, dtype });
       try {
+        const sketch = await sources.sketch(config.policy);
         const plan = await planMemory({
           ...(await sources.room()),
-          config: await sources.config(config.policy),
+          ...sketch,
           lora: loraSettings(config),
           // Only a weight of 0 would do without a reference.
           ...(config.trainer === 'dpo' ? {} : { onPolicy: { beta: 1 } }),
-          formats: plannedFormats(config.dtype),
           promptTokens,
           newTokens: config.max_new_tokens,
           responses: config.responses,
@@ -50,25 +51,24 @@ export function planMemoryCommand(): Command {
           trainBatch: trainResponses,
           gradientCheckpointing: config.gradient_checkpointing,
         });
-        process.stdout.write(json ? `${JSON.stringify(plan, null, 2)}\n` : planText(plan));
+        process.stdout.write(
+          json ? `${JSON.stringify(plan, null, 2)}\n` : planText(plan, sketch.formats.linear),
+        );
       } finally {
         sources.close();
       }
     });
 }
 
-/** `auto` is planned as float32: what the files hold is not read. */
-function plannedFormats(dtype: DtypeChoice): MemoryNeeds['formats'] {
-  return heldFormats(dtype === 'auto' ? 'float32' : dtype, { dtype: 'F32', shape: [1, 1] });
-}
-
-function planText(plan: MemoryPlan): string {
+function planText(plan: MemoryPlan, format: string): string {
   const row = (name: string, bytes: number) =>
     `${name.padEnd(40)}${(bytes / 2 ** 20).toFixed(1).padStart(10)} MiB\n`;
   const limit =
     plan.limit === undefined ? 'the device does not say' : `of ${(plan.limit / 2 ** 20).toFixed(0)} MiB`;
   return (
-    plan.items.map(({ name, bytes }) => row(name, bytes)).join('') +
+    plan.items
+      .map(({ name, bytes }) => row(name === 'weights' ? `weights (${format})` : name, bytes))
+      .join('') +
     `\n${row(`at most, sampling ${plan.generationBatch} at once`, plan.sampling)}` +
     row(`at most, training on ${plan.trainBatch} responses at once`, plan.training) +
     `${limit}\n${plan.gradientCheckpointing ? 'training computes blocks again in the backward pass\n' : ''}`

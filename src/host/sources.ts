@@ -11,7 +11,7 @@ import type { Engine, MemoryLimits } from '../engine/engine.ts';
 import { createSizingEngine } from '../engine/sizing.ts';
 import { messageOf, UserError } from '../errors.ts';
 import type { TemplateKwargs } from '../model/chat.ts';
-import { type LlamaConfig, loadLlamaConfig } from '../model/config.ts';
+import { loadLlamaConfig } from '../model/config.ts';
 import { type DtypeChoice, dtypeOf } from '../model/dtype.ts';
 import { loadAdapter } from '../model/peft.ts';
 import { loadPolicy, outlinePolicy, type Policy, type PolicyOutline } from '../model/policy.ts';
@@ -22,6 +22,7 @@ import {
   outlineRewardModel,
   type RewardModel,
 } from '../model/reward_model.ts';
+import { plannedFormats } from '../model/weights.ts';
 import type { Scorer } from '../score/scorer.ts';
 import { sizedDevice, weightBytes } from '../train/sizing.ts';
 import { type DeviceChoice, openEngine } from './device.ts';
@@ -147,9 +148,12 @@ export class DiskSources implements ModelSources {
     return { device: sizedDevice(await this.#open()), limit };
   }
 
-  /** The model of a folder that may hold nothing but config.json. */
-  async config(path: string): Promise<LlamaConfig> {
-    return await loadLlamaConfig(await this.#find(path, 'settings'));
+  /** The model of a folder that may hold nothing but config.json, and what its weights would be held as. */
+  async sketch(path: string): Promise<Pick<PolicyOutline, 'config' | 'formats'>> {
+    const folder = await this.#find(path, 'settings');
+    const config = await loadLlamaConfig(folder);
+    const formats = plannedFormats(await this.#limits(), folder.name, config, this.#dtype);
+    return { config, formats };
   }
 
   async outline(path: string): Promise<PolicyOutline> {

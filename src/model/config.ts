@@ -1,5 +1,6 @@
 import type { Folder } from '../data/folder.ts';
 import { readJsonObject } from '../data/json.ts';
+import type { SafeTensorDtype } from '../data/safetensors_header.ts';
 import { UserError } from '../errors.ts';
 import { type Family, familyOf, type Json, show } from './families.ts';
 import { parseRope, type RopeConfig } from './rope_config.ts';
@@ -28,7 +29,12 @@ export interface LlamaConfig {
   readonly tieWordEmbeddings: boolean;
   /** Whether the model ends in one score, with no use for logits. */
   readonly scoreHead: boolean;
+  /** What the files are said to hold the weights as. */
+  readonly storedAs: SafeTensorDtype;
 }
+
+/** torch's names of what weights are stored as, which transformers writes. */
+const STORED_AS: Readonly<Record<string, SafeTensorDtype>> = { float16: 'F16', bfloat16: 'BF16' };
 
 /** Settings that are true or false. */
 const FLAGS = ['tie_word_embeddings', 'attention_bias', 'mlp_bias', 'use_sliding_window'];
@@ -80,6 +86,7 @@ export function parseLlamaConfig(given: Json, name: string): LlamaConfig {
     queryKeyNorm: family.queryKeyNorm,
     tieWordEmbeddings: json.tie_word_embeddings === true,
     scoreHead: false,
+    storedAs: STORED_AS[String(json.dtype ?? json.torch_dtype)] ?? 'F32',
   };
   if (heads % config.keyValueHeads !== 0) {
     throw new UserError(

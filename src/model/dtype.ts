@@ -104,7 +104,7 @@ function checkHalves(values: Float32Array, name: string): void {
 export interface ModelTensors {
   /** How messages call the model. */
   readonly name: string;
-  readonly entries: ReadonlyMap<string, TensorEntry>;
+  readonly entries: ReadonlyMap<string, StoredShape>;
   isLinear(key: string): boolean;
 }
 

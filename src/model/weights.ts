@@ -114,6 +114,20 @@ export async function weightFormats(
   return heldFormats(chooseDtype(choice, limits, config, tensors), files.entries.get(EMBEDDING)!);
 }
 
+/** The same by config.json alone, which says what the files hold. */
+export function plannedFormats(
+  limits: MemoryLimits,
+  name: string,
+  config: LlamaConfig,
+  choice: DtypeChoice,
+): HeldFormats {
+  const entries = new Map(
+    [...weightShapes(config)].map(([key, shape]) => [key, { dtype: config.storedAs, shape }]),
+  );
+  const dtype = chooseDtype(choice, limits, config, { name, entries, isLinear: isLinearWeight });
+  return heldFormats(dtype, entries.get(EMBEDDING)!);
+}
+
 /** The weights of a model, each from `load`, which is called with the names that Hugging Face gives them. */
 export async function assembleWeights(
   config: LlamaConfig,

@@ -1,5 +1,5 @@
 /** A run that is allowed little memory: planned before it loads anything, made to fit, and repeated as it was made. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -219,5 +219,34 @@ describe.skipIf(!hasShared)('what does not fit is refused before a weight is loa
       /^dualign: .* takes? \d+ MiB.*, more than .*; (use|allow) .*allow more with --memory|^dualign: .*; allow more with --memory/m,
     );
     expect(peak).toBe(0);
+  });
+});
+
+describe('dualign plan-memory', () => {
+  it('plans for what config.json says the files hold, and float32 where that fits', async () => {
+    const model = join(folder, 'llama-1b');
+    mkdirSync(model);
+    const shape = {
+      hidden_size: 2048,
+      intermediate_size: 8192,
+      num_attention_heads: 32,
+      num_key_value_heads: 8,
+    };
+    const sizes = { vocab_size: 128_256, max_position_embeddings: 8192, tie_word_embeddings: true };
+    const planned = async (layers: number, ...more: string[]) => {
+      const kind = { model_type: 'llama', num_hidden_layers: layers, torch_dtype: 'bfloat16' };
+      writeFileSync(join(model, 'config.json'), JSON.stringify({ ...kind, ...shape, ...sizes }));
+      return await dualign('node', ['plan-memory', '--policy', model, '--device', 'cpu', ...more]);
+    };
+    // 1236e6 weights, 506e6 with 4 layers, and 2 MiB of rotary embedding.
+    const whole = await planned(16);
+    expect(whole.code, whole.stderr).toBe(0);
+    expect(whole.stdout).toMatch(/^weights \(bf16\) +2359\.3 MiB$/m);
+    expect((await planned(4)).stdout).toMatch(/^weights \(f32\) +1932\.1 MiB$/m);
+    for (const options of [['--dtype', 'float32'], ['--full']]) {
+      const refused = await planned(16, ...options);
+      expect(refused.code).toBe(2);
+      expect(refused.stderr).toContain('its weights take 4.60 GiB in float32');
+    }
   });
 });
