@@ -24,6 +24,7 @@ export interface Scratch {
  * - failed: threads that threw
  * - kernel, units, grain, count: the job: which kernel, how many units, how many to take at once, number of arguments
  * - scratch: two words, start and size
+ * - ended: 1 once threads are to return
  */
 export const WORDS = {
   generation: 0,
@@ -36,6 +37,7 @@ export const WORDS = {
   grain: 7,
   count: 8,
   scratch: 9,
+  ended: 11,
 } as const;
 const CLOSED = 0x10000;
 const ARGUMENTS_AT = 64;
@@ -100,6 +102,7 @@ export function serve({
 
   for (;;) {
     let seen = Atomics.load(control, words.generation);
+    if (Atomics.load(control, words.ended) > 0) return;
     if (join()) {
       seen = Atomics.load(control, words.generation);
       try {
@@ -183,7 +186,11 @@ export class Pool<Name extends string> {
     if (Atomics.load(control, WORDS.failed) > 0) throw new Error(`${kernel}: a thread failed`);
   }
 
+  /** Only between jobs. Threads return by themselves: one that sleeps on shared memory is not ended by Deno. */
   terminate(): void {
+    Atomics.store(this.#control, WORDS.ended, 1);
+    Atomics.add(this.#control, WORDS.generation, 1);
+    Atomics.notify(this.#control, WORDS.generation);
     this.#threads.terminate();
   }
 

@@ -1,7 +1,11 @@
+import { existsSync } from 'node:fs';
+import { execPath } from 'node:process';
 import { expect, test } from 'vitest';
 import { createCpuEngine } from '../../src/engine/cpu/engine.ts';
 import type { Engine, Tensor } from '../../src/engine/engine.ts';
 import type { StartThreads } from '../../src/pool.ts';
+import { hasDeno } from '../hosts/support/command_run.ts';
+import { run } from '../support/processes.ts';
 import { Inputs } from './inputs.ts';
 import { watchedStarter } from './thread_start.ts';
 
@@ -76,4 +80,14 @@ test('a destroyed engine ends its threads', async () => {
   engine.destroy();
   expect(ended).toBe(true);
   expect(() => engine.add(out, out)).toThrow('The engine was destroyed');
+});
+
+test
+  .skipIf(!existsSync('/proc/self/task'))
+  .each([
+    ['Node', execPath, []],
+    ...(hasDeno ? [['Deno', 'node_modules/.bin/deno', ['run', '-A']] as const] : []),
+  ] as const)('in %s no thread of a destroyed engine is left', async (_, command, options) => {
+  const { stdout, stderr } = await run(command, [...options, 'test/engine/thread_count.ts']);
+  expect(`${stdout}${stderr}`).toContain('ended');
 });
