@@ -132,15 +132,22 @@ export async function assemblePolicy<W extends LlamaWeights>(
   load: () => Promise<W>,
 ): Promise<Policy & { readonly weights: W }> {
   const text = await readText(folder, config, options);
-  return {
+  const policy = {
     ...text,
     engine,
     config,
     weights: await load(),
     rope: ropeTables(engine, config, text.maxLength, await loadWasm()),
     workspace: new Workspace(engine),
-    adapter: options.adapter && (await loadAdapter(engine, config, options.adapter)),
+    adapter: undefined,
   };
+  if (!options.adapter) return policy;
+  try {
+    return { ...policy, adapter: await loadAdapter(engine, config, options.adapter) };
+  } catch (error) {
+    freePolicy(policy);
+    throw error;
+  }
 }
 
 /** Gives the policy a new adapter that leaves it unchanged until trained; the old one is freed. */

@@ -93,12 +93,20 @@ export async function loadWeights(
   checkWeights(files, config);
   const tensors = modelTensors(folder.name, files, config);
   const dtype = chooseDtype(choice, engine.limits, config, tensors);
+  const loaded: Tensor[] = [];
   const load = async (key: string) => {
     const tensor = await files.read(key);
     const format = formatOf(dtype, tensors.isLinear(key), files.entries.get(key)!);
-    return uploadTensor(engine, tensor, format, `${files.name}: ${key}`);
+    const held = uploadTensor(engine, tensor, format, `${files.name}: ${key}`);
+    loaded.push(held);
+    return held;
   };
-  return await assembleWeights(config, load);
+  try {
+    return await assembleWeights(config, load);
+  } catch (error) {
+    engine.free(...loaded);
+    throw error;
+  }
 }
 
 /** What the weights of a folder would be held as, by the headers of its files alone. */

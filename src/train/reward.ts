@@ -168,13 +168,13 @@ export function rewardTrainable(model: RewardModel): Trainable {
   };
 }
 
-/** Trains a reward model on pairs of texts by the Bradley–Terry model of preferences. */
+/** Trains a reward model, or what is `given` of it, on pairs of texts by the Bradley–Terry model of preferences. */
 export async function trainReward(
   model: RewardModel,
   pairs: readonly RewardPair[] | Split<RewardPair>,
   options: Partial<RewardConfig> = {},
   hooks: TrainHooks<RewardMetrics> = {},
-  trainable = rewardTrainable(model),
+  given?: Trainable,
 ): Promise<void> {
   const config = { ...REWARD_DEFAULTS, ...options };
   const { train, evaluation } = splitOf(pairs);
@@ -185,27 +185,32 @@ export async function trainReward(
   }
   if (train.length === 0) throw new UserError('training: expected at least one preference pair, got none');
   for (const [index, pair] of [...train, ...evaluation].entries()) checkPair(model, pair, index);
-  await trainEpochs<RewardPair, RewardMetrics>(
-    {
-      policy: model,
-      trainable,
-      config,
-      count: train.length,
-      order: rewardOrder(train, config),
-      width: rewardWidth(size),
-      settings: { pairs: train.length, head: 'score' },
-      batch: (indices, epoch) =>
-        rewardBatch(
-          model,
-          indices.map((index) => train[index]),
-          config,
-          epoch,
-        ),
-      held: evaluation,
-      evaluation: () => rewardBatch(model, evaluation, config, 0),
-    },
-    hooks,
-  );
+  const trainable = given ?? rewardTrainable(model);
+  try {
+    await trainEpochs<RewardPair, RewardMetrics>(
+      {
+        policy: model,
+        trainable,
+        config,
+        count: train.length,
+        order: rewardOrder(train, config),
+        width: rewardWidth(size),
+        settings: { pairs: train.length, head: 'score' },
+        batch: (indices, epoch) =>
+          rewardBatch(
+            model,
+            indices.map((index) => train[index]),
+            config,
+            epoch,
+          ),
+        held: evaluation,
+        evaluation: () => rewardBatch(model, evaluation, config, 0),
+      },
+      hooks,
+    );
+  } finally {
+    if (!given) trainable.free();
+  }
 }
 
 function checkPair({ maxLength, config }: RewardModel, pair: RewardPair, index: number): void {
