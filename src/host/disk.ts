@@ -144,7 +144,7 @@ export async function writeWhole(file: string, content: Uint8Array | string): Pr
 }
 
 /** Makes a folder and those above it. Node's own way tries forever where none can be made, as below /proc. */
-async function makeFolder(path: string): Promise<void> {
+export async function makeFolder(path: string): Promise<void> {
   try {
     await mkdir(path);
   } catch (error) {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { UserError } from '../errors.ts';
-import { unwritable } from './disk.ts';
+import { makeFolder, unwritable } from './disk.ts';
 import { causeOf, type RemoteFile, reasonOf } from './hub_model.ts';
 import { expectAnswer, partsOf, persist } from './transfers.ts';
 
@@ -18,8 +18,11 @@ export async function downloadFile(
   headers: Readonly<Record<string, string>>,
   onBytes: (bytes: number) => void,
 ): Promise<void> {
-  await mkdir(dirname(target), { recursive: true });
-  await mkdir(dirname(partial), { recursive: true });
+  for (const path of [target, partial]) {
+    await makeFolder(dirname(path)).catch((error) => {
+      throw unwritable(path, error);
+    });
+  }
   let done = await sizeOf(partial);
   if (done > file.size) {
     await rm(partial);

@@ -1,10 +1,10 @@
-import { copyFile, mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import process from 'node:process';
 import { UserError } from '../errors.ts';
 import { WEIGHTS, WEIGHTS_INDEX } from '../model/weight_files.ts';
-import { DiskFolder } from './disk.ts';
+import { DiskFolder, makeFolder } from './disk.ts';
 import { downloadFile } from './download.ts';
 import { type FetchProgress, fetchPolicyFiles, type Wanted } from './fetched.ts';
 import { ask, COMMIT, causeOf, type HubModel, listModel, reasonOf } from './hub_model.ts';
@@ -100,7 +100,7 @@ export async function fetchHubModel(
     wanted,
   );
   if (!COMMIT.test(revision)) {
-    await mkdir(dirname(ref), { recursive: true });
+    await makeFolder(dirname(ref));
     await writeFile(ref, commit);
   }
   return new DiskFolder(folder);
@@ -148,7 +148,7 @@ async function isWhole(path: string, wanted: Wanted): Promise<boolean> {
 /** A link as Hugging Face's libraries make it; a copy where the system has none. */
 async function link(blob: string, path: string): Promise<void> {
   if (await exists(path)) return;
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await rm(path, { force: true });
   try {
     await symlink(relative(dirname(path), blob), path);

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { UserError } from '../errors.ts';
 import { POLICY_SETTINGS } from '../model/policy_files.ts';
 import { shardsOf, WEIGHTS, WEIGHTS_INDEX } from '../model/weight_files.ts';
-import { DiskFolder } from './disk.ts';
+import { DiskFolder, makeFolder } from './disk.ts';
 import { downloadFile, sizeOf } from './download.ts';
 import { type FetchProgress, fetchPolicyFiles, type Wanted } from './fetched.ts';
 import { causeOf, type RemoteFile } from './hub_model.ts';
@@ -63,7 +63,7 @@ export async function fetchWebFolder(
         if (await kept(file)) return;
         const found = remote.get(file)!;
         const target = join(path, file);
-        await mkdir(path, { recursive: true });
+        await makeFolder(path);
         const partial = join(path, `${file}.${shortHash(found.version)}.incomplete`);
         await downloadFile(found, target, partial, {}, onBytes);
         await writeFile(recordOf(file), found.version);
