@@ -6,7 +6,7 @@ import type { Policy } from '../model/policy.ts';
 import type { Capacities } from '../model/workspace.ts';
 import { checkTrainConfig, type TrainConfig, totalSteps } from './config.ts';
 import type { PreferencePair } from './dpo.ts';
-import { leastChange, MEND, mebibytes, type Space } from './memory_plan.ts';
+import { leastChange, mebibytes, mends, type Space } from './memory_plan.ts';
 import { epochIndices, type Order } from './order.ts';
 import { type RewardPair, rewardOrder } from './reward.ts';
 import {
@@ -126,7 +126,7 @@ export async function fitTraining<T>(
       ]);
     }
   }
-  throw new UserError(`memory: ${reason}`, 2, MEND);
+  throw new UserError(`memory: ${reason}`, 2, mends(model.lora === undefined));
 }
 
 /** The most that a batch of this training takes. */

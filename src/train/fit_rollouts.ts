@@ -1,7 +1,7 @@
 /** How completions are sampled and learnt from on a device that has only so much memory. */
 import { UserError } from '../errors.ts';
 import type { Batches, FittedTraining } from './fit.ts';
-import { leastChange, MEND, mebibytes, type Space } from './memory_plan.ts';
+import { leastChange, mebibytes, mends, type Space } from './memory_plan.ts';
 import { type RolloutSizes, sizeRollouts } from './sizing.ts';
 
 /**
@@ -38,5 +38,5 @@ export async function fitRollouts(
       `more than ${Math.floor(most / 2 ** 20)} MiB`;
     if (fixed) break;
   }
-  throw new UserError(`memory: ${reason}`, 2, MEND);
+  throw new UserError(`memory: ${reason}`, 2, mends(model.lora === undefined));
 }

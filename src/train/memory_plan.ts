@@ -58,19 +58,26 @@ export async function planMemory(needs: MemoryNeeds): Promise<MemoryPlan> {
   const longest = needs.promptTokens + needs.newTokens;
   const device = roomyDevice(needs.device, most);
   const model = { ...needs, device, maxLength: Math.max(longest, Math.min(needs.config.maxPositions, 8192)) };
-  const sampling = await largest('sampling', needs.generationBatch, most, (batch) =>
-    sizeSampling(model, needs, batch, onPolicy && { reference: onPolicy.beta > 0 }),
-  );
+  const whole = needs.lora === undefined;
+  const size = (batch: number) =>
+    sizeSampling(model, needs, batch, onPolicy && { reference: onPolicy.beta > 0 });
+  const sampling = await largest('sampling', needs.generationBatch, most, size, whole);
   let choice: StepChoice | undefined;
-  const training = await largest('training', needs.trainBatch, most, async (batch) => {
-    const found = await leastChange(needs.gradientCheckpointing ?? false, most, (each) =>
-      onPolicy
-        ? sizeRollouts(model, { ...needs, ...onPolicy }, batch, each)
-        : sizeDpo(model, { learned: [pairsOf(needs, batch)] }, each),
-    );
-    choice = found.choice;
-    return found.phase;
-  });
+  const training = await largest(
+    'training',
+    needs.trainBatch,
+    most,
+    async (batch) => {
+      const found = await leastChange(needs.gradientCheckpointing ?? false, most, (each) =>
+        onPolicy
+          ? sizeRollouts(model, { ...needs, ...onPolicy }, batch, each)
+          : sizeDpo(model, { learned: [pairsOf(needs, batch)] }, each),
+      );
+      choice = found.choice;
+      return found.phase;
+    },
+    whole,
+  );
   const items = new Map([...sampling.phase.items, ...training.phase.items]);
   return {
     items: Array.from(items, ([name, bytes]) => ({ name, bytes })),
@@ -159,6 +166,7 @@ async function largest(
   asked: number,
   most: number,
   size: (batch: number) => Promise<Phase>,
+  whole = false,
 ): Promise<{ batch: number; phase: Phase }> {
   for (let batch = asked; ; batch = Math.floor(batch / 2)) {
     let reason: string;
@@ -170,16 +178,19 @@ async function largest(
       if (!(error instanceof UserError)) throw error;
       reason = `${what}: ${error.what}`;
     }
-    if (batch === 1) throw new UserError(`memory: with one response at a time, ${reason}`, 2, MEND);
+    if (batch === 1) throw new UserError(`memory: with one response at a time, ${reason}`, 2, mends(whole));
   }
 }
 
-export const MEND = [
-  'use --dtype bfloat16 or nf4',
-  'use shorter prompts and responses',
-  'use a smaller model',
-  'allow more with --memory',
-];
+/** What helps where memory is short; where `whole` weights are trained, they are so in float32. */
+export function mends(whole: boolean): readonly string[] {
+  return [
+    whole ? 'train LoRA, without --full' : 'use --dtype bfloat16 or nf4',
+    'use shorter prompts and responses',
+    'use a smaller model',
+    'allow more with --memory',
+  ];
+}
 
 export function mebibytes(bytes: number): number {
   return Math.ceil(bytes / 2 ** 20);

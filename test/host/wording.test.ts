@@ -3,7 +3,7 @@ import { WORDS as PANEL } from '../../extension/shared/fields.ts';
 import { parseConfig } from '../../src/align/config.ts';
 import { UserError } from '../../src/errors.ts';
 import { errorInWords } from '../../src/host/page/wording.ts';
-import { MEND } from '../../src/train/memory_plan.ts';
+import { mends } from '../../src/train/memory_plan.ts';
 import { WORDS as PLAYGROUND } from '../../web/align/fields.ts';
 
 function errorOf(work: () => unknown): unknown {
@@ -26,15 +26,15 @@ describe('an error on a page', () => {
   });
 
   it('offers no way to mend it that the page has not', () => {
-    const mends = ['raise --responses', 'raise --temperature'];
-    const error = new UserError('scores.jsonl: all responses are the same', 2, mends);
+    const advice = ['raise --responses', 'raise --temperature'];
+    const error = new UserError('scores.jsonl: all responses are the same', 2, advice);
     expect(error.message).toBe(
       'scores.jsonl: all responses are the same; raise --responses, or raise --temperature',
     );
     expect(errorInWords(error, PANEL)).toBe(
       'scores.jsonl: all responses are the same; raise “Answers to each”',
     );
-    expect(errorInWords(new UserError('memory: too little', 2, MEND), PLAYGROUND)).toBe(
+    expect(errorInWords(new UserError('memory: too little', 2, mends(false)), PLAYGROUND)).toBe(
       'memory: too little; use shorter prompts and responses, or use a smaller model',
     );
   });

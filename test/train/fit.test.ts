@@ -67,6 +67,8 @@ describe.skipIf(!hasFixtures)('training on a device that has only so much memory
     await expect(least).rejects.toThrow(
       /^memory: training on 1 pair at a time takes \d+ MiB, more than 1 MiB; use --dtype bfloat16 or nf4, or /,
     );
+    const all = fitTraining(DPO, spaceOf(within(policy, 2 ** 20)), pairs, config);
+    await expect(all).rejects.toThrow(/more than 1 MiB; train LoRA, without --full, or /);
     await expect(
       fitTraining(DPO, spaceOf(within(policy, 0.5 * again.bytes), LORA), pairs, config, true),
     ).rejects.toThrow(
