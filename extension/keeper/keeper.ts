@@ -321,6 +321,8 @@ export class Keeper implements Requests {
       show(texts, true);
       this.#changeTurn(id, { prompt });
     } catch (error) {
+      // The next answer begins with a worker that remembers nothing of this one, such as a device that was lost.
+      this.#worker.end();
       this.#changeTurn(id, {
         answers: before,
         error: messageOf(error),

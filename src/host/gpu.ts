@@ -151,7 +151,10 @@ function list(folder: string): string[] {
 
 function noAdapter(software: string | undefined): string {
   if (typeof process === 'undefined') {
-    return 'No WebGPU adapter: this browser offers none. Use a current Chromium, Firefox or Safari with hardware acceleration on.';
+    return (
+      'No WebGPU adapter: this browser offers none. Use a current Chromium, Firefox or Safari with hardware acceleration on; ' +
+      'where it offered one before, start it anew, since browsers give up a graphics driver that crashed several times.'
+    );
   }
   const chosen = namedDriver();
   const looked = chosen

@@ -53,7 +53,7 @@ describe.skipIf(noGpu || !hasShared)('a command whose device is lost', () => {
     const lost = await dualign('node', [...args, '--out', out], { env });
     expect(lost.code).toBe(1);
     expect(lost.stderr.trim().split('\n').at(-1)).toMatch(
-      /^dualign: The GPU device was lost: .+ Run the same command again: it goes on from the last checkpoint\./,
+      /^dualign: The GPU device was lost \(.+\)\. Try the same again: on a new device, it goes on from the last checkpoint\./,
     );
     const left = readdirSync(out, { recursive: true, encoding: 'utf8' });
     expect(left).toContain(written);

@@ -1,5 +1,5 @@
 /** The playground's page of runs: whole ones, closed in the middle, paused, cancelled, without a GPU, with a full disk. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { unzipSync } from 'fflate';
@@ -11,14 +11,13 @@ import { tinyFolder } from '../model/tiny.ts';
 import { clickOnceThere } from '../support/click.ts';
 import { ROOT } from '../support/shared.ts';
 import { canPlay, drawn, seriousFindings, until, withPlayground } from './support/playground.ts';
+import { bring, choose, DEMO, hashIn, isDone, writePrompts } from './support/runs.ts';
 
-const DEMO = join(ROOT, 'models/demo');
 const scratch = mkdtempSync(join(tmpdir(), 'dualign-playground-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const prompts = join(scratch, 'prompts.jsonl');
-const lines = readFileSync(join(DEMO, 'prompts.jsonl'), 'utf8').split('\n').slice(0, 12);
-writeFileSync(prompts, lines.join('\n'));
+writePrompts(prompts, 12);
 
 /** Settings that a run is over with in seconds, but not before it can be stopped. */
 const SMALL = {
@@ -30,45 +29,15 @@ const SMALL = {
   save_steps: 2,
 };
 
-async function choose(page: Page, device: 'cpu' | 'webgpu', settings: Record<string, number>): Promise<void> {
-  await page.click('form > details summary');
-  for (const [id, value] of Object.entries(settings)) await page.fill(`#${id}`, String(value));
-  await page.selectOption('#device', device);
-  // Of these few prompts' answers little more is within reach.
-  await page.fill('#margin', '0.05');
-}
-
-/** A model and prompts of the user's own, which are the demo's; its scorers are. */
-async function bring(page: Page): Promise<void> {
-  await page.selectOption('#policy', 'folder');
-  await page.setInputFiles('#policy-folder', join(DEMO, 'policy'));
-  await until(page, `document.querySelector('#policy').value === 'models/policy'`);
-  await page.setInputFiles('#file-prompts', prompts);
-  await until(page, `document.body.textContent.includes('now: prompts.jsonl')`);
-}
-
 async function save(page: Page, button: string): Promise<Buffer> {
   const [download] = await Promise.all([page.waitForEvent('download'), page.click(button)]);
   return readFileSync(await download.path());
 }
 
-/** sha-256 of a file in the page's storage. */
-const hashIn = (page: Page, path: string) =>
-  page.evaluate(`(async () => {
-    let place = await navigator.storage.getDirectory();
-    const names = ${JSON.stringify(path)}.split('/');
-    for (const name of names.slice(0, -1)) place = await place.getDirectoryHandle(name);
-    const bytes = await (await (await place.getFileHandle(names.at(-1))).getFile()).arrayBuffer();
-    const digest = await crypto.subtle.digest('SHA-256', bytes);
-    return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-  })()`);
-
-const isDone = `document.querySelector('#came') !== null`;
-
 describe.skipIf(!canPlay)('the page of runs', () => {
   test('aligns a model from disk with a threshold from the curve, talks with it, and gives its files', async () => {
     await withPlayground('', async (page) => {
-      await bring(page);
+      await bring(page, prompts);
       await choose(page, 'cpu', SMALL);
       expect(await seriousFindings(page)).toEqual([]);
       await page.click('#start');
@@ -118,7 +87,7 @@ describe.skipIf(!canPlay)('the page of runs', () => {
 
   test('goes on after the page was closed in the middle of training, to the same bits; cancels and deletes', async () => {
     await withPlayground('', async (page) => {
-      await bring(page);
+      await bring(page, prompts);
       await choose(page, 'cpu', SMALL);
       await page.uncheck('#choose');
       const paused = clickOnceThere(
@@ -169,7 +138,7 @@ describe.skipIf(!canPlay)('the page of runs', () => {
 
   test('runs on WebGPU, and in a page that the browser froze meanwhile', async () => {
     await withPlayground('', async (page) => {
-      await bring(page);
+      await bring(page, prompts);
       await choose(page, 'webgpu', { ...SMALL, responses: 3, max_new_tokens: 8, num_train_epochs: 1 });
       await page.fill('#margin', '0.01');
       await page.uncheck('#choose');
@@ -203,7 +172,7 @@ describe.skipIf(!canPlay)('the page of runs', () => {
         await page.selectOption('#policy', 'folder');
         await page.setInputFiles('#policy-folder', join(ROOT, 'test/web'));
         await alert('expected a model’s folder with tokenizer.json, found'.replace('’', "'"));
-        await bring(page);
+        await bring(page, prompts);
         await page.setInputFiles('#file-prompts', join(ROOT, 'package.json'));
         await alert('package.json');
         await page.setInputFiles('#file-prompts', prompts);

@@ -88,7 +88,9 @@ export class ChatView {
     const question = field.value.trim();
     if (question === '' || this.#talking) return;
     field.value = '';
-    void this.#ask(question);
+    void this.#ask(question).then((answered) => {
+      if (!answered && field.value === '') field.value = question;
+    });
   };
 
   async #look(policy: string): Promise<void> {
@@ -110,7 +112,8 @@ export class ChatView {
     return [...before, { role: 'user', content: question }];
   }
 
-  async #ask(question: string): Promise<void> {
+  /** Whether it was answered: a question that was not is taken back. */
+  async #ask(question: string): Promise<boolean> {
     const { config, out, client } = this.#session;
     const prompts = SIDES.map(({ side }) => ({ side, prompt: this.#promptOf(side, question) }));
     const turn = this.#exchanges.length;
@@ -129,10 +132,16 @@ export class ChatView {
       | ChatTurn[]
       | undefined;
     this.#talking = false;
+    if (!turns) {
+      this.#exchanges = this.#exchanges.slice(0, turn);
+      this.#changed();
+      return false;
+    }
     update((exchange) => ({
       ...exchange,
-      ends: Object.fromEntries((turns ?? []).map((each) => [each.side, each])),
+      ends: Object.fromEntries(turns.map((each) => [each.side, each])),
     }));
+    return true;
   }
 
   async #stop(): Promise<void> {

@@ -62,6 +62,7 @@ export class AlignSession {
   );
   #changed: () => void;
   #begun = { at: 0, from: 0 };
+  #request: RunRequest | undefined;
   #wakeLock: WakeLockSentinel | undefined;
 
   constructor(changed: () => void) {
@@ -97,6 +98,11 @@ export class AlignSession {
       return;
     }
     await this.#run({ out, config, ...(state === 'training' ? {} : { until: 'dual' }) });
+  }
+
+  /** Goes on with what failed, from its last checkpoint. */
+  async goOn(): Promise<void> {
+    if (this.#request) await this.#run(this.#request);
   }
 
   /** Back to the threshold of a run that is done. */
@@ -170,6 +176,7 @@ export class AlignSession {
 
   async #run(request: RunRequest): Promise<void> {
     this.config = request.config ?? this.config;
+    this.#request = request;
     this.phase = { kind: 'running', pace: 'on' };
     this.stages = [];
     this.notes = [];

@@ -39,9 +39,10 @@ export function showAlign(root: HTMLElement): () => void {
       case 'failed':
         return html`<section class="run">
           <div class="verdict bad" role="alert"><h2>The run stopped</h2><p>${phase.message}</p></div>
-          <p class="quiet">What it had made is kept: once that is mended, it goes on from its last checkpoint, under “Runs in this browser”.</p>
+          <p class="quiet">What it had made is kept: it goes on from its last checkpoint, here or later under “Runs in this browser”.</p>
           <div class="buttons">
-            <button type="button" id="back" @click=${() => session.leave()}>Back</button>
+            <button type="button" id="go-on" @click=${() => session.goOn()}>Go on</button>
+            <button type="button" id="back" class="second" @click=${() => session.leave()}>Back</button>
           </div>
         </section>`;
     }

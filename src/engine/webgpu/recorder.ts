@@ -87,9 +87,10 @@ export class Recorder {
     });
     device.lost.then((lost) => {
       if (this.#destroyed) return;
+      const why = lost.message.trim().replace(/\.$/, '') || lost.reason;
       this.#failure ??= new UserError(
-        `The GPU device was lost: ${lost.message.trim() || lost.reason}. Run the same command again: it goes on from the last ` +
-          'checkpoint. If it happens again, use smaller batches.',
+        `The GPU device was lost (${why}). Try the same again: on a new device, it goes on from the last checkpoint. ` +
+          'If it happens again, use smaller batches.',
         1,
       );
     });

@@ -82,7 +82,13 @@ export class Workbench {
       this.#talk = new Talk(request);
     }
     const talk = this.#talk;
-    return await this.#telling(tell, (told) => talk.answer(request, told));
+    try {
+      return await this.#telling(tell, (told) => talk.answer(request, told));
+    } catch (error) {
+      // What went wrong once, such as a device that was lost, stays wrong: the next question begins anew.
+      if (this.#talk === talk) this.endTalk();
+      throw error;
+    }
   }
 
   stopChat(): void {

@@ -116,6 +116,14 @@ function launchChromium(args: readonly string[] = ['--enable-unsafe-webgpu']): P
   });
 }
 
+/** The id of the process that does a Chromium's work on the GPU. */
+export async function gpuProcess(page: Page): Promise<number> {
+  const session = await page.context().browser()!.newBrowserCDPSession();
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+  await session.detach();
+  return processInfo.find(({ type }) => type === 'GPU')!.id;
+}
+
 /**
  * Firefox as it is published, by WebDriver BiDi; Playwright's own build is another program. Playwright 1.65 begins with a
  * command that Firefox 153 does not know (emulation.setMediaFeaturesOverride), so 1.64 is pinned.
