@@ -1,9 +1,9 @@
 import { sha256 } from '../data/hash.ts';
 import type { Run } from '../data/run.ts';
+import { once } from '../once.ts';
 import { SAMPLES, SCORES } from './artefacts.ts';
 import { need } from './config.ts';
 import type { Context } from './context.ts';
-import { once } from './once.ts';
 import { planSampling, samplePrompts, samplingSettings } from './sample.ts';
 import { loadPrompts } from './split.ts';
 import { runStage } from './stage.ts';
@@ -41,14 +41,10 @@ async function draw(context: Context, from?: Run): Promise<void> {
     note: async () =>
       `${config.responses} responses to each of ${train.length} prompts, ${(await plan()).told}`,
     work: async () => {
+      // Fresh random numbers in every part of a run.
+      const purpose = from ? run.stageName('collect') : 'collect';
+      const target = { purpose, path: SAMPLES, adapter: from !== undefined, ...(await plan()) };
       if (from) {
-        // Fresh random numbers in every part of a run.
-        const target = {
-          purpose: run.stageName('collect'),
-          path: SAMPLES,
-          adapter: true,
-          ...(await plan()),
-        };
         await withTrained(context, from.folder, (trained) => samplePrompts(context, trained, train, target));
         return;
       }
@@ -58,7 +54,6 @@ async function draw(context: Context, from?: Run): Promise<void> {
           'to ask them through it, say --chat-template always',
         ]);
       }
-      const target = { purpose: 'collect', path: SAMPLES, adapter: false, ...(await plan()) };
       await samplePrompts(context, loaded, train, target);
     },
   });

@@ -1,6 +1,7 @@
 import { sha256 } from '../data/hash.ts';
 import { toJsonl } from '../data/jsonl.ts';
 import type { Prompt } from '../data/messages.ts';
+import { once } from '../once.ts';
 import type { Evaluation } from '../report/data.ts';
 import { EVALUATION, EVALUATION_ALIGNED, EVALUATION_REFERENCE } from './artefacts.ts';
 import { compare } from './compare.ts';
@@ -8,7 +9,6 @@ import { need } from './config.ts';
 import type { Context } from './context.ts';
 import { decodingSettings, drawAligned, sampledPolicy } from './decoding.ts';
 import { readDual } from './dual.ts';
-import { once } from './once.ts';
 import { evaluateRounds } from './rounds_evaluation.ts';
 import { type EvaluationRow, parseEvaluationRows } from './rows.ts';
 import {

@@ -1,10 +1,9 @@
 /** How a stage finds batches that fit the memory there is, and keeps to those it was begun with. */
 import type { StageSettings } from '../data/run.ts';
-import { createSizingEngine } from '../engine/sizing.ts';
 import type { LoraConfig } from '../model/lora.ts';
 import type { PolicyOutline } from '../model/policy.ts';
 import type { Batches } from '../train/fit.ts';
-import { roomyDevice, type Space } from '../train/memory_plan.ts';
+import { mostOf, roomyDevice, type Space } from '../train/memory_plan.ts';
 import type { Context, Room } from './context.ts';
 import type { Progress } from './progress.ts';
 
@@ -17,11 +16,6 @@ export async function roomOf({ config, sources }: Pick<Context, 'config' | 'sour
   let taken = 0;
   for (const spec of specs) taken += await sources.scorerBytes(spec);
   return { ...(await sources.room()), taken };
-}
-
-/** Most bytes that a room holds; Infinity where nobody says. */
-export function mostOf({ device, limit }: Room): number {
-  return Math.min(createSizingEngine(device).limits.total ?? Infinity, limit ?? Infinity);
 }
 
 /** What a model may take of a room; without `lora` it has no adapter, and all of its weights are trained. */
@@ -45,9 +39,10 @@ export function earlierBatches(settings: StageSettings | undefined, asked: Batch
 
 /** Says so where batches are smaller than asked for; `unit` is what they hold. */
 export function saySmaller(progress: Progress, unit: string, asked: Batches, fitted: Batches): void {
-  if (fitted.per_device_train_batch_size >= asked.per_device_train_batch_size) return;
+  const size = fitted.per_device_train_batch_size;
+  if (size >= asked.per_device_train_batch_size) return;
   progress.say(
-    `memory: room to train on ${fitted.per_device_train_batch_size} ${unit}${fitted.per_device_train_batch_size > 1 ? 's' : ''} at once, not ` +
+    `memory: room to train on ${size} ${unit}${size > 1 ? 's' : ''} at once, not ` +
       `${asked.per_device_train_batch_size}: a step takes ${fitted.gradient_accumulation_steps} batches`,
   );
 }

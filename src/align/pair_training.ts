@@ -1,5 +1,6 @@
 import { parseSafetensors, writeSafetensors } from '../data/safetensors.ts';
 import type { Policy, PolicyOutline } from '../model/policy.ts';
+import { once } from '../once.ts';
 import { type DpoMetrics, type PreferencePair, type ReferenceLogps, referenceLogps } from '../train/dpo.ts';
 import { DPO } from '../train/fit.ts';
 import { type DpoConfig, type Split, trainDpo } from '../train/trainer.ts';
@@ -8,7 +9,6 @@ import { dpoLoss, need } from './config.ts';
 import type { Context } from './context.ts';
 import { encodePrompt, encodeResponse } from './encode.ts';
 import { runEpochs } from './epochs.ts';
-import { once } from './once.ts';
 import type { Product } from './products.ts';
 import { groupByPrompt, type PairRow } from './rows.ts';
 import { runStage } from './stage.ts';

@@ -2,6 +2,7 @@ import { sha256 } from '../data/hash.ts';
 import { parseJsonl } from '../data/jsonl.ts';
 import { promptText } from '../data/messages.ts';
 import { VERSION } from '../generated/version.ts';
+import { once } from '../once.ts';
 import type {
   Comparison,
   Evaluation,
@@ -36,10 +37,17 @@ import { trainedSettings } from './trained.ts';
 /** Prompts whose first responses the report shows before and after. */
 const SHOWN_PROMPTS = 12;
 
+/** Hashes of what was trained, by what it is. */
+type Trained = () => Promise<Readonly<Record<string, string>>>;
+
 /** MoCAN step 7: everything above on one page. Writes report.html and the results' hashes into the manifest. */
 export async function report(context: Context): Promise<ReportData> {
   const { run } = context;
-  const data = await gather(context);
+  const { decoding, trainer } = context.config;
+  const trained = once(async () =>
+    decoding === 'adapter' ? await trainedSettings(context, run.folder) : {},
+  );
+  const data = await gather(context, trained);
   const hashes: Record<string, string> = {};
   const files = [
     DUAL,
@@ -67,19 +75,15 @@ export async function report(context: Context): Promise<ReportData> {
   });
   run.manifest.results = {
     lambda: await sha256(JSON.stringify(data.dual.lambda)),
-    ...(context.config.decoding === 'adapter'
-      ? {
-          ...(context.config.trainer === 'dpo' ? { pairs: await run.hash(PAIRS) } : {}),
-          ...(await trainedSettings(context, run.folder)),
-        }
-      : {}),
+    ...(decoding === 'adapter' && trainer === 'dpo' ? { pairs: await run.hash(PAIRS) } : {}),
+    ...(await trained()),
   };
   await run.saveManifest();
   return data;
 }
 
 /** Puts the run's artefacts together as the report shows them. */
-async function gather(context: Context): Promise<ReportData> {
+async function gather(context: Context, trained: Trained): Promise<ReportData> {
   const { run, config } = context;
   const dual = await readDual(context);
   const evaluation = JSON.parse(await readArtefact(context, EVALUATION, 'evaluate')) as Evaluation;
@@ -90,7 +94,7 @@ async function gather(context: Context): Promise<ReportData> {
   const training = parseJsonl(metrics, METRICS, (row) => row as Metrics);
   return {
     title: titleOf(context, dual),
-    settings: await settingsOf(context, training.length),
+    settings: settingsOf(context, training.length, await trained()),
     constraints: dual.constraints.map(({ name, cost }, j) => ({
       name,
       cost,
@@ -160,8 +164,11 @@ function trainingSettings(config: RunConfig, steps: number): [string, unknown][]
 }
 
 /** What identifies the run. */
-async function settingsOf(context: Context, steps: number): Promise<[string, string][]> {
-  const { run, config } = context;
+function settingsOf(
+  { run, config }: Context,
+  steps: number,
+  trained: Awaited<ReturnType<Trained>>,
+): [string, string][] {
   const { manifest } = run;
   const device = manifest.device;
   const answers = answersOf(config);
@@ -182,9 +189,7 @@ async function settingsOf(context: Context, steps: number): Promise<[string, str
     ...(answers === undefined ? trainingSettings(config, steps) : [['answers', answers] as const]),
     ['device', device ? `${device.vendor} ${device.device} ${device.description}`.trim() : 'unknown'],
     ['software', `dualign ${VERSION}, ${manifest.host}`],
-    ...Object.entries(answers === undefined ? await trainedSettings(context, run.folder) : {}).map(
-      ([name, hash]) => [`${name} sha-256`, hash] as const,
-    ),
+    ...Object.entries(trained).map(([name, hash]) => [`${name} sha-256`, hash] as const),
   ];
   return rows.map(([name, value]) => [name, String(value ?? '')]);
 }

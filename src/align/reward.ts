@@ -7,10 +7,10 @@ import { checkLora } from '../model/lora.ts';
 import { addAdapter } from '../model/policy.ts';
 import { type RewardModel, saveRewardModel } from '../model/reward_model.ts';
 import { savedFiles } from '../model/save.ts';
+import { once } from '../once.ts';
 import { loadTextEncoder, readOptional } from '../score/encode.ts';
 import { REWARD } from '../train/fit.ts';
 import { type RewardMetrics, type RewardPair, rewardTrainable, trainReward } from '../train/reward.ts';
-import type { Split } from '../train/trainer.ts';
 import { need, needFor } from './config.ts';
 import type { ModelContext } from './context.ts';
 import { runEpochs } from './epochs.ts';
@@ -48,7 +48,6 @@ export async function rewardAlone(context: ModelContext): Promise<TrainingSummar
     if (left > 0) progress.say(`left out ${left} pairs longer than ${longest} tokens`);
     return pairs;
   };
-  let encoded: Split<RewardPair> | undefined;
   await runEpochs<RewardPair, RewardMetrics, RewardModel>(context, {
     name: 'reward',
     file: (name) => name,
@@ -67,10 +66,10 @@ export async function rewardAlone(context: ModelContext): Promise<TrainingSummar
     note: `${rows.train.length} pairs, ${rows.evaluation.length} held out`,
     kind: REWARD,
     outline,
-    examples: async () => {
-      encoded ??= { train: await encode(rows.train), evaluation: await encode(rows.evaluation) };
-      return encoded;
-    },
+    examples: once(async () => ({
+      train: await encode(rows.train),
+      evaluation: await encode(rows.evaluation),
+    })),
     train: (model, pairs, fitted, hooks, trainable) =>
       trainReward(model, pairs, { ...fitted, center_rewards_coefficient }, hooks, trainable),
     told: ({ loss, accuracy }) => `loss ${loss.toFixed(4)}, accuracy ${accuracy.toFixed(2)}`,

@@ -2,6 +2,7 @@ import type { Example } from '../data/examples.ts';
 import { sha256 } from '../data/hash.ts';
 import type { Completion } from '../model/head.ts';
 import type { Policy, PolicyOutline } from '../model/policy.ts';
+import { once } from '../once.ts';
 import { keyOf, Random } from '../random.ts';
 import { SFT } from '../train/fit.ts';
 import type { SftMetrics } from '../train/sft.ts';
@@ -29,7 +30,6 @@ export async function sftAlone(context: ModelContext): Promise<TrainingSummary> 
   const product = await productOf(context);
   const longest = Math.min(outline.maxLength, config.max_length ?? Infinity);
   const always = config.chat_template === 'always';
-  let encoded: Split<Completion> | undefined;
   const encode = (part: readonly Example[]) => {
     const all = part.map((row) => encodeExample(outline, always ? conversation(row) : row));
     const cut = all.map((completion) => cutTo(completion, longest)).filter((each) => each !== undefined);
@@ -56,10 +56,7 @@ export async function sftAlone(context: ModelContext): Promise<TrainingSummary> 
     note: `${rows.train.length} examples, ${rows.evaluation.length} held out`,
     kind: SFT,
     outline,
-    examples: async () => {
-      encoded ??= { train: encode(rows.train), evaluation: encode(rows.evaluation) };
-      return encoded;
-    },
+    examples: once(async () => ({ train: encode(rows.train), evaluation: encode(rows.evaluation) })),
     train: trainSft,
     told: ({ loss }) => `loss ${loss.toFixed(4)}`,
   });

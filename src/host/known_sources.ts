@@ -5,6 +5,7 @@ import type { TemplateKwargs } from '../model/chat.ts';
 import type { DtypeChoice } from '../model/dtype.ts';
 import { freePolicy, type Policy } from '../model/policy.ts';
 import { POLICY_SETTINGS, policyFiles } from '../model/policy_files.ts';
+import { once } from '../once.ts';
 
 /** A folder that hashes a file without holding it whole. */
 export interface HashingFolder extends Folder {
@@ -81,12 +82,4 @@ export function rememberModel<P extends Policy>(
     known.set(name, source);
   }
   return source;
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let value: Promise<T> | undefined;
-  return () => {
-    value ??= make();
-    return value;
-  };
 }

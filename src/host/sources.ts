@@ -24,6 +24,7 @@ import {
 } from '../model/reward_model.ts';
 import { plannedFormats } from '../model/weights.ts';
 import type { Scorer } from '../score/scorer.ts';
+import { mostOf } from '../train/memory_plan.ts';
 import { sizedDevice, weightBytes } from '../train/sizing.ts';
 import { type DeviceChoice, openEngine } from './device.ts';
 import { DiskFolder } from './disk.ts';
@@ -194,9 +195,8 @@ export class DiskSources implements ModelSources {
   }
 
   async #limits(): Promise<MemoryLimits> {
-    const { device, limit } = await this.room();
-    const { limits } = createSizingEngine(device);
-    return { ...limits, total: Math.min(limits.total ?? Infinity, limit ?? Infinity) };
+    const room = await this.room();
+    return { ...createSizingEngine(room.device).limits, total: mostOf(room) };
   }
 
   #held({ engine, weights }: Policy): void {

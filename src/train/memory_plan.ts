@@ -53,8 +53,7 @@ export interface MemoryPlan {
  */
 export async function planMemory(needs: MemoryNeeds): Promise<MemoryPlan> {
   const { onPolicy } = needs;
-  const total = createSizingEngine(needs.device).limits.total ?? Infinity;
-  const most = Math.min(total, needs.limit ?? Infinity) - (needs.taken ?? 0);
+  const most = mostOf(needs) - (needs.taken ?? 0);
   const longest = needs.promptTokens + needs.newTokens;
   const device = roomyDevice(needs.device, most);
   const model = { ...needs, device, maxLength: Math.max(longest, Math.min(needs.config.maxPositions, 8192)) };
@@ -122,6 +121,11 @@ export async function fitLogps({ model, most }: Space, tokens: number): Promise<
   const sequences = Math.max(1, Math.floor(DEFAULT_BATCH_TOKENS / tokens));
   const { phase } = await largest('scoring', sequences, most, (size) => sizeLogps(model, size, tokens));
   return phase.peak;
+}
+
+/** Most bytes that a device may hold; Infinity where nobody says. */
+export function mostOf({ device, limit }: Pick<MemoryNeeds, 'device' | 'limit'>): number {
+  return Math.min(createSizingEngine(device).limits.total ?? Infinity, limit ?? Infinity);
 }
 
 /** The device, told how much may be held on it. */

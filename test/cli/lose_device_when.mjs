@@ -1,6 +1,6 @@
 /** Imported before the command: destroys its GPU device as soon as it has written a file whose path ends with LOSE_WHEN. */
-import fs from 'node:fs';
-import { createRequire, syncBuiltinESMExports } from 'node:module';
+import { createRequire } from 'node:module';
+import { afterWrites } from './after_writes.mjs';
 
 const { globals } = await import(createRequire(import.meta.url).resolve('webgpu'));
 const { prototype } = globals.GPUAdapter;
@@ -12,19 +12,6 @@ prototype.requestDevice = async function (...given) {
   return device;
 };
 
-const { appendFile, rename } = fs.promises;
-const wanted = process.env.LOSE_WHEN;
-
-function loseAfter(path) {
-  if (String(path).endsWith(wanted)) for (const device of devices) device.destroy();
-}
-
-fs.promises.appendFile = async (path, ...rest) => {
-  await appendFile(path, ...rest);
-  loseAfter(path);
-};
-fs.promises.rename = async (from, to) => {
-  await rename(from, to);
-  loseAfter(to);
-};
-syncBuiltinESMExports();
+afterWrites(process.env.LOSE_WHEN, () => {
+  for (const device of devices) device.destroy();
+});
